@@ -1,0 +1,104 @@
+"""What a detector and an inpainter are: protocols that state their needs as data.
+
+An engine only computes. The house pads, tiles, converts, crops and composites for it
+(:mod:`redust.detectors.running`, :mod:`redust.inpainters.running`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from redust.core.arrays import DamageMap, Light, Mask, Pixels
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an engine needs of the arrays it is given.
+
+    Parameters
+    ----------
+    multiple_of
+        Height and width are multiples of this many pixels, and so are tile origins.
+    minimum
+        Least height and width in pixels.
+    context
+        Detector: the halo, at least the radius in pixels beyond which a pixel has no influence.
+        Inpainter: sound pixels it wants to see around a damaged region.
+    channels
+        Accepted channel counts. A detector that takes only 1 gets the luma; one that takes only 3
+        gets grey repeated. An inpainter that takes only 1 is called once per channel.
+    depths
+        Inpainters only: accepted dtype names. A scan of another depth is refused, never converted
+        in silence; built-in engines accept all three.
+    per_tile
+        Preferred tile side in pixels, None if it does not matter.
+    threadsafe
+        Whether several threads may call it at once.
+    """
+
+    multiple_of: int = 1
+    minimum: int = 1
+    context: int = 0
+    channels: tuple[int, ...] = (1, 3)
+    depths: tuple[str, ...] = ("uint8", "uint16", "float32")
+    per_tile: int | None = None
+    threadsafe: bool = True
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Gives an opinion on every pixel."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs(self) -> Needs: ...
+
+    @property
+    def level(self) -> float:
+        """The level at which its map is cut unless the user says otherwise, 0..1."""
+        ...
+
+    def detect(self, light: Light) -> DamageMap:
+        """Say how likely each pixel is damaged.
+
+        Parameters
+        ----------
+        light : (H, W, C) float32 in 0..1
+            A tile with its halo, C and size as `needs` states. It must not be written to.
+
+        Returns
+        -------
+        damage : (H, W) float32 in 0..1
+        """
+        ...
+
+
+@runtime_checkable
+class Inpainter(Protocol):
+    """Fills masked pixels from what surrounds them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs(self) -> Needs: ...
+
+    def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
+        """Fill the masked pixels of one region.
+
+        Parameters
+        ----------
+        pixels : (H, W, C) uint8, uint16 or float32
+            A damaged region with context. It must not be written to.
+        mask : (H, W) bool
+            True where to fill. At least one pixel is True and one False.
+
+        Returns
+        -------
+        filled : (H, W, C), dtype of `pixels`
+            Only the masked pixels of it are used.
+        """
+        ...

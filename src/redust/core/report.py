@@ -1,0 +1,40 @@
+"""What was done to one scan, as data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Report(BaseModel):
+    """What was done to one scan.
+
+    ``seconds`` holds the wall time of each step (``read``, ``detect``, ``decide``, ``fill``, ``write``);
+    ``coverage`` the share of masked pixels, 0..1; ``models`` the sha256 of each weights file used;
+    ``largest_change_outside`` the largest change of a sample outside the mask in the written file, in
+    steps of the file's depth (0 for every lossless format, None where nothing was written).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redust: str
+    source: str
+    target: str | None = None
+    mask_file: str | None = None
+    status: Literal["restored", "detected", "repaired", "failed"]
+    error: str | None = None
+    height: int = 0
+    width: int = 0
+    channels: int = 0
+    bits: int = 0
+    detector: str | None = None
+    fill: str | None = None
+    level: float | None = None
+    models: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+    coverage: float = 0.0
+    regions: int = 0
+    largest_change_outside: float | None = None
+    seconds: dict[str, float] = {}
+    warnings: list[str] = []

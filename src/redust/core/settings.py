@@ -1,0 +1,135 @@
+"""Every choice, written once. Flags, keywords, web form and TOML presets all come from these classes.
+
+``DetectSettings`` says how a mask is made, ``RepairSettings`` how it is filled, ``RestoreSettings`` both.
+A field's description is the flag's help text; its bounds are the form's bounds.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from redust.core.errors import SettingsError
+
+S = TypeVar("S", bound="Settings")
+
+
+class Polarity(StrEnum):
+    """Which damage to keep, by its look against its surroundings."""
+
+    both = "both"
+    bright = "bright"
+    dark = "dark"
+
+
+class Settings(BaseModel):
+    """Frozen, validated, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def of(cls, **choices: Any) -> Self:
+        """Build from keywords.
+
+        Raises
+        ------
+        SettingsError
+            If a key is unknown or a value is out of bounds; the message names each.
+        """
+        try:
+            return cls(**choices)
+        except ValidationError as error:
+            raise SettingsError(f"{explain(error)}. See `redust restore --help` for what is allowed.") from error
+
+    @classmethod
+    def from_preset(cls, path: Path, **choices: Any) -> Self:
+        """Build from a TOML preset; keywords given here win over it.
+
+        Raises
+        ------
+        SettingsError
+            If the file is missing, is no TOML, or holds an unknown key or a bad value.
+        """
+        try:
+            preset = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"The preset {path} cannot be read: {error}. Check the path and the TOML.") from error
+        try:
+            return cls(**(preset | choices))
+        except ValidationError as error:
+            raise SettingsError(f"The preset {path} does not fit: {explain(error)}. Correct that line.") from error
+
+
+class ProcessSettings(Settings):
+    """How the machine is used. Results do not depend on it."""
+
+    tile: Annotated[
+        int | None, Field(ge=64, le=16384, description="Tile side in pixels; changes memory, not the result.")
+    ] = None
+    threads: Annotated[int | None, Field(ge=1, le=1024, description="Threads to use; all cores unless given.")] = None
+
+
+class DetectSettings(ProcessSettings):
+    """How a scan becomes a mask."""
+
+    detector: Annotated[str, Field(description="How damage is found (see `redust models`).")] = "unet"
+    level: Annotated[
+        float | None,
+        Field(
+            ge=0.0,
+            le=1.0,
+            description="Pixels at or above it count as damaged; lower finds more. The model's own level unless given.",
+        ),
+    ] = None
+    grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 0
+    min_size: Annotated[int, Field(ge=1, description="Ignore detected spots of fewer pixels than this.")] = 1
+    max_size: Annotated[int | None, Field(ge=1, description="Ignore detected spots of more pixels than this.")] = None
+    polarity: Annotated[Polarity, Field(description="Keep only damage brighter or darker than its surroundings.")] = (
+        Polarity.both
+    )
+
+    @model_validator(mode="after")
+    def _sizes_in_order(self) -> Self:
+        if self.max_size is not None and self.max_size < self.min_size:
+            raise ValueError(f"max_size ({self.max_size}) is below min_size ({self.min_size})")
+        return self
+
+
+class RepairSettings(ProcessSettings):
+    """How masked pixels are filled."""
+
+    fill: Annotated[str, Field(description="How damage is filled (see `redust models`).")] = "fsr"
+    fill_radius: Annotated[
+        float,
+        Field(gt=0, le=100, description="Neighbourhood in pixels for the fills telea and navier-stokes."),
+    ] = 3.0
+
+
+class RestoreSettings(DetectSettings, RepairSettings):
+    """Find and repair. Detected spots are grown by one pixel: the soft rim of a speck is damaged too."""
+
+    grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 1
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error as one sentence without a trailing full stop."""
+    parts = []
+    for item in error.errors():
+        name = ".".join(str(step) for step in item["loc"]) or "settings"
+        if item["type"] == "extra_forbidden":
+            parts.append(f"there is no setting `{name}`")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            parts.append(
+                f"`{name}`: {message[:1].lower()}{message[1:]}, got {item['input']!r}" if item["loc"] else message
+            )
+    return "; ".join(parts)
+
+
+def part(settings: Settings, kind: type[S]) -> S:
+    """The fields of `settings` that `kind` has, as a `kind`."""
+    return kind(**{name: getattr(settings, name) for name in kind.model_fields if hasattr(settings, name)})

@@ -1,0 +1,111 @@
+"""Where tiles lie. An answer computed by these tiles does not depend on their size.
+
+A tile's core is cropped out of a larger window: the core plus a halo of at least the network's
+receptive radius on each side, its origin on a multiple of the network's stride. Then every core
+pixel sees exactly what it would have seen in the whole picture (blending overlaps would not do that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def round_up(value: int, step: int) -> int:
+    """The least multiple of `step` that is at least `value`."""
+    return -(-value // step) * step
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile: its core in the picture, and the window an engine sees.
+
+    Parameters
+    ----------
+    row, column, height, width
+        The core. Cores partition the picture.
+    top, left, bottom, right
+        The window, in picture coordinates; it may reach beyond the picture, where pixels are mirrored.
+    """
+
+    row: int
+    column: int
+    height: int
+    width: int
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def core(self) -> tuple[slice, slice]:
+        """The core's place in the picture."""
+        return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
+
+    @property
+    def core_in_window(self) -> tuple[slice, slice]:
+        """The core's place in the window."""
+        row, column = self.row - self.top, self.column - self.left
+        return slice(row, row + self.height), slice(column, column + self.width)
+
+
+def tiles(shape: tuple[int, int], side: int, *, halo: int = 0, multiple_of: int = 1) -> Iterator[Tile]:
+    """Cut a picture into tiles.
+
+    Parameters
+    ----------
+    shape : (height, width)
+    side
+        Core height and width in pixels; rounded up to a multiple of `multiple_of`.
+    halo
+        Pixels seen beyond the core on each side; rounded up to a multiple of `multiple_of`.
+    multiple_of
+        Window origins and sizes are multiples of this.
+
+    Yields
+    ------
+    tile : Tile
+        Row by row; the cores cover each pixel once.
+    """
+    if side < 1:
+        raise ValueError(f"a tile needs a side of at least 1 pixel, not {side}")
+    side, halo = round_up(side, multiple_of), round_up(halo, multiple_of)
+    height, width = shape
+    for row in range(0, height, side):
+        for column in range(0, width, side):
+            tall, wide = min(side, height - row), min(side, width - column)
+            yield Tile(
+                row, column, tall, wide,
+                row - halo, column - halo,
+                row + round_up(tall, multiple_of) + halo, column + round_up(wide, multiple_of) + halo,
+            )  # fmt: skip
+
+
+def mirrored(first: int, last: int, length: int) -> NDArray[np.intp]:
+    """Indices first..last-1 with what lies outside 0..length-1 mirrored in, edge not repeated.
+
+    Works for any distance (also beyond one reflection) and for length 1.
+
+    >>> mirrored(-2, 5, 3).tolist()
+    [2, 1, 0, 1, 2, 1, 0]
+    """
+    if length == 1:
+        return np.zeros(last - first, dtype=np.intp)
+    period = 2 * (length - 1)
+    index = np.abs(np.arange(first, last)) % period
+    return np.minimum(index, period - index)
+
+
+def window(pixels: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
+    """The window of `tile` out of `pixels` (H, W, ...): a view inside, a mirrored copy at the borders."""
+    height, width = pixels.shape[:2]
+    if tile.top >= 0 and tile.left >= 0 and tile.bottom <= height and tile.right <= width:
+        return pixels[tile.top : tile.bottom, tile.left : tile.right]
+    rows = mirrored(tile.top, tile.bottom, height)
+    columns = mirrored(tile.left, tile.right, width)
+    # Rows and columns one after the other on the covering slab: no full-width copy of the picture.
+    slab = pixels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return slab[(rows - rows.min())[:, None], (columns - columns.min())[None, :]]

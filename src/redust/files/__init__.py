@@ -1,0 +1,1 @@
+"""Files in and out, faithful: TIFF, PNG, JPEG, WebP, JPEG 2000."""

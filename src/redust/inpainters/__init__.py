@@ -1,0 +1,1 @@
+"""Pixels and a mask become filled pixels."""

@@ -1,0 +1,1 @@
+"""One scan from file to file: the story."""
