@@ -1,6 +1,7 @@
 """Every choice, written once. Flags, keywords, web form and TOML presets all come from these classes.
 
-``DetectSettings`` says how a mask is made, ``RepairSettings`` how it is filled, ``RestoreSettings`` both.
+``ScanSettings`` says how scans are read and written, ``DetectSettings`` how a mask is made,
+``RepairSettings`` how it is filled, ``RestoreSettings`` all of it.
 A field's description is the flag's help text; its bounds are the form's bounds.
 """
 
@@ -9,13 +10,11 @@ from __future__ import annotations
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from redust.core.errors import SettingsError
-
-S = TypeVar("S", bound="Settings")
 
 
 class Polarity(StrEnum):
@@ -43,7 +42,7 @@ class Settings(BaseModel):
         try:
             return cls(**choices)
         except ValidationError as error:
-            raise SettingsError(f"{explain(error)}. See `redust restore --help` for what is allowed.") from error
+            raise SettingsError(f"{explain(error)}. See `redust COMMAND --help` for what is allowed.") from error
 
     @classmethod
     def from_preset(cls, path: Path, **choices: Any) -> Self:
@@ -54,29 +53,60 @@ class Settings(BaseModel):
         SettingsError
             If the file is missing, is no TOML, or holds an unknown key or a bad value.
         """
+        return cls.of(**(cls.preset_choices(path) | choices))
+
+    @classmethod
+    def preset_choices(cls, path: Path) -> dict[str, Any]:
+        """What a TOML preset chooses, checked against this class.
+
+        Raises
+        ------
+        SettingsError
+            As :meth:`from_preset`.
+        """
         try:
             preset = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"The preset {path} cannot be read: {error}. Check the path and the TOML.") from error
         try:
-            return cls(**(preset | choices))
+            cls(**preset)
         except ValidationError as error:
             raise SettingsError(f"The preset {path} does not fit: {explain(error)}. Correct that line.") from error
+        return preset
 
 
-class ProcessSettings(Settings):
-    """How the machine is used. Results do not depend on it."""
+class ScanSettings(Settings):
+    """How scans are read and written, and how the machine is used."""
 
-    tile: Annotated[
-        int | None, Field(ge=64, le=16384, description="Tile side in pixels; changes memory, not the result.")
+    threads: Annotated[
+        int | None,
+        Field(ge=1, le=1024, description="Threads to use; all cores unless given. It does not change the result."),
     ] = None
-    threads: Annotated[int | None, Field(ge=1, le=1024, description="Threads to use; all cores unless given.")] = None
+    page: Annotated[int, Field(ge=1, description="Page of a multi-page file to work on, counted from 1.")] = 1
+    max_megapixels: Annotated[
+        float, Field(gt=0, description="Refuse scans of more megapixels than this, before decoding them.")
+    ] = 1000.0
+    overwrite: Annotated[bool, Field(description="Replace results that exist already; never a scan itself.")] = False
+    allow_loss: Annotated[
+        bool, Field(description="Go on when the target's format cannot hold something the scan carries.")
+    ] = False
+
+    @classmethod
+    def from_preset(cls, path: Path, **choices: Any) -> Self:
+        """Build from a TOML preset for `restore`; keywords given here win over it.
+
+        One preset serves all commands: what only `restore` knows is checked, then left out.
+        """
+        preset = RestoreSettings.preset_choices(path)
+        return cls.of(**({name: value for name, value in preset.items() if name in cls.model_fields} | choices))
 
 
-class DetectSettings(ProcessSettings):
+class DetectSettings(ScanSettings):
     """How a scan becomes a mask."""
 
-    detector: Annotated[str, Field(description="How damage is found (see `redust models`).")] = "unet"
+    detector: Annotated[
+        str, Field(description="How damage is found: a name that `redust models` lists, or a model's folder.")
+    ] = "unet"
     level: Annotated[
         float | None,
         Field(
@@ -91,6 +121,10 @@ class DetectSettings(ProcessSettings):
     polarity: Annotated[Polarity, Field(description="Keep only damage brighter or darker than its surroundings.")] = (
         Polarity.both
     )
+    tile: Annotated[
+        int | None,
+        Field(ge=64, le=16384, description="Tile side in pixels: it changes memory and time, not the result."),
+    ] = None
 
     @model_validator(mode="after")
     def _sizes_in_order(self) -> Self:
@@ -99,10 +133,10 @@ class DetectSettings(ProcessSettings):
         return self
 
 
-class RepairSettings(ProcessSettings):
+class RepairSettings(ScanSettings):
     """How masked pixels are filled."""
 
-    fill: Annotated[str, Field(description="How damage is filled (see `redust models`).")] = "fsr"
+    fill: Annotated[str, Field(description="How damage is filled: a name that `redust models` lists.")] = "fsr"
     fill_radius: Annotated[
         float,
         Field(gt=0, le=100, description="Neighbourhood in pixels for the fills telea and navier-stokes."),
@@ -113,6 +147,11 @@ class RestoreSettings(DetectSettings, RepairSettings):
     """Find and repair. Detected spots are grown by one pixel: the soft rim of a speck is damaged too."""
 
     grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 1
+
+    @classmethod
+    def covering(cls, settings: ScanSettings) -> RestoreSettings:
+        """The same choices with everything else at its default."""
+        return cls(**settings.model_dump())
 
 
 def explain(error: ValidationError) -> str:
@@ -128,8 +167,3 @@ def explain(error: ValidationError) -> str:
                 f"`{name}`: {message[:1].lower()}{message[1:]}, got {item['input']!r}" if item["loc"] else message
             )
     return "; ".join(parts)
-
-
-def part(settings: Settings, kind: type[S]) -> S:
-    """The fields of `settings` that `kind` has, as a `kind`."""
-    return kind(**{name: getattr(settings, name) for name in kind.model_fields if hasattr(settings, name)})
