@@ -1,0 +1,60 @@
+"""The fills ``telea`` and ``navier-stokes``: OpenCV's two fast-marching methods.
+
+They walk from the rim of the damage inwards and give each pixel a weighted mean of the sound and already
+filled pixels within a radius.
+
+Sources: A. Telea, "An Image Inpainting Technique Based on the Fast Marching Method", Journal of Graphics
+Tools 9 (2004), doi:10.1080/10867651.2004.10487596; M. Bertalmio, A. L. Bertozzi, G. Sapiro, "Navier-Stokes,
+Fluid Dynamics, and Image and Video Inpainting", CVPR 2001, doi:10.1109/CVPR.2001.990497. OpenCV's
+``INPAINT_NS`` is a fast-marching approximation of the latter.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from redust.core.arrays import Mask, Pixels
+from redust.core.engines import Needs
+
+# OpenCV leaves the first row and column of a picture unfilled, so it is handed one with a rim.
+_RIM = 2
+
+
+class MarchingInpainter:
+    """Fills by fast marching, each channel by itself and at its own depth.
+
+    Parameters
+    ----------
+    name
+        Its name in the catalogue.
+    method
+        ``cv2.INPAINT_TELEA`` or ``cv2.INPAINT_NS``.
+    radius : pixels
+        How far a pixel looks for its neighbours; OpenCV rounds it and keeps it within 1..100.
+    """
+
+    def __init__(self, name: str, method: int, radius: float) -> None:
+        self.name = name
+        self.needs = Needs(context=math.ceil(radius) + 2, channels=(1,))
+        self._method = method
+        self._radius = radius
+
+    def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
+        """Fill the masked pixels of one channel; see :class:`redust.core.engines.Inpainter`."""
+        around = cv2.copyMakeBorder(pixels[..., 0], _RIM, _RIM, _RIM, _RIM, cv2.BORDER_REPLICATE)
+        hole = cv2.copyMakeBorder(mask.view(np.uint8), _RIM, _RIM, _RIM, _RIM, cv2.BORDER_REPLICATE)
+        filled = cv2.inpaint(around, hole, self._radius, self._method)
+        return np.asarray(filled[_RIM:-_RIM, _RIM:-_RIM, None])
+
+
+def telea(*, radius: float = 3.0) -> MarchingInpainter:
+    """Make the fill ``telea``."""
+    return MarchingInpainter("telea", cv2.INPAINT_TELEA, radius)
+
+
+def navier_stokes(*, radius: float = 3.0) -> MarchingInpainter:
+    """Make the fill ``navier-stokes``."""
+    return MarchingInpainter("navier-stokes", cv2.INPAINT_NS, radius)
