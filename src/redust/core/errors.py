@@ -14,7 +14,8 @@
     │   ├── TargetExists             4   something is there already
     │   └── LossyTarget              4   the target's format cannot hold what the scan carries
     ├── EngineError                  5   a detector or fill failed or broke its contract
-    └── ModelError                   6   weights or their card are missing or damaged
+    ├── ModelError                   6   weights or their card are missing or damaged
+    └── TrainingError                7   a network cannot be trained or measured so
 
 Every message says what is wrong and ends with what to do. Wrong shapes and dtypes from a programmer
 are plain ``ValueError`` and ``TypeError``.
@@ -85,3 +86,9 @@ class ModelError(RedustError):
     """Weights or their card are missing or damaged."""
 
     exit_code = 6
+
+
+class TrainingError(RedustError):
+    """A network cannot be trained or measured so: data that does not fit, no memory, a loss that is no number."""
+
+    exit_code = 7
