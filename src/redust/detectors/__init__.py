@@ -1,1 +1,44 @@
 """A scan becomes a damage map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from redust.core.catalogue import Catalogue
+from redust.core.engines import Detector
+
+catalogue = Catalogue(
+    "detector",
+    {
+        "unet": "redust.detectors.network:shipped_unet",
+        "tophat": "redust.detectors.tophat:TopHat",
+    },
+    "redust.detectors",
+)
+
+
+def make_detector(name: str, *, threads: int | None = None) -> Detector:
+    """Make the detector `name`.
+
+    Parameters
+    ----------
+    name
+        A name of the catalogue, or the path of a model folder that `redust train` made (anything with a
+        path separator, or an existing folder that holds a ``card.json``).
+    threads
+        Threads it may use; all cores unless given.
+
+    Raises
+    ------
+    UnknownEngine
+        If there is none of that name.
+    ModelError
+        If its weights or card are missing or damaged.
+    """
+    folder = Path(name)
+    if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
+        from redust.detectors.network import NetworkDetector
+
+        return NetworkDetector(folder, threads=threads)
+    detector: Detector = catalogue.factory(name)(threads=threads)
+    return detector

@@ -1,0 +1,98 @@
+"""Run any detector over a scan of any size: tiles with a halo, borders mirrored, depth and channels converted.
+
+Memory is bounded by the tile. The answer does not depend on the tile size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from redust.core.arrays import DamageMap, Light, Pixels, check_pixels, to_light
+from redust.core.engines import Detector, Needs
+from redust.core.errors import EngineError
+from redust.core.tiles import Tile, round_up, tiles, window
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+_DEFAULT_TILE = 1024
+
+
+def find_damage(
+    detector: Detector,
+    pixels: Pixels,
+    *,
+    tile: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> DamageMap:
+    """Find the damage of a whole scan.
+
+    Parameters
+    ----------
+    detector
+        Any detector; its `needs` are provided for.
+    pixels : (H, W, C) uint8, uint16 or float32
+    tile
+        Side of a tile's core in pixels; the detector's own choice unless given.
+    progress
+        Called with the share done, 0..1, after each tile.
+
+    Returns
+    -------
+    damage : (H, W) float32 in 0..1
+
+    Raises
+    ------
+    EngineError
+        If the detector fails or breaks its contract.
+    """
+    check_pixels(pixels)
+    shape = (pixels.shape[0], pixels.shape[1])
+    damage = np.empty(shape, np.float32)
+    cut = list(_cut(shape, tile or detector.needs.per_tile or _DEFAULT_TILE, detector.needs))
+    for number, one in enumerate(cut, start=1):
+        light = suited(window(pixels, one), detector.needs)
+        damage[one.core] = _asked(detector, light)[one.core_in_window]
+        if progress:
+            progress(number / len(cut))
+    return damage
+
+
+def _cut(shape: tuple[int, int], side: int, needs: Needs) -> list[Tile]:
+    """Tiles whose windows are at least the detector's minimum."""
+    halo = needs.context
+    side = max(side, needs.minimum - 2 * round_up(halo, needs.multiple_of))
+    cut = list(tiles(shape, side, halo=halo, multiple_of=needs.multiple_of))
+    return [_enlarged(one, needs) for one in cut]
+
+
+def _enlarged(tile: Tile, needs: Needs) -> Tile:
+    """Let a window reach farther down and right until it has the detector's minimum size."""
+    least = round_up(needs.minimum, needs.multiple_of)
+    bottom, right = max(tile.bottom, tile.top + least), max(tile.right, tile.left + least)
+    return Tile(tile.row, tile.column, tile.height, tile.width, tile.top, tile.left, bottom, right)
+
+
+def suited(pixels: Pixels, needs: Needs) -> Light:
+    """Pixels (H, W, C) as light with a channel count the engine takes: luma of colour, grey repeated."""
+    light = to_light(pixels)
+    channels = light.shape[2]
+    if channels in needs.channels:
+        return light
+    if channels == 3:
+        grey: Light = (light @ _LUMA)[..., None]
+        return grey
+    return np.repeat(light, 3, axis=2)
+
+
+def _asked(detector: Detector, light: Light) -> DamageMap:
+    """The detector's answer, checked: an engine that breaks its contract is named."""
+    light.flags.writeable = False
+    found = detector.detect(light)
+    good = isinstance(found, np.ndarray) and found.dtype == np.float32 and found.shape == light.shape[:2]
+    if not good or not np.isfinite(found).all():
+        raise EngineError(
+            f"The detector {detector.name} broke its contract: expected finite float32 of {light.shape[:2]}. "
+            "Report this to its author, or choose another detector."
+        )
+    return np.clip(found, 0.0, 1.0)

@@ -1,0 +1,83 @@
+"""How damage changes light: what covers the film multiplies or adds, in linear light, in all three channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import Light
+from redust.training.synthesis.shapes import Coverage
+
+GAMMA = 2.2
+
+
+@dataclass(frozen=True)
+class Look:
+    """One layer of damage as light sees it.
+
+    Parameters
+    ----------
+    colour : (3,) float32 in 0..1, linear
+        What shows where the coverage is 1 and the opacity 1: near white for dust on a negative, near
+        black for dust on a slide or print, any colour for a torn emulsion layer.
+    opacity
+        0..1; most real dust lets some of the picture through.
+    multiply
+        True: `colour` is a transmittance (dust in the light path). False: `colour` replaces the light.
+    """
+
+    colour: NDArray[np.float32]
+    opacity: float
+    multiply: bool
+
+
+def to_linear(light: Light) -> Light:
+    """Encoded light to linear, by a plain power of 2.2."""
+    return np.power(light, GAMMA, dtype=np.float32)
+
+
+def to_encoded(light: Light) -> Light:
+    """Linear light to encoded."""
+    return np.power(np.maximum(light, 0), 1 / GAMMA, dtype=np.float32)
+
+
+def random_look(rng: np.random.Generator, kind: str) -> Look:
+    """Draw a look that is usual for a kind of damage."""
+    if kind == "light-leak":
+        colour = np.array([1.0, rng.uniform(0.3, 0.8), rng.uniform(0.0, 0.4)])
+        return Look(colour.astype(np.float32), rng.uniform(0.3, 1.0), False)
+    opacity = float(1 - rng.beta(1.0, 2.2) * 0.85)
+    if kind in ("stain", "fingerprint", "mould"):
+        tint = np.clip(rng.normal([0.75, 0.62, 0.45], 0.15), 0.05, 1.0)
+        if rng.random() < 0.75:
+            return Look(tint.astype(np.float32), opacity, True)
+        return Look(np.clip(tint + 0.25, 0, 1).astype(np.float32), opacity * 0.7, False)
+    if kind in ("scratch", "tramline", "crack", "missing") and rng.random() < 0.25:
+        return Look(rng.random(3).astype(np.float32) ** 2, opacity, rng.random() < 0.5)
+    if rng.random() < 0.58:
+        white = np.clip(rng.normal(rng.uniform(0.55, 1.0), 0.02, 3), 0, 1)
+        return Look(white.astype(np.float32), opacity, False)
+    dark = np.clip(rng.normal(rng.uniform(0.0, 0.25), 0.015, 3), 0, 1)
+    return Look(dark.astype(np.float32), opacity, True)
+
+
+def lay_over(encoded: Light, coverage: Coverage, look: Look) -> None:
+    """Lay one layer of damage over a picture, in place.
+
+    Parameters
+    ----------
+    encoded : (H, W, 3) float32 in 0..1
+        Encoded light; only pixels with coverage are touched.
+    coverage : (H, W) float32 in 0..1
+    look
+        How it looks.
+    """
+    at = coverage > 0.004
+    if not at.any():
+        return
+    alpha = (coverage[at] * np.float32(look.opacity))[:, None]
+    light = to_linear(encoded[at])
+    other = light * look.colour if look.multiply else look.colour
+    encoded[at] = to_encoded(light * (1 - alpha) + other * alpha)

@@ -1,0 +1,149 @@
+"""Damage from material of the user's own: alpha shapes, outlines, crack masks, real damage cut out of scans."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.errors import ScanError
+from redust.training.synthesis.shapes import Canvas, Coverage, smooth_noise, soften
+
+_FINE = 4
+_BLOBS = ("dots", "smut", "stain")  # solid shapes that would else hide the picture
+_BLOB_SIDE = 0.4  # of the canvas
+
+
+@dataclass(frozen=True)
+class Overlays:
+    """Pictures whose grey value is a coverage, one folder per kind.
+
+    They are read when drawn, so that thousands of them cost no memory.
+    """
+
+    paths: dict[str, list[Path]]
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Overlays:
+        """Collect ``folder/<kind>/*.png`` (or ``folder/*.png`` as one kind).
+
+        Raises
+        ------
+        ScanError
+            If there is none.
+        """
+        kinds = {sub.name: sorted(sub.glob("*.png")) for sub in sorted(folder.iterdir()) if sub.is_dir()}
+        kinds = {kind: paths for kind, paths in kinds.items() if paths} or {"overlay": sorted(folder.glob("*.png"))}
+        if not any(kinds.values()):
+            raise ScanError(f"No overlay pictures (*.png) in {folder}. Point to a folder of grey alpha shapes.")
+        return cls(kinds)
+
+    def coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> tuple[str, Coverage]:
+        """Scatter one to a few shapes of one kind; returns the kind and (H, W) float32 in 0..1."""
+        kind = str(rng.choice(sorted(self.paths)))
+        total = np.zeros(canvas, np.float32)
+        for _ in range(int(rng.integers(1, 4))):
+            path = self.paths[kind][int(rng.integers(len(self.paths[kind])))]
+            shape = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            if shape is None:
+                raise ScanError(f"{path} is no readable picture. Remove it from the overlays.")
+            largest = _BLOB_SIDE * max(canvas) / max(shape.shape) if kind in _BLOBS else np.inf
+            _scatter(
+                total, shape.astype(np.uint8), min(scale * rng.uniform(0.4, 1.0), largest * rng.uniform(0.2, 1.0)), rng
+            )
+        return kind, total
+
+
+def _scatter(total: Coverage, shape: NDArray[np.uint8], zoom: float, rng: np.random.Generator) -> None:
+    """Turn, zoom and add one alpha shape somewhere on the canvas, in place."""
+    height, width = total.shape
+    angle = rng.uniform(0, 360)
+    matrix = cv2.getRotationMatrix2D((shape.shape[1] / 2, shape.shape[0] / 2), angle, zoom)
+    matrix[:, 2] += [rng.uniform(0, width) - shape.shape[1] / 2, rng.uniform(0, height) - shape.shape[0] / 2]
+    source = cv2.GaussianBlur(shape, (0, 0), 0.4 / zoom) if zoom < 0.7 else shape
+    placed = cv2.warpAffine(source, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    np.maximum(total, placed.astype(np.float32) / np.float32(255), out=total)
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Hand-drawn outlines of real artefacts with their true places: real sizes, shapes and clustering."""
+
+    points: list[NDArray[np.float32]]
+    kinds: list[str]
+    centres: NDArray[np.float32]
+
+    @classmethod
+    def from_file(cls, path: Path) -> Outlines:
+        """Read ``{"artefacts": [{"class": ..., "points": [[column, row], ...]}, ...]}``.
+
+        Raises
+        ------
+        ScanError
+            If the file has no such content.
+        """
+        try:
+            artefacts = json.loads(path.read_text(encoding="utf-8"))["artefacts"]
+            points = [np.asarray(one["points"], np.float32) for one in artefacts if len(one["points"]) > 2]
+            kinds = [str(one["class"]) for one in artefacts if len(one["points"]) > 2]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ScanError(f"{path} holds no outlines ({error}). Expected JSON with `artefacts`.") from error
+        if not points:
+            raise ScanError(f"{path} holds no outlines. Expected at least one artefact with three points.")
+        return cls(points, kinds, np.stack([one.mean(axis=0) for one in points]))
+
+    def coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> tuple[Coverage, NDArray[np.bool_]]:
+        """Draw what lies in a random window of the frame, as the window of a scan of that `scale`.
+
+        Returns
+        -------
+        coverage : (H, W) float32 in 0..1
+            Irregular inside and soft at the rim, for the outlines are coarse polygons.
+        marked : (H, W) bool
+            The polygons themselves.
+        """
+        size = np.array([canvas[1], canvas[0]], np.float32) / scale
+        middle = self.centres[int(rng.integers(len(self.centres)))] + rng.uniform(-0.5, 0.5, 2) * size * 0.8
+        corner = (middle - size / 2).astype(np.float32)
+        inside = np.all((self.centres > corner - 80) & (self.centres < corner + size + 80), axis=1)
+        drawn = np.zeros((canvas[0] * _FINE, canvas[1] * _FINE), np.uint8)
+        for index in np.flatnonzero(inside):
+            polygon = (self.points[index] - corner) * (scale * _FINE)
+            cv2.fillPoly(drawn, [np.rint(polygon).astype(np.int32)], 255)
+        filled = cv2.resize(drawn, (canvas[1], canvas[0]), interpolation=cv2.INTER_AREA).astype(
+            np.float32
+        ) / np.float32(255)
+        return _weather(filled, scale, rng), filled > 0.5
+
+
+def _weather(filled: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
+    """Give polygons a soft, irregular rim that stays mostly inside them."""
+    blurred = soften(filled, rng.uniform(0.5, 1.5) * min(1.0, 0.3 + scale))
+    canvas = (filled.shape[0], filled.shape[1])
+    rough = blurred + 0.12 * smooth_noise(canvas, 2.0 + scale, rng) * (blurred > 0.02)
+    low = rng.uniform(0.15, 0.45)
+    return np.clip((rough - low) / rng.uniform(0.25, 0.8), 0, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Cracks:
+    """Binary crack shapes (N, h, w), drawn at any size and turn."""
+
+    masks: NDArray[np.uint8]
+
+    @classmethod
+    def from_file(cls, path: Path) -> Cracks:
+        """Read packed bits `masks` of 224 x 224 shapes from an ``.npz``."""
+        with np.load(path) as packed:
+            return cls(np.unpackbits(packed["masks"], axis=1).reshape(-1, 224, 224))
+
+    def coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
+        """One crack, enlarged to cross much of the canvas; (H, W) float32 in 0..1."""
+        shape = self.masks[int(rng.integers(len(self.masks)))] * np.uint8(255)
+        total = np.zeros(canvas, np.float32)
+        _scatter(total, shape, float(np.clip(scale, 0.25, 1.2)) * rng.uniform(0.6, 1.6), rng)
+        return soften(total, rng.uniform(0, 0.7))

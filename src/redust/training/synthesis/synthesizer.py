@@ -1,0 +1,159 @@
+"""Damaged pictures and their true masks, deterministic by seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import Light
+from redust.training.synthesis.ground import after_damage, before_damage
+from redust.training.synthesis.looks import lay_over, random_look
+from redust.training.synthesis.material import Cracks, Outlines, Overlays
+from redust.training.synthesis.negatives import NEGATIVES
+from redust.training.synthesis.recipe import Recipe
+from redust.training.synthesis.shapes import SHAPES, Canvas, Coverage
+
+DAMAGE, UNJUDGED, SOUND = 255, 128, 0
+_VISIBLE, _RIM = 0.28, 0.08  # coverage from which a pixel is damaged, and from which it is at least a rim
+
+_TOO_MUCH = 0.3  # a layer that hides more teaches nothing about its surroundings
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A drawn picture.
+
+    Parameters
+    ----------
+    damaged, clean : (H, W, 3) float32 in 0..1
+    target : (H, W) uint8
+        255 damage, 128 not to be judged, 0 sound.
+    kinds
+        What was drawn.
+    """
+
+    damaged: Light
+    clean: Light
+    target: NDArray[np.uint8]
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Synthesizer:
+    """Draws damage over sound photographs.
+
+    Parameters
+    ----------
+    recipe
+        What is drawn, how often.
+    overlays, outlines, cracks
+        Material besides the procedural shapes; what is absent is not drawn.
+    seed
+        With the same seed, `draw` gives the same pair for the same photo and number, in any process.
+    """
+
+    recipe: Recipe = field(default_factory=Recipe)
+    overlays: Overlays | None = None
+    outlines: tuple[Outlines, ...] = ()
+    cracks: Cracks | None = None
+    seed: int = 0
+
+    def draw(self, photo: Light, number: int, known: NDArray[np.uint8] | None = None) -> Pair:
+        """Damage one photo.
+
+        Parameters
+        ----------
+        photo : (H, W, 3) float32 in 0..1
+            Undamaged.
+        number
+            Which pair this is; with the seed it decides everything random.
+        known : (H, W) uint8, optional
+            Target of damage the photo has already (a real scan with its mask): more is drawn on top.
+        """
+        rng = np.random.default_rng([self.seed, number])
+        ground = photo.copy()
+        drawn: list[str] = []
+        if known is None and rng.random() < self.recipe.negatives:
+            name = _pick(self.recipe.hard, rng)
+            NEGATIVES[name](ground, rng)
+        ground = before_damage(ground, rng)
+        damaged, target = ground.copy(), np.zeros(ground.shape[:2], np.uint8)
+        if rng.random() >= self.recipe.clean:
+            drawn = self._damage(damaged, target, rng)
+        _excuse_barely_visible(damaged, ground, target, self.recipe.barely)
+        if known is not None:
+            np.maximum(target, known, out=target)
+        # One generator state for both: the clean picture gets the same noise as the damaged one.
+        state = rng.integers(2**63)
+        clean = after_damage(ground, np.random.default_rng(state))
+        return Pair(after_damage(damaged, np.random.default_rng(state)), clean, target, tuple(drawn))
+
+    def _damage(self, damaged: Light, target: NDArray[np.uint8], rng: np.random.Generator) -> list[str]:
+        """Lay layers of damage over a picture and mark them, both in place; returns the kinds."""
+        low, high = np.log(self.recipe.scale_low), np.log(self.recipe.scale_high)
+        scale = float(np.exp(rng.uniform(low, high)))
+        kinds = []
+        for _ in range(int(rng.integers(1, self.recipe.layers + 1))):
+            kind, coverage, marked = self._layer(target.shape, scale, rng)
+            if marked.mean() > _TOO_MUCH:
+                continue
+            lay_over(damaged, coverage, random_look(rng, kind))
+            np.maximum(target, np.where(coverage >= _RIM, np.uint8(UNJUDGED), np.uint8(0)), out=target)
+            target[marked] = DAMAGE
+            kinds.append(kind)
+        return kinds
+
+    def _layer(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> tuple[str, Coverage, NDArray[np.bool_]]:
+        """One layer: its kind, its coverage, and the pixels that count as damaged."""
+        kind = _pick(self._available(), rng)
+        if kind == "outlines":
+            outlines = self.outlines[int(rng.integers(len(self.outlines)))]
+            coverage, marked = outlines.coverage(canvas, scale, rng)
+            return kind, coverage, marked
+        if kind == "overlays" and self.overlays is not None:
+            kind, coverage = self.overlays.coverage(canvas, scale, rng)
+        elif kind == "cracks" and self.cracks is not None:
+            kind, coverage = "crack", self.cracks.coverage(canvas, scale, rng)
+        else:
+            coverage = SHAPES[kind](canvas, scale, rng)
+        return kind, coverage, coverage >= _VISIBLE
+
+    def _available(self) -> dict[str, float]:
+        """The weights of the kinds for which there is material."""
+        present = {
+            "outlines": bool(self.outlines),
+            "overlays": self.overlays is not None,
+            "cracks": self.cracks is not None,
+        }
+        return {kind: weight for kind, weight in self.recipe.kinds.items() if present.get(kind, True)}
+
+
+def _pick(weights: dict[str, float], rng: np.random.Generator) -> str:
+    """A key, as often as its weight says."""
+    share = np.array(list(weights.values()))
+    return str(rng.choice(list(weights), p=share / share.sum()))
+
+
+def _excuse_barely_visible(damaged: Light, ground: Light, target: NDArray[np.uint8], barely: float) -> None:
+    """Mark spots that changed the picture too little to be seen as not judged, in place.
+
+    What counts is the spot's mean change against the busyness of the ground under it.
+    """
+    marked = (target == DAMAGE).astype(np.uint8)
+    count, labels = cv2.connectedComponents(marked, connectivity=8)
+    if count < 2:
+        return
+    change = np.abs(damaged - ground).max(axis=2)
+    grey = ground.mean(axis=2)
+    busy = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.5))
+    flat = labels.ravel()
+    area = np.bincount(flat, minlength=count)
+    seen = np.bincount(flat, change.ravel(), count) / area
+    noise = np.bincount(flat, busy.ravel(), count) / area
+    # A larger spot is seen through more noise: the mean of n pixels is sure to noise / sqrt(n).
+    hidden = (seen < barely / 255) | (seen < 3.0 * noise / np.sqrt(np.maximum(area, 1)) + 0.4 * noise)
+    hidden[0] = False
+    target[hidden[labels]] = UNJUDGED
