@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict
 class Report(BaseModel):
     """What was done to one scan.
 
-    ``seconds`` holds the wall time of each step (``read``, ``detect``, ``decide``, ``fill``, ``write``);
-    ``coverage`` the share of masked pixels, 0..1; ``models`` the sha256 of each weights file used;
-    ``largest_change_outside`` the largest change of a sample outside the mask in the written file, in
-    steps of the file's depth (0 for every lossless format, None where nothing was written).
+    ``source`` is the scan; ``target``, ``mask_file``, ``map_file`` and ``compare_file`` are what was written;
+    ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
+    ``regions`` counts connected damage; ``seconds`` holds the wall time of each step (``read``, ``detect``,
+    ``decide``, ``fill``, ``compare``, ``write``); ``largest_change_outside`` is the largest change of a sample
+    outside the mask in the written file, in steps of the file's depth (0 for every lossless format, None where
+    nothing was restored); ``page`` counts from 1; ``error`` and ``error_kind`` say why a scan failed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,8 +24,12 @@ class Report(BaseModel):
     source: str
     target: str | None = None
     mask_file: str | None = None
+    map_file: str | None = None
+    compare_file: str | None = None
     status: Literal["restored", "detected", "repaired", "failed"]
     error: str | None = None
+    error_kind: str | None = None
+    page: int = 1
     height: int = 0
     width: int = 0
     channels: int = 0

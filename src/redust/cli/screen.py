@@ -1,0 +1,146 @@
+"""What a run shows: a progress bar on a terminal, plain lines elsewhere, JSON where programs read.
+
+Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from redust.cli.attempt import Failure
+from redust.core.report import Report
+
+# Where each step begins and ends on the bar: their usual share of the time.
+_STEPS = {
+    "read": (0.0, 0.05), "detect": (0.05, 0.7), "decide": (0.7, 0.72), "fill": (0.72, 0.92),
+    "compare": (0.92, 0.93), "write": (0.93, 1.0),
+}  # fmt: skip
+
+
+class Screen:
+    """Shows a run over several scans.
+
+    Parameters
+    ----------
+    total
+        How many scans there are.
+    quiet
+        Show failures only.
+    verbose
+        Show what the library logs, tracebacks included.
+    as_json
+        One report per line on standard output, and nothing else there.
+    """
+
+    def __init__(self, total: int, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        self._quiet, self._verbose, self._as_json = quiet, verbose, as_json
+        self._total, self._done = total, 0
+        self._handler = _Handler(self._console, logging.DEBUG if verbose else logging.WARNING)
+        self._handler.setLevel(logging.ERROR if quiet else self._handler.level)
+        self._bar = _bar(self._console, shown=not quiet)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        logger = logging.getLogger("redust")
+        self._before = logger.level, logger.propagate
+        logger.addHandler(self._handler)
+        logger.setLevel(self._handler.level)
+        logger.propagate = False
+        logging.getLogger().addHandler(_SILENT)  # codecs log what their exceptions say as well
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+        logging.getLogger().removeHandler(_SILENT)
+        logger = logging.getLogger("redust")
+        logger.removeHandler(self._handler)
+        logger.level, logger.propagate = self._before
+
+    def scan(self, name: str) -> Callable[[str, float], None]:
+        """Begin a scan; returns what the pipeline tells its progress to."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        label = name if self._total == 1 else f"{self._done + 1}/{self._total} {name}"
+        self._task = task = self._bar.add_task(label, total=1.0, step="read")
+        self._done += 1
+
+        def tell(step: str, share: float) -> None:
+            first, last = _STEPS.get(step, (0.0, 1.0))
+            self._bar.update(task, completed=first + share * (last - first), step=step)
+
+        return tell
+
+    def result(self, report: Report) -> None:
+        """Show what became of a scan; of a failure, standard output shows the JSON only."""
+        if self._as_json:
+            _print(report.model_dump_json())
+        elif not self._quiet and report.error is None:
+            _print(line(report))
+
+    def complain(self, about: str, failure: Failure) -> None:
+        """Show a failure, whatever was asked for."""
+        if self._verbose:
+            self._console.print(failure.trace)
+        said = failure.sentence if about in failure.sentence else f"{about}: {failure.sentence}"
+        self._console.print(f"error: {said}")
+
+    def remark(self, sentence: str) -> None:
+        """Show what is good to know."""
+        if not self._quiet:
+            self._console.print(sentence)
+
+
+def line(report: Report) -> str:
+    """A report in one line."""
+    written = [report.target, report.mask_file, report.map_file, report.compare_file]
+    where = ", ".join(path for path in written if path is not None)
+    verb = "marked" if report.status == "detected" else "repaired"
+    share = f"{report.coverage:.3%} {verb} in {report.regions} regions" if report.regions else "nothing to repair"
+    return f"{report.source} -> {where}: {share}, {sum(report.seconds.values()):.1f} s"
+
+
+def _print(text: str) -> None:
+    """Print to standard output. A reader that has left does not stop the work."""
+    try:
+        print(text, flush=True)  # noqa: T201  # a door
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _bar(console: Console, *, shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[step]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not (shown and console.is_terminal),
+    )
+
+
+class _Handler(logging.Handler):
+    """Log lines above the progress bar."""
+
+    def __init__(self, console: Console, level: int) -> None:
+        super().__init__(level)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(f"{record.levelname.lower()}: {self.format(record)}")
+
+
+_SILENT = logging.NullHandler()

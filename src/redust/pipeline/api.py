@@ -1,0 +1,239 @@
+"""The easy calls: :func:`restore`, :func:`detect`, :func:`repair` on paths or arrays.
+
+Paths in, files out, and a :class:`~redust.core.report.Report`. Arrays in, arrays out: (H, W) or (H, W, 1) grey,
+(H, W, 2) grey and alpha, (H, W, 3) red, green, blue, (H, W, 4) with alpha; uint8, uint16 or float32 in 0..1.
+Alpha passes through unchanged. Every further keyword is a field of the settings classes in
+:mod:`redust.core.settings`; one that is not raises a ``SettingsError`` naming it. For many scans make one
+:class:`~redust.pipeline.pipeline.Pipeline`: these calls load their engines each time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import DamageMap, Mask
+from redust.core.report import Report
+from redust.core.scan import Scan
+from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
+from redust.pipeline.areas import Areas
+from redust.pipeline.pipeline import Pipeline
+from redust.pipeline.worklist import as_path, beside
+
+Array: TypeAlias = NDArray[Any]
+PathLike: TypeAlias = str | Path
+S = TypeVar("S", bound=ScanSettings)
+
+
+@overload
+def restore(source: PathLike, target: PathLike | None = None, **choices: Any) -> Report: ...
+@overload
+def restore(source: Array, target: None = None, **choices: Any) -> Array: ...
+def restore(
+    source: PathLike | Array,
+    target: PathLike | None = None,
+    *,
+    mask: PathLike | Mask | None = None,
+    add_mask: PathLike | Mask | None = None,
+    not_mask: PathLike | Mask | None = None,
+    mask_out: PathLike | None = None,
+    compare: PathLike | None = None,
+    preset: PathLike | None = None,
+    **choices: Any,
+) -> Report | Array:
+    """Find the damage and repair it.
+
+    Parameters
+    ----------
+    source
+        A scan's path, or its pixels as an array.
+    target
+        Where to write; `scan.restored.tif` beside `scan.tif` unless given.
+    mask, add_mask, not_mask
+        The whole mask (nothing is detected then), areas to add, areas to protect: paths of masks of the
+        scan's size (non-zero = True), or (H, W) bool arrays.
+    mask_out, compare
+        Where to write the mask, and the picture before / mask / after.
+    preset
+        A TOML file of choices; keywords win over it.
+    **choices
+        Fields of :class:`~redust.core.settings.RestoreSettings`, such as ``level=0.4``.
+
+    Returns
+    -------
+    result : Report, or an array like `source`
+        The array is new; outside the mask it is identical to `source`.
+
+    Raises
+    ------
+    RedustError
+        See :mod:`redust.core.errors`.
+    TypeError, ValueError
+        If an array is not pixels, or files are asked of an array.
+
+    Examples
+    --------
+    >>> import numpy as np, redust
+    >>> scan = np.full((64, 64), 90, np.uint8)
+    >>> scan[30:33, 30:33] = 255
+    >>> restored = redust.restore(scan, detector="tophat")
+    >>> int(restored.max())
+    90
+    """
+    pipeline = Pipeline(_settings(RestoreSettings, preset, choices))
+    if isinstance(source, np.ndarray):
+        _refuse_files(target, mask_out, compare)
+        scan = as_scan(source)
+        areas = Areas.read(scan.shape, only=as_path(mask), add=as_path(add_mask), protect=as_path(not_mask))
+        return as_array(pipeline.repair(scan, pipeline.mark(scan, areas)), source)
+    target = beside(Path(source)) if target is None else target
+    return pipeline.restore(
+        source, target, mask=mask, add_mask=add_mask, not_mask=not_mask, mask_out=mask_out, compare=compare
+    )
+
+
+@overload
+def detect(source: PathLike, target: PathLike, *, as_map: bool = ..., **choices: Any) -> Report: ...
+@overload
+def detect(
+    source: PathLike | Array, target: None = None, *, as_map: Literal[False] = False, **choices: Any
+) -> Mask: ...
+@overload
+def detect(source: PathLike | Array, target: None = None, *, as_map: Literal[True], **choices: Any) -> DamageMap: ...
+def detect(
+    source: PathLike | Array,
+    target: PathLike | None = None,
+    *,
+    as_map: bool = False,
+    preset: PathLike | None = None,
+    **choices: Any,
+) -> Report | Mask | DamageMap:
+    """Find the damage, repair nothing.
+
+    Parameters
+    ----------
+    source
+        A scan's path, or its pixels as an array.
+    target
+        Where to write the mask (8 bit, 0 and 255) or the map (16 bit, 65535 = 1); nothing is written unless given.
+    as_map
+        The damage map instead of the mask.
+    preset, **choices
+        As in :func:`restore`; fields of :class:`~redust.core.settings.DetectSettings`.
+
+    Returns
+    -------
+    result : Report where `target` is given, else (H, W) bool, or (H, W) float32 in 0..1
+
+    Raises
+    ------
+    RedustError, TypeError, ValueError
+        As :func:`restore`.
+
+    Examples
+    --------
+    >>> import numpy as np, redust
+    >>> scan = np.full((64, 64), 90, np.uint8)
+    >>> scan[30:33, 30:33] = 255
+    >>> int(redust.detect(scan, detector="tophat").sum())
+    9
+    """
+    settings = _settings(DetectSettings, preset, choices)
+    pipeline = Pipeline(RestoreSettings.covering(settings))
+    if isinstance(source, np.ndarray):
+        _refuse_files(target)
+        scan = as_scan(source)
+    elif target is None:
+        scan = pipeline.read(Path(source))
+    elif as_map:
+        return pipeline.restore(source, map_out=target)
+    else:
+        return pipeline.restore(source, mask_out=target)
+    return pipeline.detect(scan) if as_map else pipeline.mark(scan)
+
+
+@overload
+def repair(source: PathLike, mask: PathLike | Mask, target: PathLike | None = None, **choices: Any) -> Report: ...
+@overload
+def repair(source: Array, mask: PathLike | Mask, target: None = None, **choices: Any) -> Array: ...
+def repair(
+    source: PathLike | Array,
+    mask: PathLike | Mask,
+    target: PathLike | None = None,
+    *,
+    preset: PathLike | None = None,
+    **choices: Any,
+) -> Report | Array:
+    """Fill what a mask marks.
+
+    Parameters
+    ----------
+    source
+        A scan's path, or its pixels as an array.
+    mask
+        The path of a mask of the scan's size (non-zero = True), or a (H, W) bool array.
+    target
+        Where to write; `scan.restored.tif` beside `scan.tif` unless given.
+    preset, **choices
+        As in :func:`restore`; fields of :class:`~redust.core.settings.RepairSettings`.
+
+    Returns
+    -------
+    result : Report, or an array like `source`
+
+    Raises
+    ------
+    RedustError, TypeError, ValueError
+        As :func:`restore`.
+
+    Examples
+    --------
+    >>> import numpy as np, redust
+    >>> scan = np.full((64, 64), 90, np.uint8)
+    >>> scan[30:33, 30:33] = 255
+    >>> int(redust.repair(scan, scan == 255, fill="telea").max())
+    90
+    """
+    settings = _settings(RepairSettings, preset, choices)
+    pipeline = Pipeline(RestoreSettings.covering(settings))
+    if isinstance(source, np.ndarray):
+        _refuse_files(target)
+        scan = as_scan(source)
+        return as_array(pipeline.repair(scan, pipeline.mark(scan, Areas.read(scan.shape, only=as_path(mask)))), source)
+    return pipeline.restore(source, beside(Path(source)) if target is None else target, mask=mask)
+
+
+def as_scan(array: Array) -> Scan:
+    """An array of any shape the easy calls take as a scan; see the top of this module.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not pixels; the message says what is taken.
+    """
+    planes = array[..., None] if array.ndim == 2 else array
+    if planes.ndim != 3 or planes.shape[2] not in (1, 2, 3, 4):
+        raise ValueError(f"an array must be (H, W) or (H, W, C) with 1 to 4 channels, not {array.shape}")
+    if planes.dtype == np.float64:
+        raise TypeError("an array must be uint8, uint16 or float32 in 0..1, not float64; use .astype('float32')")
+    colours = planes.shape[2] - 1 + planes.shape[2] % 2
+    return Scan(planes[..., :colours], alpha=planes[..., -1] if colours < planes.shape[2] else None)
+
+
+def as_array(scan: Scan, like: Array) -> Array:
+    """A scan's pixels, and alpha where there is one, in the shape of `like`."""
+    if scan.alpha is None:
+        return scan.pixels.reshape(like.shape)
+    return np.concatenate([scan.pixels, scan.alpha[..., None]], axis=2)
+
+
+def _settings(kind: type[S], preset: PathLike | None, choices: dict[str, Any]) -> S:
+    return kind.of(**choices) if preset is None else kind.from_preset(Path(preset), **choices)
+
+
+def _refuse_files(*targets: PathLike | None) -> None:
+    if any(target is not None for target in targets):
+        raise TypeError("an array has no file to restore from; use redust.write_scan to write a result")

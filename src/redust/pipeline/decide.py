@@ -1,0 +1,148 @@
+"""From an opinion to a decision: which pixels to repair.
+
+The order: cut the damage map at a level, drop regions by size and polarity, widen what is left. Everything
+works in bands of rows: masks are the only arrays of the scan's size.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import DamageMap, Mask, Pixels, check_mask, full_scale
+from redust.core.settings import Polarity
+from redust.pipeline.regions import Regions, bands
+
+# How far around a region the sound pixels lie that it is compared with.
+_RING = 7
+
+
+def decide(
+    damage: DamageMap,
+    level: float = 0.5,
+    *,
+    grow: int = 0,
+    min_size: int = 1,
+    max_size: int | None = None,
+    polarity: Polarity = Polarity.both,
+    pixels: Pixels | None = None,
+) -> Mask:
+    """Decide which pixels to repair.
+
+    Parameters
+    ----------
+    damage : (H, W) float32 in 0..1
+        How likely each pixel is damaged.
+    level : 0..1
+        Pixels at or above it count as damaged.
+    grow : pixels
+        Widen every region by this radius: the soft rim of a speck is damaged too.
+    min_size, max_size : pixels
+        Drop regions of fewer or more pixels, counted before growing.
+    polarity
+        Keep only regions that are on average brighter, or darker, than the sound pixels around them.
+    pixels : (H, W, C) uint8, uint16 or float32, optional
+        The scan; needed for `polarity` other than ``both``.
+
+    Returns
+    -------
+    mask : (H, W) bool
+        True where the scan is to be repaired.
+
+    Raises
+    ------
+    ValueError
+        If `level` is outside 0..1, or `pixels` are missing or of another size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> damage = np.array([[0.1, 0.2, 0.1, 0.6, 0.9]], dtype=np.float32)
+    >>> decide(damage, 0.5).tolist()
+    [[False, False, False, True, True]]
+    >>> decide(damage, 0.5, grow=1).tolist()
+    [[False, False, True, True, True]]
+    """
+    if not 0.0 <= level <= 1.0:
+        raise ValueError(f"level must lie in 0..1, not {level}")
+    mask: Mask = damage >= np.float32(level)
+    if min_size > 1 or max_size is not None:
+        mask = by_size(mask, min_size, max_size)
+    if polarity is not Polarity.both:
+        if pixels is None:
+            raise ValueError("polarity needs the pixels of the scan")
+        mask = by_polarity(mask, pixels, polarity)
+    return grown(mask, grow)
+
+
+def by_size(mask: Mask, least: int, most: int | None) -> Mask:
+    """Keep the regions of `least` to `most` pixels."""
+    found = Regions(mask)
+    sizes = found.sizes()
+    return found.keep((sizes >= least) & (sizes <= (mask.size if most is None else most)))
+
+
+def by_polarity(mask: Mask, pixels: Pixels, polarity: Polarity) -> Mask:
+    """Keep the regions that are brighter (or darker) than the sound pixels around them.
+
+    A region's light is its mean over pixels and channels; the light around it is the mean of the sound pixels
+    within 7 pixels of it, each counted as often as the region's pixels see it. A region that sees no sound
+    pixel has no polarity and is dropped.
+
+    Raises
+    ------
+    ValueError
+        If the sizes differ.
+    """
+    check_mask(mask, pixels.shape[:2])
+    found = Regions(mask)
+    shape = found.count + 1
+    inside, size, around, seen = (np.zeros(shape) for _ in range(4))
+    for rows, labels in found.bands():
+        damaged = labels > 0
+        which = labels[damaged]
+        light, sound, sound_count = _surroundings(mask, pixels, rows)
+        size += np.bincount(which, minlength=shape)
+        inside += np.bincount(which, weights=light[damaged], minlength=shape)
+        around += np.bincount(which, weights=sound[damaged], minlength=shape)
+        seen += np.bincount(which, weights=sound_count[damaged], minlength=shape)
+    contrast = (inside * seen - around * size)[1:]  # the sign of inside / size - around / seen; 0 where none is seen
+    return found.keep(contrast > 0 if polarity is Polarity.bright else contrast < 0)
+
+
+def grown(mask: Mask, radius: int) -> Mask:
+    """Widen every masked pixel to a disc of `radius` pixels; the mask itself if that is 0."""
+    if radius == 0:
+        return mask
+    across = np.arange(-radius, radius + 1)
+    disc = (np.hypot(across[:, None], across) <= radius).astype(np.uint8)
+    wide = np.empty_like(mask)
+    for rows in bands(mask.shape[0]):
+        seen, core = _with_margin(rows, radius, mask.shape[0])
+        wide[rows] = cv2.dilate(mask[seen].view(np.uint8), disc)[core].view(np.bool_)
+    return wide
+
+
+def _with_margin(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
+    """`rows` widened by `margin` as far as the picture reaches, and where `rows` lie in that."""
+    top = max(0, rows.start - margin)
+    return slice(top, min(height, rows.stop + margin)), slice(rows.start - top, rows.stop - top)
+
+
+def _surroundings(
+    mask: Mask, pixels: Pixels, rows: slice
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Light of a band, and the sum and count of sound light in the square around each pixel, each (h, W) float32."""
+    seen, core = _with_margin(rows, _RING, mask.shape[0])
+    scale = np.float32(1.0 / full_scale(pixels.dtype))
+    light = np.nan_to_num(pixels[seen].mean(axis=2, dtype=np.float32) * scale, nan=0.0, posinf=1.0, neginf=0.0)
+    sound = (~mask[seen]).astype(np.float32)
+    return light[core], _box_sum(light * sound)[core], _box_sum(sound)[core]
+
+
+def _box_sum(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sum over the square around each pixel; nothing lies beyond the border."""
+    side = 2 * _RING + 1
+    summed = cv2.boxFilter(values, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(summed, dtype=np.float32)

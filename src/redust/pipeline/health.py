@@ -1,0 +1,191 @@
+"""Whether this installation works: what `redust doctor` and `redust models` show, as data."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+import redust
+from redust import detectors, inpainters
+from redust.core.catalogue import Catalogue
+from redust.core.errors import ModelError, RedustError
+from redust.core.scan import Scan
+from redust.core.settings import RestoreSettings
+from redust.files import read_scan, write_scan
+from redust.models import ModelCard, shipped, shipped_folder
+from redust.models.card import weights
+from redust.pipeline.pipeline import Pipeline
+
+_NEEDED = (
+    "numpy", "opencv-contrib-python-headless", "onnxruntime", "tifffile", "imagecodecs", "pillow", "pydantic", "typer",
+    "rich",
+)  # fmt: skip
+_EXTRAS = {"scikit-image": "biharmonic", "torch": "train", "lightning": "train"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Parameters
+    ----------
+    name
+        What.
+    state
+        ``ok``; ``absent``: not installed and not needed for restoring; ``broken``: ReDust does not work.
+    detail
+        A version, a figure, or what to do.
+    """
+
+    name: str
+    state: Literal["ok", "absent", "broken"]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine of a catalogue.
+
+    Parameters
+    ----------
+    kind
+        ``detector`` or ``fill``.
+    name
+        What ``--detector`` or ``--fill`` takes.
+    default
+        Whether it is used unless another is named.
+    level
+        A detector's own level; None for a fill.
+    card
+        Of its weights, if it has any.
+    size
+        Of its weights in bytes.
+    problem
+        Why it cannot be used; empty if it can.
+    """
+
+    kind: str
+    name: str
+    default: bool
+    level: float | None = None
+    card: ModelCard | None = None
+    size: int = 0
+    problem: str = ""
+
+
+def engines() -> list[Engine]:
+    """Every detector and fill by name, each loaded once to see whether it can be used."""
+    usual = RestoreSettings()
+    return [
+        *(_engine(detectors.catalogue, name, detectors.make_detector, usual.detector) for name in _names(detectors)),
+        *(_engine(inpainters.catalogue, name, inpainters.make_inpainter, usual.fill) for name in _names(inpainters)),
+    ]
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything ReDust needs, one finding at a time; ends with a small scan restored in a temporary folder."""
+    yield Finding("redust", "ok", redust.__version__)
+    yield Finding("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Finding("machine", "ok", f"{os.cpu_count()} cores, {_memory()}")
+    yield from (_package(name) for name in _NEEDED)
+    yield from (_extra(name, extra) for name, extra in _EXTRAS.items())
+    yield from (_weights(card) for card in shipped())
+    yield from (_loads(engine) for engine in engines())
+    yield self_test()
+
+
+def self_test() -> Finding:
+    """Restore a small scan with a speck, 16 bit in a TIFF, and compare every pixel."""
+    with tempfile.TemporaryDirectory(prefix="redust-") as folder:
+        try:
+            wrong = _restored_wrongly(Path(folder))
+        except RedustError as error:
+            wrong = str(error)
+    return Finding("self-test", "broken" if wrong else "ok", wrong or "a 16-bit TIFF was restored")
+
+
+def _restored_wrongly(folder: Path) -> str:
+    """What is wrong with a restored scan; empty if nothing is."""
+    rows, columns = np.mgrid[0:128, 0:160]
+    sound = np.repeat((16000 + 100 * rows + 50 * columns)[..., None], 3, axis=2).astype(np.uint16)
+    pixels = sound.copy()
+    pixels[60:64, 80:84] = 65535
+    source, target = folder / "scan.tif", folder / "restored.tif"
+    write_scan(Scan(pixels), source)
+    mask = np.zeros(pixels.shape[:2], np.bool_)
+    mask[58:66, 78:86] = True
+    Pipeline().restore(source, target, mask=mask)
+    found = read_scan(target).pixels
+    if not np.array_equal(found[~mask], pixels[~mask]):
+        return "pixels outside the mask have changed. Install ReDust again."
+    if np.abs(found[mask].astype(int) - sound[mask]).max() > 3000:
+        return "the speck was not repaired. Install ReDust again."
+    return ""
+
+
+def _names(room: ModuleType) -> list[str]:
+    names: list[str] = room.catalogue.names()
+    return names
+
+
+def _engine(catalogue: Catalogue, name: str, make: Callable[[str], Any], usual: str) -> Engine:
+    try:
+        made = make(name)
+    except RedustError as error:
+        return Engine(catalogue.kind, name, name == usual, problem=str(error))
+    card: ModelCard | None = getattr(made, "card", None)
+    level: float | None = getattr(made, "level", None)
+    return Engine(catalogue.kind, name, name == usual, level, card, 0 if card is None else _size(card))
+
+
+def _size(card: ModelCard) -> int:
+    """Bytes of all weight files of a model that comes with the package."""
+    paths = [shipped_folder(card.name) / file for file in card.files.values()]
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _loads(engine: Engine) -> Finding:
+    name = f"{engine.kind} {engine.name}"
+    if not engine.problem:
+        return Finding(name, "ok", "loads")
+    return Finding(name, "broken" if engine.default else "absent", engine.problem)
+
+
+def _weights(card: ModelCard) -> Finding:
+    name = f"weights of {card.name}"
+    try:
+        paths = [weights(shipped_folder(card.name), kind) for kind in card.files]
+    except ModelError as error:
+        return Finding(name, "broken", str(error))
+    return Finding(name, "ok", f"{len(paths)} files, as their card describes")
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Finding(name, "broken", f"is missing. Run: pip install {name}")
+
+
+def _extra(name: str, extra: str) -> Finding:
+    try:
+        return Finding(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Finding(name, "absent", f"comes with: pip install redust[{extra}]")
+
+
+def _memory() -> str:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # a system without sysconf
+        return "memory unknown"
+    return f"{total / 2**30:.1f} GiB memory"
