@@ -44,7 +44,9 @@ class Overlays:
 
     def coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> tuple[str, Coverage]:
         """Scatter one to a few shapes of one kind; returns the kind and (H, W) float32 in 0..1."""
-        kind = str(rng.choice(sorted(self.paths)))
+        kinds = sorted(self.paths)
+        counts = np.array([len(self.paths[kind]) for kind in kinds], np.float64)
+        kind = str(rng.choice(kinds, p=counts / counts.sum()))
         total = np.zeros(canvas, np.float32)
         for _ in range(int(rng.integers(1, 4))):
             path = self.paths[kind][int(rng.integers(len(self.paths[kind])))]

@@ -20,25 +20,25 @@ class Recipe(Settings):
     layers: Annotated[int, Field(ge=1, le=12)] = 4  # at most this many layers of damage
     scale_low: Annotated[float, Field(gt=0, le=8)] = 0.22  # pixels per 7 micrometres
     scale_high: Annotated[float, Field(gt=0, le=8)] = 1.7
-    barely: Annotated[float, Field(ge=0, le=255)] = 3.0  # weaker spots, in 8-bit steps, are not judged (128)
+    barely: Annotated[float, Field(ge=0, le=255)] = 5.0  # weaker spots, in 8-bit steps, are not judged (128)
     kinds: dict[str, Weight] = Field(
         default_factory=lambda: {
-            "dust": 3.0,
+            "dust": 3.5,
             "dirt": 1.5,
             "hair-short": 1.6,
             "hair": 1.4,
             "lint": 0.5,
             "scratch": 1.5,
-            "tramline": 1.8,
+            "tramline": 2.2,
             "crack": 0.8,
             "sprinkle": 0.7,
-            "stain": 0.5,
+            "stain": 0.3,
             "mould": 0.3,
             "crease": 0.6,
-            "missing": 0.4,
+            "missing": 0.3,
             "fingerprint": 0.1,
             "light-leak": 0.0,
-            "outlines": 5.0,
+            "outlines": 6.0,
             "overlays": 2.0,
             "cracks": 0.6,
         }

@@ -1,0 +1,81 @@
+"""Weights never travel alone, and strangers are searched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from redust.core.errors import ModelError
+from redust.models import shipped, shipped_folder
+from redust.models.card import ModelCard, digest, read_card, weights
+
+
+def make_model(folder: Path, **changes: object) -> ModelCard:
+    """A model folder with a weights file that is not really one."""
+    (folder / "net.onnx").write_bytes(b"weights")
+    facts: dict[str, object] = {
+        "name": "toy", "summary": "a toy", "architecture": "unet", "parameters": 1, "normalisation": "none",
+        "halo": 0, "files": {"onnx": "net.onnx"}, "sha256": {"onnx": digest(folder / "net.onnx")},
+    }  # fmt: skip
+    card = ModelCard.model_validate(facts | changes)
+    card.to_folder(folder)
+    return card
+
+
+def test_a_card_survives_the_trip(tmp_path: Path) -> None:
+    card = make_model(tmp_path, metrics={"toy": {"f1": 0.5}}, limits=["all"])
+    assert read_card(tmp_path) == card
+    assert weights(tmp_path, "onnx").read_bytes() == b"weights"
+
+
+def test_changed_weights_are_refused(tmp_path: Path) -> None:
+    make_model(tmp_path)
+    (tmp_path / "net.onnx").write_bytes(b"other")
+    with pytest.raises(ModelError, match="sha256"):
+        weights(tmp_path, "onnx")
+
+
+def test_weights_outside_the_folder_are_refused(tmp_path: Path) -> None:
+    inside = tmp_path / "model"
+    inside.mkdir()
+    (tmp_path / "net.onnx").write_bytes(b"weights")
+    make_model(inside, files={"onnx": "../net.onnx"})
+    with pytest.raises(ModelError, match="outside"):
+        weights(inside, "onnx")
+
+
+@pytest.mark.parametrize("text", ["{}", "no json", '{"name": 1}'])
+def test_a_bad_card_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "card.json").write_text(text)
+    with pytest.raises(ModelError, match="card"):
+        read_card(tmp_path)
+
+
+def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"card\.json"):
+        read_card(tmp_path)
+
+
+def test_missing_kind_and_file(tmp_path: Path) -> None:
+    make_model(tmp_path)
+    with pytest.raises(ModelError, match="no onnx-int8"):
+        weights(tmp_path, "onnx-int8")
+    (tmp_path / "net.onnx").unlink()
+    with pytest.raises(ModelError, match="missing"):
+        weights(tmp_path, "onnx")
+
+
+def test_every_shipped_model_is_whole() -> None:
+    cards = shipped()
+    assert "unet" in {card.name for card in cards}
+    for card in cards:
+        for kind in card.files:
+            assert weights(shipped_folder(card.name), kind).is_file()
+        assert card.data, "name the sources"
+        assert card.licence, "name the licence"
+
+
+def test_shipped_weights_stay_small() -> None:
+    total = sum(path.stat().st_size for path in shipped_folder(".").rglob("*") if path.is_file())
+    assert total < 30e6
