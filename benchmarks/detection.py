@@ -1,0 +1,69 @@
+"""Score detectors on sets of scans with true masks, at their default level.
+
+    python benchmarks/detection.py BENCH_DIR [--detector unet --detector tophat] [--write DIR]
+
+BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/`` (255 damage, 128 not judged, 0 sound).
+With ``--write`` the masks and damage maps are also written, ``DIR/<detector>/<set>/{mask,map}/NAME.png``, so that
+another scorer can read them. Figures: see :class:`redust.training.evaluation.Figures`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+import redust
+from redust.core.engines import Detector
+from redust.detectors import make_detector
+from redust.detectors.running import find_damage
+from redust.files import write_map
+from redust.training.evaluation import Tally, table
+
+
+def truth_of(path: Path) -> np.ndarray:
+    """A true mask with its three values, (H, W) uint8."""
+    return redust.read_scan(path).pixels[..., 0]
+
+
+def score(detector: Detector, folder: Path, write: Path | None) -> tuple[Tally, float]:
+    """The tally of one set and the megapixels per second of detection alone."""
+    tally, seconds, megapixels = Tally(level=detector.level), 0.0, 0.0
+    for path in sorted((folder / "damaged").iterdir()):
+        scan = redust.read_scan(path)
+        start = time.perf_counter()
+        damage = find_damage(detector, scan.pixels)
+        seconds += time.perf_counter() - start
+        megapixels += scan.megapixels
+        tally.add(truth_of(folder / "mask" / path.name), damage)
+        if write:
+            for kind in ("mask", "map"):
+                (write / folder.name / kind).mkdir(parents=True, exist_ok=True)
+            redust.write_mask(damage >= detector.level, write / folder.name / "mask" / path.name, overwrite=True)
+            write_map(damage, write / folder.name / "map" / path.name, overwrite=True)
+    return tally, megapixels / seconds
+
+
+def main() -> None:
+    """Print one table per set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bench", type=Path)
+    parser.add_argument("--detector", action="append")
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    names = options.detector or ["unet", "tophat"]
+    for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
+        rows, speeds = {}, []
+        for name in names:
+            tally, speed = score(make_detector(name), folder, options.write / name if options.write else None)
+            rows[name] = tally.figures()
+            speeds.append(f"{name} {speed:.2f} MP/s")
+        print(f"\n{folder.name}: {rows[names[0]].files} scans; {', '.join(speeds)}")
+        for row in table(rows):
+            print("".join(f"{cell:>12}" for cell in row))
+
+
+if __name__ == "__main__":
+    main()

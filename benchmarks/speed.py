@@ -1,0 +1,133 @@
+"""Time and memory of `redust restore` on large 16-bit scans, start-up included.
+
+    python benchmarks/speed.py [MEGAPIXELS ...] [--folder DIR] [--repeat N]
+
+For each size (24 unless given) it draws a 16-bit RGB TIFF with 0.5 % damage, restores it as a user would (a
+new process), and prints the seconds, the share of each step, the peak memory against its limit (3 times the
+decoded pixels plus 500 MB), and the network's GFLOP/s beside the machine's plain float32 matrix product
+measured in the same run. Needs a POSIX system.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+
+from redust.core.tiles import tiles
+from redust.models import read_card, shipped_folder
+
+COVERAGE = 0.005
+HALO_TILE = 1024
+
+
+def draw(path: Path, megapixels: float) -> int:
+    """Write a scan of smooth light, grain, specks and hairs; returns the bytes of its pixels."""
+    rng = np.random.default_rng(1)
+    height = round((megapixels * 1e6 / 1.5) ** 0.5)
+    width = round(height * 1.5)
+    coarse = rng.random((height // 64, width // 64, 3)).astype(np.float32)
+    pixels = (cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 45000).astype(np.uint16)
+    pixels += rng.integers(0, 1500, (height, width, 1), dtype=np.uint16)
+    marked = 0
+    while marked < COVERAGE * height * width:
+        row, column = int(rng.integers(height)), int(rng.integers(width))
+        shade = (62000, 62000, 61000) if rng.random() < 0.6 else (2500, 2400, 2300)
+        if rng.random() < 0.15:
+            steps = np.cumsum(rng.normal(0, 14, (12, 2)), axis=0) + [column, row]
+            cv2.polylines(pixels, [steps.astype(np.int32)], False, shade, 4, cv2.LINE_AA)
+            marked += 500
+        else:
+            radius = int(rng.integers(2, 6))
+            cv2.circle(pixels, (column, row), radius, shade, -1, cv2.LINE_AA)
+            marked += round(3.1 * radius**2)
+    tifffile.imwrite(path, pixels, photometric="rgb")
+    return pixels.nbytes
+
+
+def matrix_product() -> float:
+    """GFLOP/s of a plain float32 matrix product, the best of five."""
+    one = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
+    best = 1e9
+    for _ in range(5):
+        start = time.perf_counter()
+        one @ one
+        best = min(best, time.perf_counter() - start)
+    return 2 * 2048**3 / best / 1e9
+
+
+def restore(source: Path, target: Path) -> tuple[float, float, dict[str, float]]:
+    """Seconds, peak bytes, and seconds by step of one restoration in a process of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "redust.cli.entry",
+        "restore",
+        str(source),
+        "-o",
+        str(target),
+        "--overwrite",
+        "--json",
+    ]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    answer = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        sys.exit(f"redust restore failed: {answer.decode()}")
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return seconds, peak, json.loads(answer.splitlines()[0])["seconds"]
+
+
+def measure(folder: Path, megapixels: float, repeat: int) -> None:
+    """Print the figures of one size."""
+    source, target = folder / "scan.tif", folder / "restored.tif"
+    size = draw(source, megapixels)
+    runs = [restore(source, target) for _ in range(repeat)]
+    seconds, peak, steps = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
+    limit = 3 * size + 500e6
+    print(f"\n{megapixels:g} megapixels, 16-bit RGB, {size / 1e6:.0f} MB of pixels, median of {repeat}")
+    print(
+        f"  {seconds:.1f} s ({megapixels / seconds:.2f} MP/s); peak memory {peak / 1e6:.0f} MB of {limit / 1e6:.0f} MB allowed"
+    )
+    print("  " + ", ".join(f"{name} {value:.2f} s ({value / seconds:.0%})" for name, value in steps.items()))
+    card = read_card(shipped_folder("unet"))
+    if card.gflop_per_megapixel:
+        shape = (round((megapixels * 1e6 / 1.5) ** 0.5), round((megapixels * 1e6 / 1.5) ** 0.5 * 1.5))
+        seen = sum(
+            (one.bottom - one.top) * (one.right - one.left)
+            for one in tiles(shape, HALO_TILE, halo=card.halo, multiple_of=card.stride)
+        )
+        rate = card.gflop_per_megapixel * seen / 1e6 / steps["detect"]
+        plain = statistics.median(matrix_product() for _ in range(3))
+        print(
+            f"  network {rate:.0f} GFLOP/s (halos included), plain float32 matrix product {plain:.0f} GFLOP/s: {rate / plain:.2f}"
+        )
+
+
+def main() -> None:
+    """Measure each size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("megapixels", type=float, nargs="*", default=[24.0])
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        for megapixels in options.megapixels:
+            measure(Path(folder), megapixels, options.repeat)
+
+
+if __name__ == "__main__":
+    main()
