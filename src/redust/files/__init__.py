@@ -1,1 +1,27 @@
-"""Files in and out, faithful: TIFF, PNG, JPEG, WebP, JPEG 2000."""
+"""Files in and out, faithful: TIFF, PNG, JPEG, WebP, JPEG 2000.
+
+>>> from redust.files import read_scan, write_scan
+>>> scan = read_scan("in.tif")  # doctest: +SKIP
+>>> write_scan(scan, "out.tif")  # doctest: +SKIP
+"""
+
+from redust.files.atomic import check_path, whole_file
+from redust.files.formats import is_scan_path, lossless
+from redust.files.masks import read_map, read_mask, write_map, write_mask
+from redust.files.reading import read_scan
+from redust.files.writing import check_target, largest_change_outside, write_scan
+
+__all__ = [
+    "check_path",
+    "check_target",
+    "is_scan_path",
+    "largest_change_outside",
+    "lossless",
+    "read_map",
+    "read_mask",
+    "read_scan",
+    "whole_file",
+    "write_map",
+    "write_mask",
+    "write_scan",
+]

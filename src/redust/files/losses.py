@@ -1,0 +1,132 @@
+"""What a target's format cannot hold, told at once and before any work; and the documented way to go on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from redust.core.arrays import Pixels, Plane, full_scale
+from redust.core.errors import LossyTarget, TargetError
+from redust.core.scan import Scan
+from redust.files import exif
+from redust.files.formats import Format
+
+logger = logging.getLogger(__name__)
+
+
+def losses(scan: Scan, format: Format) -> list[str]:
+    """Everything `scan` carries that `format` cannot hold, in words."""
+    found = []
+    dtype = scan.pixels.dtype
+    if dtype.name not in format.dtypes:
+        depth = "32-bit float" if dtype == np.float32 else "16 bit"
+        found.append(f"{depth} samples ({8 * np.dtype(format.dtypes[-1]).itemsize} bit at most)")
+    if scan.channels == 1 and not format.grey:
+        found.append("a single grey channel (it would become R G B)")
+    found += [
+        f"the {name} channel"
+        for name in ("alpha", "infrared")
+        if getattr(scan, name) is not None and not getattr(format, name)
+    ]
+    if scan.iptc is not None and not format.iptc:
+        found.append("IPTC")
+    blocks = {"EXIF": scan.exif, "XMP": scan.xmp}
+    found += [
+        f"{name} of {len(block or b''):,} bytes" for name, block in blocks.items() if block != _within(block, format)
+    ]
+    if format.name == "TIFF" and scan.exif is not None and exif.tree_of(scan.exif) is None:
+        found.append("its EXIF block, which is damaged")
+    return (
+        found
+        + list(_told(scan, "lost anyway"))
+        + (list(_told(scan, "only here")) if scan.format != format.name else [])
+    )
+
+
+def check_losses(scan: Scan, format: Format) -> None:
+    """Refuse a target that cannot hold everything.
+
+    Raises
+    ------
+    LossyTarget
+        It names all that would be lost.
+    """
+    found = losses(scan, format)
+    if found:
+        raise LossyTarget(
+            f"{format.name} cannot hold what {scan.name} carries: {'; '.join(found)}. "
+            f"Write {'TIFF' if format.name != 'TIFF' else 'another format'}, or go on without with --allow-loss."
+        )
+
+
+def check_sides(scan: Scan, format: Format) -> None:
+    """Refuse a picture that is too long for the format, which no conversion can help.
+
+    Raises
+    ------
+    TargetError
+        If a side is longer than the format allows.
+    """
+    if max(scan.shape) > format.longest:
+        raise TargetError(
+            f"{scan.name} is {scan.shape[1]} x {scan.shape[0]} pixels; "
+            f"{format.name} ends at {format.longest}. Write TIFF."
+        )
+
+
+def fitted(scan: Scan, format: Format) -> Scan:
+    """The scan without what the format cannot hold; a warning is logged for each loss.
+
+    Samples become the deepest integers the format holds, rounded to the nearest step: 16 bit to 8 by v / 257,
+    float from 0..1, clipped. Grey becomes equal R, G and B. Channels and blocks without a place are left out.
+    """
+    for loss in losses(scan, format):
+        logger.warning("%s: lost in %s: %s", scan.name, format.name, loss)
+    dtype = scan.pixels.dtype
+    if dtype.name not in format.dtypes:
+        dtype = np.dtype(format.dtypes[-1])
+    pixels = rescaled(scan.pixels, dtype)
+    if scan.channels == 1 and not format.grey:
+        pixels = np.repeat(pixels, 3, axis=2)
+    alpha = scan.alpha if format.alpha and not _premultiplied(scan, format) else None
+    return replace(
+        scan,
+        pixels=pixels,
+        bits=8 * dtype.itemsize if dtype != scan.pixels.dtype else scan.bits,
+        alpha=None if alpha is None else rescaled(alpha, dtype),
+        infrared=scan.infrared if format.infrared else None,
+        iptc=scan.iptc if format.iptc else None,
+        exif=_within(scan.exif, format),
+        xmp=_within(scan.xmp, format),
+    )
+
+
+def rescaled(samples: Pixels | Plane, dtype: np.dtype[np.generic]) -> Pixels | Plane:
+    """Samples on the scale of another dtype, in blocks of rows; the same array if nothing changes.
+
+    >>> rescaled(np.array([[0, 128, 65535]], np.uint16), np.dtype(np.uint8)).tolist()
+    [[0, 0, 255]]
+    """
+    if samples.dtype == dtype:
+        return samples
+    factor = full_scale(dtype) / full_scale(samples.dtype)
+    out = np.empty(samples.shape, dtype)
+    for row in range(0, len(samples), 256):
+        scaled = np.multiply(samples[row : row + 256], factor, dtype=np.float64)
+        out[row : row + 256] = np.rint(scaled.clip(0, full_scale(dtype)))
+    return out
+
+
+def _premultiplied(scan: Scan, format: Format) -> bool:
+    return scan.format != format.name and any("multiplied" in loss for loss in _told(scan, "only here"))
+
+
+def _within(block: bytes | None, format: Format) -> bytes | None:
+    return None if block is not None and len(block) > format.block_limit else block
+
+
+def _told(scan: Scan, key: str) -> tuple[str, ...]:
+    told = scan.carried.get(key, ())
+    return told if isinstance(told, tuple) else ()

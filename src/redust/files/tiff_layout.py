@@ -1,0 +1,260 @@
+"""How the pixels of one TIFF page lie in the file, read from its tags and checked before anything is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from redust.core.errors import UnreadableScan, UnsupportedScan
+from redust.files.limits import Request, check_size
+from redust.files.tiff_tree import Ifd, TiffTree
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
+NO_COMPRESSION, LZW, JPEG, DEFLATE, PACKBITS, LZMA, ZSTD = 1, 5, 7, 8, 32773, 34925, 50000
+OLD_DEFLATE = 32946
+#: Compressions that ReDust reads; all but JPEG it also writes.
+COMPRESSIONS = {
+    NO_COMPRESSION: "none",
+    LZW: "LZW",
+    JPEG: "JPEG",
+    DEFLATE: "Deflate",
+    OLD_DEFLATE: "Deflate",
+    PACKBITS: "PackBits",
+    LZMA: "LZMA",
+    ZSTD: "ZSTD",
+}
+_PHOTOMETRIC = {
+    3: "palette colours",
+    4: "a transparency mask",
+    5: "CMYK",
+    8: "CIELab",
+    9: "ICCLab",
+    32803: "raw sensor data",
+}
+_FOREIGN = {
+    33629: "a MetaMorph stack",
+    34412: "a Zeiss LSM stack",
+    50706: "a camera raw (DNG)",
+    65420: "a Hamamatsu NDPI slide",
+}
+_DTYPES = {(1, 8): "uint8", (1, 16): "uint16", (3, 32): "float32"}
+_EXTRAS = {0: "infrared", 1: "alpha", 2: "alpha"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the pixels of one page lie in the file.
+
+    Parameters
+    ----------
+    height, width, samples
+        Size in pixels; samples per pixel, extra ones included.
+    dtype
+        Of one sample, in native byte order.
+    extras
+        What each sample beyond grey or R G B is: ``"alpha"`` or ``"infrared"``.
+    photometric, compression, predictor
+        As the TIFF tags number them.
+    planar
+        Whether each sample lies in a plane of its own.
+    tile
+        (height, width) of a tile, None for strips.
+    rows
+        Rows per strip.
+    premultiplied
+        Whether colour has been multiplied by alpha.
+    """
+
+    height: int
+    width: int
+    samples: int
+    dtype: np.dtype[np.generic]
+    extras: tuple[str, ...]
+    photometric: int
+    compression: int
+    predictor: int
+    planar: bool
+    tile: tuple[int, int] | None
+    rows: int
+    premultiplied: bool = False
+
+    @property
+    def offsets_code(self) -> int:
+        """The tag that holds the offsets of strips or tiles."""
+        return 273 if self.tile is None else 324
+
+    @property
+    def chunk(self) -> tuple[int, int]:
+        """(height, width) of a full strip or tile."""
+        return self.tile or (self.rows, self.width)
+
+    @property
+    def planes(self) -> int:
+        """Separate planes in the file: 1 unless planar."""
+        return self.samples if self.planar else 1
+
+    @property
+    def chunks(self) -> int:
+        """Number of strips or tiles."""
+        tall, wide = self.chunk
+        return -(-self.height // tall) * -(-self.width // wide) * self.planes
+
+    @property
+    def raw_bytes(self) -> int:
+        """Size of the decoded samples in bytes."""
+        return self.height * self.width * self.samples * self.dtype.itemsize
+
+
+def layout_of(tree: TiffTree, ifd: Ifd, request: Request) -> Layout:
+    """Read a page's layout.
+
+    Raises
+    ------
+    UnsupportedScan
+        If the page is of a kind ReDust refuses.
+    UnreadableScan
+        If its tags contradict each other.
+    ScanTooLarge
+        If it claims more pixels than allowed.
+    """
+    _check_kind(tree, ifd)
+    height, width = tree.number(ifd, 257, 0), tree.number(ifd, 256, 0)
+    check_size(height, width, request)
+    samples = tree.number(ifd, 277, 1)
+    photometric = tree.number(ifd, 262, BLACK_IS_ZERO)
+    extras, premultiplied = _extras(tree, ifd, samples, photometric)
+    tile = _tile(tree, ifd, request)
+    layout = Layout(
+        height=height,
+        width=width,
+        samples=samples,
+        dtype=_dtype(tree, ifd, samples, request),
+        extras=extras,
+        photometric=photometric,
+        compression=tree.number(ifd, 259, NO_COMPRESSION),
+        predictor=tree.number(ifd, 317, 1),
+        planar=tree.number(ifd, 284, 1) == 2 and samples > 1,
+        tile=tile,
+        rows=min(max(tree.number(ifd, 278, height), 1), height),
+        premultiplied=premultiplied,
+    )
+    _check_coding(tree, ifd, layout)
+    return layout
+
+
+def check_segments(layout: Layout, ifd: Ifd, size: int) -> None:
+    """Refuse a page whose strips or tiles are not all there.
+
+    Parameters
+    ----------
+    size
+        Bytes in the file.
+
+    Raises
+    ------
+    UnreadableScan
+        If one is missing, empty, too short, or lies outside the file.
+    """
+    segments = ifd.segments.get(layout.offsets_code, ())
+    if len(segments) != layout.chunks:
+        raise UnreadableScan(
+            f"It promises {layout.chunks} strips or tiles and lists {len(segments)}: damaged. Use a sound copy."
+        )
+    for index, (offset, count) in enumerate(segments):
+        least = _least_bytes(layout, index)
+        if count < least or not offset or offset + count > size:
+            raise UnreadableScan("Part of its pixels lies outside the file: truncated or damaged. Use a sound copy.")
+
+
+def _least_bytes(layout: Layout, index: int) -> int:
+    if layout.compression != NO_COMPRESSION:
+        return 1
+    tall, wide = layout.chunk
+    if layout.tile is None:
+        strips = layout.chunks // layout.planes
+        tall = min(tall, layout.height - (index % strips) * tall)
+    if layout.dtype == np.bool_:
+        return tall * -(-wide // 8)
+    return tall * wide * (layout.samples // layout.planes) * layout.dtype.itemsize
+
+
+def _check_kind(tree: TiffTree, ifd: Ifd) -> None:
+    for code, kind in _FOREIGN.items():
+        if code in ifd.tags:
+            raise UnsupportedScan(f"It is {kind}. Develop or export it as a plain TIFF first.")
+    photometric = tree.number(ifd, 262, BLACK_IS_ZERO)
+    if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR):
+        kind = _PHOTOMETRIC.get(photometric, f"photometric kind {photometric}")
+        raise UnsupportedScan(f"It holds {kind}. Convert it to grey or RGB first.")
+    if tree.number(ifd, 254, 0) & 1 and any(not tree.number(sub, 254, 0) & 1 for sub in ifd.children.get(330, ())):
+        raise UnsupportedScan("Its page is a thumbnail and the picture a sub-image. Save it as a plain TIFF first.")
+    if tree.number(ifd, 32997, 1) != 1 or _stack(tree, ifd):
+        raise UnsupportedScan("It is a stack of pictures in one page. Save each as a file of its own first.")
+    if _layers(ifd):
+        raise UnsupportedScan("It holds Photoshop layers, which would still show the damage. Flatten it first.")
+
+
+def _stack(tree: TiffTree, ifd: Ifd) -> bool:
+    """ImageJ keeps further pictures behind the first, without directories."""
+    text = tree.text(ifd, 270)
+    return text.startswith("ImageJ=") and "\nimages=" in text and len(tree.pages) == 1
+
+
+def _layers(ifd: Ifd) -> bool:
+    tag = ifd.tags.get(37724)
+    names = (b"8BIMLayr", b"8BIMLr16", b"8BIMLr32", b"MIB8ryaL", b"MIB861rL", b"MIB823rL")
+    return tag is not None and any(name in tag.data for name in names)
+
+
+def _dtype(tree: TiffTree, ifd: Ifd, samples: int, request: Request) -> np.dtype[np.generic]:
+    bits = tree.ints(ifd, 258) or (1,)
+    formats = tree.ints(ifd, 339) or (1,)
+    if len(set(bits)) > 1 or len(set(formats)) > 1 or len(bits) not in (1, samples):
+        raise UnsupportedScan("Its channels differ in depth. Convert it to one depth for all first.")
+    if request.bilevel and samples == 1 and bits[0] == 1:
+        return np.dtype(np.bool_)
+    name = _DTYPES.get((formats[0], bits[0]))
+    if name is None:
+        kind = {1: "integer", 2: "signed", 3: "float", 5: "complex", 6: "complex"}.get(formats[0], "undefined")
+        raise UnsupportedScan(
+            f"It has {bits[0]}-bit {kind} samples. Convert it to 8 or 16 bit, or 32-bit float, first."
+        )
+    return np.dtype(name)
+
+
+def _extras(tree: TiffTree, ifd: Ifd, samples: int, photometric: int) -> tuple[tuple[str, ...], bool]:
+    count = samples - (3 if photometric in (RGB, YCBCR) else 1)
+    kinds = (tree.ints(ifd, 338) or ())[: max(count, 0)]
+    kinds = kinds + (0,) * (count - len(kinds))
+    names = tuple(_EXTRAS.get(kind, "unknown") for kind in kinds)
+    if count < 0 or len(set(names)) < len(names) or "unknown" in names:
+        raise UnsupportedScan(
+            f"It has {samples} channels per pixel. Save it as grey or RGB with at most alpha and infrared."
+        )
+    return names, 1 in kinds
+
+
+def _tile(tree: TiffTree, ifd: Ifd, request: Request) -> tuple[int, int] | None:
+    if 324 not in ifd.segments:
+        return None
+    tile = tree.number(ifd, 323, 0), tree.number(ifd, 322, 0)
+    check_size(*tile, request)
+    return tile
+
+
+def _check_coding(tree: TiffTree, ifd: Ifd, layout: Layout) -> None:
+    if layout.compression not in COMPRESSIONS:
+        raise UnsupportedScan(
+            f"It is compressed by method {layout.compression}. Save it uncompressed, or with LZW or Deflate, first."
+        )
+    if layout.photometric == YCBCR and layout.compression != JPEG:
+        raise UnsupportedScan("It holds YCbCr colours. Convert it to RGB first.")
+    if layout.compression == JPEG and (layout.dtype != np.uint8 or layout.extras):
+        raise UnsupportedScan("It is a JPEG-compressed TIFF of an unusual kind. Save it uncompressed first.")
+    if layout.predictor not in (1, 2, 3) or (layout.predictor == 3 and layout.dtype != np.float32):
+        raise UnsupportedScan(f"It uses predictor {layout.predictor}. Save it uncompressed first.")
+    if layout.photometric == WHITE_IS_ZERO and layout.dtype == np.float32:
+        raise UnsupportedScan("It is a float TIFF in which white is zero. Save it with black as zero first.")
+    if tree.number(ifd, 266, 1) != 1:
+        raise UnsupportedScan("It stores its bits in reverse order. Save it again with another program.")
