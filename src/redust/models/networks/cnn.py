@@ -56,10 +56,10 @@ class CellCNN(nn.Module):
         """Light (N, C, H, W) in 0..1 to logits (N, 1, H, W), H and W multiples of the side."""
         number, _, height, width = light.shape
         side, down, across = self.stride, height // self.stride, width // self.stride
-        cells = light.unflatten(2, (down, side)).unflatten(4, (across, side))  # (N, C, down, side, across, side)
+        cells = light.reshape(number, -1, down, side, across, side)  # (N, C, down, side, across, side)
         cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)  # (N * down * across, C, side, side)
-        logits = self.dense(self.features(cells))  # (N * down * across, side * side)
-        logits = logits.unflatten(1, (side, side)).unflatten(0, (number, down, across))
+        logits: torch.Tensor = self.dense(self.features(cells))  # (N * down * across, side * side)
+        logits = logits.reshape(number, down, across, side, side)
         return logits.permute(0, 1, 3, 2, 4).reshape(number, 1, height, width)
 
 

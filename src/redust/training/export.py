@@ -1,0 +1,171 @@
+"""A trained network becomes a model folder: safetensors, ONNX in float32 and INT8, and the card."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from redust.core.arrays import Light
+from redust.core.errors import TrainingError
+from redust.models.card import ModelCard, digest
+from redust.training.keeper import save_weights
+
+FILES = {"safetensors": "weights.safetensors", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
+_INPUT, _OUTPUT, _OPSET = "light", "damage", 20
+_AGREE = 1e-3
+
+
+class Probability(nn.Module):
+    """A network that ends in probabilities, as detectors expect it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, light: Tensor) -> Tensor:
+        """Light (N, 3, H, W) in 0..1 to probabilities (N, 1, H, W)."""
+        return torch.sigmoid(self.network(light))
+
+
+def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], facts: dict[str, Any]) -> ModelCard:
+    """Write a model folder.
+
+    Parameters
+    ----------
+    network
+        Trained; on the CPU.
+    folder
+        Made if it is missing.
+    samples : (H, W, 3) float32 in 0..1
+        Real pictures, which calibrate the INT8 weights; sides are cut to multiples of the stride.
+    facts
+        What the card says besides what is known here (name, summary, architecture, data ...).
+
+    Raises
+    ------
+    TrainingError
+        If ONNX Runtime does not give what the network gives.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network.eval()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
+    stride = int(network.stride)  # type: ignore[arg-type]
+    batches = [_batch(one, stride) for one in samples]
+    save_weights(network, folder / FILES["safetensors"])
+    write_onnx(network, folder / FILES["onnx"])
+    _check_agreement(network, folder / FILES["onnx"], batches[0])
+    write_int8(folder / FILES["onnx"], folder / FILES["onnx-int8"], batches)
+    card = ModelCard(
+        parameters=sum(one.numel() for one in network.parameters()),
+        gflop_per_megapixel=gflop_per_megapixel(network),
+        channels=3,
+        normalisation="light in 0..1, R G B; grey is repeated",
+        stride=stride,
+        halo=int(network.halo),  # type: ignore[arg-type]
+        files=FILES,
+        sha256={kind: digest(folder / name) for kind, name in FILES.items()},
+        **facts,
+    )
+    card.to_folder(folder)
+    return card
+
+
+def write_onnx(network: nn.Module, path: Path) -> None:
+    """Write a network as float32 ONNX that gives probabilities for any height and width its stride divides."""
+    stride = int(network.stride)  # type: ignore[arg-type]
+    example = torch.zeros(1, 3, 2 * stride, 3 * stride)
+    height, width = torch.export.Dim("rows", min=1, max=4096), torch.export.Dim("columns", min=1, max=4096)
+    shapes = {"light": {2: stride * height, 3: stride * width}}
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            Probability(network).eval(), (example,), dynamo=True, opset_version=_OPSET, dynamic_shapes=shapes,
+            input_names=[_INPUT], output_names=[_OUTPUT], verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    program.save(path, external_data=False)
+    path.with_name(path.name + ".data").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter from telling that it works, and from warning of its own internals."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    for one, level in zip(loggers, levels, strict=True):
+        one.setLevel(level)
+
+
+def write_int8(source: Path, target: Path, batches: Sequence[NDArray[np.float32]]) -> None:
+    """Quantise an ONNX file: INT8 per channel, quantise-dequantise pairs, calibrated on real pictures.
+
+    Parameters
+    ----------
+    batches : (1, 3, H, W) float32 in 0..1
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._batches: Iterator[NDArray[np.float32]] = iter(batches)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            batch = next(self._batches, None)
+            return None if batch is None else {_INPUT: batch}
+
+    with tempfile.TemporaryDirectory() as name:
+        ready = Path(name) / "ready.onnx"
+        quant_pre_process(source, ready, skip_symbolic_shape=True)  # folds batch norms into convolutions
+        quantize_static(
+            ready, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+        )  # fmt: skip
+
+
+def _check_agreement(network: nn.Module, path: Path, batch: NDArray[np.float32]) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {_INPUT: batch})
+    with torch.no_grad():
+        expected = torch.sigmoid(network(torch.from_numpy(batch))).numpy()
+    gap = float(np.abs(found - expected).max())
+    if not gap < _AGREE:
+        raise TrainingError(
+            f"The ONNX export differs from the network by {gap:.2g}. Keep the checkpoint, and report this with the "
+            "versions of torch and onnxruntime."
+        )
+
+
+def gflop_per_megapixel(network: nn.Module) -> float:
+    """Billions of floating-point operations per megapixel, a multiply-add counting as 2."""
+    stride = int(network.stride)  # type: ignore[arg-type]
+    side = max(1, 128 // stride) * stride
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        network(torch.zeros(1, 3, side, side))
+    return round(counter.get_total_flops() / side**2 / 1e3, 2)
+
+
+def _batch(light: Light, stride: int) -> NDArray[np.float32]:
+    """Light (H, W, 3) as a batch of one, its sides brought to multiples of `stride` (repeated if too small)."""
+    height, width = (max(1, length // stride) * stride for length in light.shape[:2])
+    rows, columns = np.arange(height) % light.shape[0], np.arange(width) % light.shape[1]
+    return np.ascontiguousarray(light[rows][:, columns].transpose(2, 0, 1)[None])

@@ -1,0 +1,257 @@
+"""One network being trained, as Lightning sees it.
+
+Everything random is a function of the seed and the step, so a run that was paused ends as one never paused.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from redust.core.arrays import DamageMap, Pixels, to_light
+from redust.core.errors import TrainingError
+from redust.core.tiles import round_up, tiles, window
+from redust.training.augmentation import three_channels
+from redust.training.config import Precision, Schedule, TrainConfig
+from redust.training.evaluation import Tally
+from redust.training.losses import MaskedLoss
+from redust.training.pairs import Pictures
+
+Row = dict[str, float]
+
+_TILE = 1024
+_LOSS_CHECK_STEPS = 25  # looking at the loss makes a GPU wait
+_LOWEST_RATE = 0.01  # of the highest, at the end of a cosine
+
+
+class Clock:
+    """Seconds of training over all slots."""
+
+    def __init__(self) -> None:
+        self.before = 0.0
+        self._start = time.monotonic()
+
+    def start(self) -> None:
+        """Start this slot."""
+        self._start = time.monotonic()
+
+    @property
+    def slot(self) -> float:
+        """Seconds of this slot."""
+        return time.monotonic() - self._start
+
+    @property
+    def total(self) -> float:
+        """Seconds of all slots."""
+        return self.before + self.slot
+
+
+class DamageModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has no types
+    """A network, its average, its loss and its optimiser.
+
+    Parameters
+    ----------
+    config
+        The run.
+    network
+        What is trained; see :mod:`redust.models.networks`.
+    validation
+        Pictures scored at every validation, at full size, with the averaged weights.
+    steps, steps_per_epoch
+        Optimiser steps of the whole run, and of one epoch.
+    data_sha256
+        Written into checkpoints, so that a run is not resumed on other data.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: nn.Module,
+        validation: Pictures,
+        *,
+        steps: int,
+        steps_per_epoch: float,
+        data_sha256: str = "",
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network
+        self.loss = MaskedLoss(config.loss)
+        self.averaged = AveragedModel(network, use_buffers=True) if config.optimiser.ema else None
+        if self.averaged is not None:
+            self.averaged.requires_grad_(False)
+        self.pictures = validation
+        self.steps = steps
+        self.steps_per_epoch = steps_per_epoch
+        self.data_sha256 = data_sha256
+        self.clock = Clock()
+        self.history: list[Row] = []
+        self.tally = Tally()
+        self.last_loss = float("nan")
+        self.finished = False
+        self._losses: list[Tensor] = []
+
+    @property
+    def best_network(self) -> nn.Module:
+        """The weights that are scored and shipped: the average where there is one."""
+        if self.averaged is None:
+            return self.network
+        average: nn.Module = self.averaged.module
+        return average
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, by steps or by the clock, whichever is farther."""
+        done = self.global_step / self.steps
+        minutes = self.config.run.budget_minutes
+        return float(min(1.0, max(done, self.clock.total / (60 * minutes)) if minutes else done))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW; weight decay on matrices and kernels, none on norms and biases."""
+        choices = self.config.optimiser
+        weights = [one for one in self.network.parameters() if one.ndim > 1]
+        others = [one for one in self.network.parameters() if one.ndim <= 1]
+        groups = [
+            {"params": weights, "weight_decay": choices.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        # The fused step is the fastest, but cannot be clipped under fp16's gradient scaling.
+        fused = self.config.run.precision is not Precision.fp16
+        return torch.optim.AdamW(groups, lr=choices.learning_rate, fused=fused)
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        """Clip the gradient's norm. Lightning's own clipping refuses fused optimisers, also where it need not."""
+        if self.config.optimiser.gradient_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.gradient_clip)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Set what this step depends on: the random state and the learning rate."""
+        place = [self.config.run.seed, self.global_step, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+        rate = self.config.optimiser.learning_rate * rate_factor(self.progress, self.config)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The loss of one batch of light (N, 3, H, W) and truth (N, 1, H, W)."""
+        light, truth = batch
+        loss: Tensor = self.loss(self.network(light.contiguous(memory_format=torch.channels_last)), truth)
+        self._losses.append(loss.detach())
+        if loss.device.type == "cpu" or batch_idx % _LOSS_CHECK_STEPS == 0:
+            self.last_loss = float(loss.detach())
+            _check_loss(self.last_loss, self.global_step)
+        self.log("train_loss", loss)
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Follow the weights with their average, more closely while they move fast."""
+        if self.averaged is None:
+            return
+        decay = min(self.config.optimiser.ema, (1 + self.global_step) / (10 + self.global_step))
+        self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self.averaged.update_parameters(self.network)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting."""
+        self.tally = Tally()
+
+    def validation_step(self, number: int) -> None:
+        """Count one picture, whole."""
+        pixels, truth = self.pictures[int(number)]
+        self.tally.add(truth, opinion(self.best_network, pixels))
+
+    def on_validation_epoch_end(self) -> None:
+        """Sum the counts of all processes and write them down."""
+        if self.trainer.world_size > 1:
+            state = torch.from_numpy(self.tally.state()).to(self.device)
+            self.tally.load(self.all_gather(state).sum(0).cpu().numpy())
+        self.history.append(self._row(self.tally))
+        self.log_dict({name: value for name, value in self.history[-1].items() if name != "step"}, rank_zero_only=True)
+
+    def _row(self, tally: Tally) -> Row:
+        losses = torch.stack(self._losses).mean().item() if self._losses else float("nan")
+        self._losses = []
+        row = {
+            "step": float(self.global_step),
+            "epoch": self.global_step / self.steps_per_epoch,
+            "seconds": self.clock.total,
+            "learning_rate": self.config.optimiser.learning_rate * rate_factor(self.progress, self.config),
+            "train_loss": losses,
+        }
+        numbers = tally.figures().model_dump(exclude={"objects_by_area", "files", "level", "tolerance"})
+        numbers["f1_best_level"] = tally.best()[1]
+        return row | {f"val_{name}": float(value) for name, value in numbers.items()}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know."""
+        checkpoint["redust"] = {
+            "config": self.config.model_dump(mode="json"),
+            "data": self.data_sha256,
+            "finished": self.finished,
+            "seconds": self.clock.total,
+            "history": self.history,
+            "losses": [float(one) for one in self._losses],
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it over again."""
+        own = checkpoint["redust"]
+        self.clock.before, self.history = own["seconds"], own["history"]
+        self._losses = [torch.tensor(one) for one in own["losses"]]
+
+
+def rate_factor(progress: float, config: TrainConfig) -> float:
+    """The learning rate as a share of the highest, at a `progress` of 0..1: a linear rise, then a fall."""
+    warmup = config.optimiser.warmup
+    if progress < warmup:
+        return 0.02 + 0.98 * progress / warmup
+    if config.optimiser.schedule is Schedule.constant:
+        return 1.0
+    fallen = (progress - warmup) / max(1 - warmup, 1e-9)
+    return _LOWEST_RATE + (1 - _LOWEST_RATE) * 0.5 * (1 + float(np.cos(np.pi * fallen)))
+
+
+def _check_loss(loss: float, step: int) -> None:
+    if not np.isfinite(loss):
+        raise TrainingError(
+            f"The loss became {loss} at step {step}. The best weights so far are kept. Try a third of the learning "
+            "rate (--learning-rate), a lower --gradient-clip, or --precision float32."
+        )
+
+
+@torch.no_grad()
+def opinion(network: nn.Module, pixels: Pixels) -> DamageMap:
+    """The damage map of a whole picture by a network in memory.
+
+    A picture up to 1024 x 1024 is seen in one piece, mirrored only to the network's stride, as training sees
+    patches; a larger one in tiles with a halo.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) uint8, uint16 or float32
+
+    Returns
+    -------
+    damage : (H, W) float32 in 0..1
+    """
+    stride, halo = int(network.stride), int(network.halo)  # type: ignore[arg-type]
+    shape = pixels.shape[0], pixels.shape[1]
+    side = round_up(_TILE, stride)
+    whole = max(shape) <= side
+    weight = next(network.parameters())
+    damage = np.empty(shape, np.float32)
+    training = network.training
+    network.eval()
+    for tile in tiles(shape, side, halo=0 if whole else halo, multiple_of=stride):
+        light = three_channels(to_light(window(pixels, tile)))
+        batch = torch.from_numpy(np.ascontiguousarray(light.transpose(2, 0, 1)))[None].to(weight.device)
+        logits = network(batch.contiguous(memory_format=torch.channels_last))
+        damage[tile.core] = torch.sigmoid(logits.float())[0, 0].cpu().numpy()[tile.core_in_window]
+    network.train(training)
+    return damage

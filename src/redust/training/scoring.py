@@ -1,0 +1,83 @@
+"""Detectors scored over whole pictures, beside an empty mask: what a finding is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from redust.core.arrays import full_scale
+from redust.core.engines import Detector
+from redust.core.errors import TrainingError
+from redust.detectors.running import find_damage
+from redust.training.evaluation import Tally
+from redust.training.pairs import PairPaths, Pictures, read_picture, read_truth
+
+EMPTY = "empty mask"
+
+
+def score(
+    detectors: Sequence[Detector],
+    pictures: Pictures,
+    *,
+    level: float | None = None,
+    tolerance: int = 2,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Tally]:
+    """Score detectors over pictures at full size.
+
+    Parameters
+    ----------
+    detectors
+        Each is cut at its own level.
+    pictures
+        With their truth, 255 damage, 128 not judged, 0 sound.
+    level : 0..1, optional
+        Cut the first detector here instead.
+    tolerance
+        Radius in pixels within which a predicted pixel may miss.
+    progress
+        Called with the share done, 0..1.
+
+    Returns
+    -------
+    tallies
+        By the detector's name, and the empty mask's.
+    """
+    tallies = {one.name: Tally(one.level, tolerance) for one in detectors}
+    if level is not None and detectors:
+        tallies[detectors[0].name] = Tally(level, tolerance)
+    tallies[EMPTY] = Tally(0.5, tolerance)
+    for index in range(len(pictures)):
+        pixels, truth = pictures[index]
+        for detector in detectors:
+            tallies[detector.name].add(truth, find_damage(detector, pixels))
+        tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))
+        if progress:
+            progress((index + 1) / len(pictures))
+    return tallies
+
+
+def score_files(
+    pairs: Sequence[PairPaths], folder: Path, mask_level: int | None = None, *, level: float = 0.5, tolerance: int = 2
+) -> Tally:
+    """Score masks or damage maps that any tool wrote, NAME.png for each pair.
+
+    Raises
+    ------
+    TrainingError
+        If one is missing or has another size: nothing is skipped.
+    """
+    tally = Tally(level, tolerance)
+    for pair in pairs:
+        path = folder / f"{pair.name}.png"
+        if not path.is_file():
+            raise TrainingError(f"There is no prediction {path}. Write one for every picture, empty ones too.")
+        assert pair.mask is not None
+        written, (height, width) = read_picture(path)[..., 0], read_picture(pair.mask).shape[:2]
+        if written.shape != (height, width):
+            raise TrainingError(f"{path} has another size than {pair.mask}. Predict at full size.")
+        damage = written.astype(np.float32) / np.float32(full_scale(written.dtype))
+        tally.add(read_truth(pair.mask, (height, width), mask_level), damage)
+    return tally
