@@ -78,7 +78,7 @@ JPEG = Format(
     block_limit=65500,
 )
 WEBP = Format("WebP", (".webp",), "redust.files.webp", ("uint8",), grey=False, iptc=False, longest=16383)
-JPEG2000 = Format("JPEG 2000", (".jp2", ".j2k", ".j2c", ".jpx"), "redust.files.jpeg2000", ("uint8", "uint16"))
+JPEG2000 = Format("JPEG 2000", (".jp2",), "redust.files.jpeg2000", ("uint8", "uint16"))
 
 FORMATS = (TIFF, PNG, JPEG, WEBP, JPEG2000)
 
