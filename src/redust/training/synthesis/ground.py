@@ -101,7 +101,7 @@ def halftone(light: Light, rng: np.random.Generator) -> Light:
 
 def jpeg(light: Light, quality: int) -> Light:
     """Compress as JPEG of the given quality and decode again."""
-    eight = np.rint(light[..., ::-1] * 255).astype(np.uint8)
+    eight = np.rint(np.clip(light[..., ::-1], 0, 1) * 255).astype(np.uint8)  # noise may have left 0..1
     packed = cv2.imencode(".jpg", eight, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = cv2.imdecode(packed, cv2.IMREAD_COLOR)
     assert decoded is not None  # it was packed one line above
