@@ -44,5 +44,12 @@ class Recipe(Settings):
         }
     )
     hard: dict[str, Weight] = Field(
-        default_factory=lambda: {"lettering": 3.0, "stars": 1.2, "wires": 1.2, "highlights": 1.5, "strands": 1.0}
+        default_factory=lambda: {
+            "lettering": 3.0,
+            "stars": 2.6,
+            "star-trails": 1.0,
+            "wires": 1.2,
+            "highlights": 1.5,
+            "strands": 1.0,
+        }
     )
