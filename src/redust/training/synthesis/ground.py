@@ -6,62 +6,70 @@ import cv2
 import numpy as np
 
 from redust.core.arrays import Light
+from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.shapes import soften
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def before_damage(light: Light, rng: np.random.Generator) -> Light:
+def before_damage(light: Light, rng: np.random.Generator, recipe: Recipe | None = None) -> Light:
     """Turn a digital photo into a photograph on film or paper.
 
     Parameters
     ----------
     light : (H, W, 3) float32 in 0..1
+    rng
+        Decides everything random.
+    recipe
+        How often each change is made; the defaults unless given.
 
     Returns
     -------
     light : (H, W, 3) float32 in 0..1
         Tone, colour, negative or positive, film grain. Not the scanner's share: see `after_damage`.
     """
-    light = _toned(light, rng)
-    if rng.random() < 0.35:
+    recipe = recipe or Recipe()
+    light = _toned(light, rng, recipe)
+    if rng.random() < recipe.blur:
         light = soften(light, rng.uniform(0.4, 1.8))
-    if rng.random() < 0.08:
+    if rng.random() < recipe.negative:
         light = 1 - light
-    if rng.random() < 0.05:
+    if rng.random() < recipe.halftone:
         light = halftone(light, rng)
-    if rng.random() < 0.65:
+    if rng.random() < recipe.grain:
         light = grain(light, rng)
     return light
 
 
-def after_damage(light: Light, rng: np.random.Generator) -> Light:
+def after_damage(light: Light, rng: np.random.Generator, recipe: Recipe | None = None) -> Light:
     """Add what the scanner and the file add: blur or sharpening, noise, JPEG; in and out as `before_damage`."""
+    recipe = recipe or Recipe()
     choice = rng.random()
-    if choice < 0.20:
+    if choice < recipe.soft_scan:
         light = soften(light, rng.uniform(0.3, 0.8))
-    elif choice < 0.32:
+    elif choice < recipe.soft_scan + recipe.sharpened:
         blurred = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.6, 1.2))
         light = np.clip(light + rng.uniform(0.3, 1.2) * (light - blurred), 0, 1)
-    if rng.random() < 0.5:
+    if rng.random() < recipe.noise:
         strength = rng.uniform(0.002, 0.02)
         light = light + rng.standard_normal(light.shape, dtype=np.float32) * np.float32(strength)
-    if rng.random() < 0.25:
+    if rng.random() < recipe.jpeg:
         light = jpeg(light, int(rng.integers(60, 97)))
     return np.clip(light, 0, 1).astype(np.float32)
 
 
-def _toned(light: Light, rng: np.random.Generator) -> Light:
+def _toned(light: Light, rng: np.random.Generator, recipe: Recipe) -> Light:
     """Exposure, contrast, fading; colour, black-and-white or sepia."""
     light = np.power(light, np.float32(np.exp(rng.normal(0, 0.35))))
     kind = rng.random()
-    if kind < 0.42:
+    grey = recipe.black_and_white + recipe.sepia
+    if kind < grey:
         light = np.repeat((light @ _LUMA)[..., None], 3, axis=2)
-        if rng.random() < 0.2:
+        if kind < recipe.sepia:
             light = light ** np.array([0.85, 1.0, 1.25], np.float32)
-    elif kind < 0.6:
+    elif kind < grey + recipe.cast:
         light = light * np.clip(rng.normal(1, 0.08, 3), 0.8, 1.2).astype(np.float32)
-    if rng.random() < 0.3:
+    if rng.random() < recipe.fading:
         black, white = rng.uniform(0, 0.25), rng.uniform(0.75, 1.0)
         light = black + light * (white - black)
     return np.clip(light, 0, 1).astype(np.float32)

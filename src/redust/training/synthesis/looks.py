@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Light
+from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.shapes import Coverage
 
 GAMMA = 2.2
@@ -43,20 +44,25 @@ def to_encoded(light: Light) -> Light:
     return np.power(np.maximum(light, 0), 1 / GAMMA, dtype=np.float32)
 
 
-def random_look(rng: np.random.Generator, kind: str) -> Look:
-    """Draw a look that is usual for a kind of damage."""
+STAINS = ("stain", "coffee-ring", "fingerprint", "mould")
+TORN = ("scratch", "tramline", "crack", "missing")
+
+
+def random_look(rng: np.random.Generator, kind: str, recipe: Recipe | None = None) -> Look:
+    """Draw a look that is usual for a kind of damage, within the recipe's opacities."""
+    recipe = recipe or Recipe()
     if kind == "light-leak":
         colour = np.array([1.0, rng.uniform(0.3, 0.8), rng.uniform(0.0, 0.4)])
         return Look(colour.astype(np.float32), rng.uniform(0.3, 1.0), False)
-    opacity = float(1 - rng.beta(1.0, 2.2) * 0.85)
-    if kind in ("stain", "fingerprint", "mould"):
+    opacity = float(recipe.opacity_high - rng.beta(1.0, 2.2) * (recipe.opacity_high - recipe.opacity_low))
+    if kind in STAINS:
         tint = np.clip(rng.normal([0.75, 0.62, 0.45], 0.15), 0.05, 1.0)
         if rng.random() < 0.75:
             return Look(tint.astype(np.float32), opacity, True)
         return Look(np.clip(tint + 0.25, 0, 1).astype(np.float32), opacity * 0.7, False)
-    if kind in ("scratch", "tramline", "crack", "missing") and rng.random() < 0.25:
+    if kind in TORN and rng.random() < 0.25:
         return Look(rng.random(3).astype(np.float32) ** 2, opacity, rng.random() < 0.5)
-    if rng.random() < 0.58:
+    if rng.random() < recipe.bright:
         white = np.clip(rng.normal(rng.uniform(0.55, 1.0), 0.02, 3), 0, 1)
         return Look(white.astype(np.float32), opacity, False)
     dark = np.clip(rng.normal(rng.uniform(0.0, 0.25), 0.015, 3), 0, 1)
@@ -81,3 +87,20 @@ def lay_over(encoded: Light, coverage: Coverage, look: Look) -> None:
     light = to_linear(encoded[at])
     other = light * look.colour if look.multiply else look.colour
     encoded[at] = to_encoded(light * (1 - alpha) + other * alpha)
+
+
+def multiply_by(encoded: Light, log_ratio: NDArray[np.float32]) -> None:
+    """Multiply a picture's light as a layer of known transmittance does, in place.
+
+    Parameters
+    ----------
+    encoded : (H, W, 3) float32 in 0..1
+        Encoded light; only pixels where the ratio is not 1 are touched.
+    log_ratio : (H, W) or (H, W, 3) float32
+        Natural logarithm of the factor on linear light.
+    """
+    ratio = log_ratio if log_ratio.ndim == 3 else log_ratio[..., None]
+    at = np.any(np.abs(ratio) > 0.004, axis=2)
+    if at.any():
+        light = to_linear(encoded[at]) * np.exp(ratio[at])
+        encoded[at] = np.minimum(to_encoded(light.astype(np.float32)), 1)

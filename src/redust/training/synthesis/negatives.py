@@ -9,96 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Light
-from redust.training.synthesis.shapes import smooth_noise, soften
-
-_FACES = (
-    cv2.FONT_HERSHEY_SIMPLEX,
-    cv2.FONT_HERSHEY_PLAIN,
-    cv2.FONT_HERSHEY_DUPLEX,
-    cv2.FONT_HERSHEY_COMPLEX,
-    cv2.FONT_HERSHEY_TRIPLEX,
-    cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
-    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
-)
-_LETTERS = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?-'&/ "))
+from redust.training.synthesis.lettering import text_lines
+from redust.training.synthesis.shapes import soften
 
 
 def lettering(light: Light, rng: np.random.Generator) -> None:
     """Lines of text of any size, face, colour and perspective, in place; `light` is (H, W, 3) in 0..1."""
     height, width = light.shape[:2]
-    layer = np.zeros((height, width), np.uint8)
-    size = float(np.exp(rng.uniform(np.log(0.25), np.log(3.0))))
-    face, weight = int(rng.choice(_FACES)), max(1, round(size * rng.uniform(0.6, 3.0)))
-    for line in range(int(rng.integers(1, 9))):
-        text = "".join(rng.choice(_LETTERS, int(rng.integers(3, 30))))
-        row = round(rng.uniform(0, 0.2) * height + (line + 1) * 32 * size)
-        cv2.putText(layer, text, (int(rng.integers(-40, width // 3)), row), face, size, 255, weight, cv2.LINE_AA)
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    moved = corners + rng.normal(0, 0.10 * width, (4, 2)).astype(np.float32)
-    tilted = cv2.warpPerspective(layer, cv2.getPerspectiveTransform(corners, moved), (width, height))
-    _mix(light, tilted.astype(np.float32) / np.float32(255), _colour(rng), rng.uniform(0.5, 1.0), rng.uniform(0.0, 1.0))
+    _mix(light, text_lines((height, width), rng), _colour(rng), rng.uniform(0.5, 1.0), rng.uniform(0.0, 1.0))
 
 
 def stars(light: Light, rng: np.random.Generator) -> None:
-    """A night sky over the scene: points of one point-spread function, very unequal brightness; in place."""
+    """A night sky: points of one point-spread function and very unequal brightness, in place."""
     height, width = light.shape[:2]
-    sky = _night(light, rng)
+    light *= np.float32(rng.uniform(0.05, 0.5))
     seeds = np.zeros((height, width), np.float32)
-    count = int(np.exp(rng.uniform(np.log(200), np.log(6000))) * height * width / 262144) + 4
+    count = int(np.exp(rng.uniform(np.log(8), np.log(600))))
     rows, columns = rng.integers(0, height, count), rng.integers(0, width, count)
-    seeds[rows, columns] = rng.pareto(1.2, count) + 0.05
-    spread = rng.uniform(0.4, 1.6)
-    glow = cv2.GaussianBlur(seeds, (0, 0), spread) * (2 * np.pi * spread**2)
-    halo = cv2.GaussianBlur(seeds, (0, 0), spread * 4) * 2
-    _shine(light, sky, glow * rng.uniform(0.15, 0.8) + halo * 0.3, rng)
-
-
-def star_trails(light: Light, rng: np.random.Generator) -> None:
-    """A long exposure of the night sky: arcs of one angle about one pole; in place."""
-    height, width = light.shape[:2]
-    sky = _night(light, rng)
-    layer = np.zeros((height * 2, width * 2), np.uint8)
-    pole = rng.uniform(-1.0, 2.0, 2) * [2 * width, 2 * height]
-    sweep = float(np.exp(rng.uniform(np.log(3), np.log(60))))
-    for _ in range(int(np.exp(rng.uniform(np.log(40), np.log(500))))):
-        star = rng.random(2) * [2 * width, 2 * height] - pole
-        start = float(np.degrees(np.arctan2(star[1], star[0])))
-        radius = float(np.hypot(*star))
-        bright = float(np.clip(rng.pareto(1.5) * 60 + 20, 0, 255))
-        thick = 1 if bright < 90 else int(rng.integers(1, 4))
-        centre = (round(float(pole[0])), round(float(pole[1])))
-        cv2.ellipse(layer, centre, (round(radius), round(radius)), 0, start, start + sweep, bright, thick, cv2.LINE_AA)
-    small = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-    _shine(light, sky, small * rng.uniform(0.5, 1.2), rng)
-
-
-def _night(light: Light, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Darken the scene into a silhouette under a night sky, in place; returns where the sky is, (H, W) in 0..1."""
-    height, width = light.shape[:2]
-    rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    horizon = rng.uniform(0.5, 1.6) + 0.12 * smooth_noise((1, width), width / 6, rng)
-    sky: NDArray[np.float32] = np.clip((horizon - rows) * 60, 0, 1).astype(np.float32)
-    zenith, low = rng.random(3) * rng.uniform(0.02, 0.35), rng.random(3) * rng.uniform(0.05, 0.7)
-    milky = np.clip(smooth_noise((height, width), rng.uniform(20, 160), rng), 0, 2) * rng.uniform(0, 0.3)
-    fine = 1 + 0.25 * smooth_noise((height, width), rng.uniform(4, 20), rng)
-    colour = zenith + (low - zenith) * np.clip(rows, 0, 1)[..., None] ** 2 + (milky * fine)[..., None]
-    light *= np.float32(rng.uniform(0.03, 0.8))
-    light += sky[..., None] * (colour.astype(np.float32) - light)
-    np.clip(light, 0, 1, out=light)
-    return sky
-
-
-def _shine(light: Light, sky: NDArray[np.float32], glow: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Add starlight of slightly varying colour where the sky is, in place."""
-    height, width = light.shape[:2]
-    tint = np.clip(rng.normal(1, 0.12, 3), 0.6, 1.3).astype(np.float32)
-    tints = 1 + np.stack([0.25 * smooth_noise((height, width), 6, rng) * weight for weight in (1, 0.2, -1)], axis=2)
-    light += (np.clip(glow, 0, 1) * sky)[..., None] * tint * np.clip(tints, 0.5, 1.5)
+    seeds[rows, columns] = rng.pareto(1.3, count) + 0.05
+    width_of_star = rng.uniform(0.5, 1.8)
+    glow = cv2.GaussianBlur(seeds, (0, 0), width_of_star) * (2 * np.pi * width_of_star**2)
+    halo = cv2.GaussianBlur(seeds, (0, 0), width_of_star * 4) * 2
+    tint = np.clip(rng.normal(1, 0.12, 3), 0.6, 1.3)
+    light += (np.clip(glow * rng.uniform(0.2, 0.8) + halo * 0.3, 0, 1)[..., None] * tint).astype(np.float32)
     np.clip(light, 0, 1, out=light)
 
 
 def wires(light: Light, rng: np.random.Generator) -> None:
-    """Wires, mullions, court lines: lines of the scene, blurred with it, ending at things; in place."""
+    """Wires, masts, railings: lines of the scene, blurred with it, ending at things; in place."""
     height, width = light.shape[:2]
     layer = np.zeros((height * 2, width * 2), np.uint8)
     angle, gap = rng.uniform(0, np.pi), rng.uniform(6, 60)
@@ -148,6 +86,130 @@ def strands(light: Light, rng: np.random.Generator) -> None:
     np.clip(light, 0, 1, out=light)
 
 
+def catchlights(light: Light, rng: np.random.Generator) -> None:
+    """Eyes with the window's reflection in them: a small bright spot in a dark disc in a pale almond; in place."""
+    height, width = light.shape[:2]
+    size = float(np.exp(rng.uniform(np.log(3), np.log(22))))  # radius of the iris
+    for middle in _eyes(height, width, size, rng):
+        iris = rng.uniform(0.02, 0.3) * np.array([1.0, rng.uniform(0.6, 1.0), rng.uniform(0.4, 1.1)])
+        lid = rng.uniform(0.5, 0.75)
+        for colour, axes, shift in (
+            (np.full(3, rng.uniform(0.55, 0.9)), (2.1 * size, lid * size * 1.25), (0.0, 0.0)),
+            (iris, (size, min(1.0, lid * 1.25) * size), (0.0, 0.0)),
+            (iris * 0.2, (0.45 * size, 0.45 * size), (0.0, 0.0)),
+            (np.full(3, rng.uniform(0.8, 1.0)), _glint(size, rng), rng.normal(0, 0.22, 2) * size),
+        ):
+            cover = _disc(height, width, middle + shift, axes)
+            _mix(light, cover, colour.astype(np.float32), rng.uniform(0.8, 1.0), max(0.5, 0.06 * size))
+
+
+def _eyes(height: int, width: int, size: float, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    """Where one eye, or a pair of them, looks out; (row, column)."""
+    first = rng.random(2) * [height, width]
+    if rng.random() < 0.4:
+        return [first]
+    return [first, first + np.array([rng.normal(0, 0.4), rng.uniform(5, 7)]) * size]
+
+
+def _glint(size: float, rng: np.random.Generator) -> tuple[float, float]:
+    wide = max(0.6, size * rng.uniform(0.1, 0.3))
+    return wide, wide * rng.uniform(0.6, 1.4)
+
+
+def _disc(height: int, width: int, middle: NDArray[np.float64], axes: tuple[float, float]) -> NDArray[np.float32]:
+    """An ellipse of half axes (across, down), anti-aliased; (H, W) float32 in 0..1."""
+    cover = np.zeros((height, width), np.uint8)
+    centre = (round(float(middle[1]) * 16), round(float(middle[0]) * 16))
+    reach = (max(8, round(axes[0] * 16)), max(8, round(axes[1] * 16)))
+    cv2.ellipse(cover, centre, reach, 0, 0, 360, 255, -1, cv2.LINE_AA, 4)
+    return cover.astype(np.float32) / np.float32(255)
+
+
+def window_bars(light: Light, rng: np.random.Generator) -> None:
+    """The bars of a window or a fence against the light, in perspective; in place."""
+    bars = _grid(light.shape[:2], int(rng.integers(2, 9)), int(rng.integers(0, 6)), rng.uniform(0.03, 0.14), rng)
+    dark = rng.random() < 0.7
+    colour = np.full(3, rng.uniform(0, 0.25) if dark else rng.uniform(0.75, 1.0), np.float32)
+    _mix(light, bars, colour, rng.uniform(0.8, 1.0), rng.uniform(0.4, 1.6))
+
+
+def court_lines(light: Light, rng: np.random.Generator) -> None:
+    """White lines painted on the ground, seen at a slant and worn; in place."""
+    lines = _grid(light.shape[:2], int(rng.integers(1, 4)), int(rng.integers(1, 4)), rng.uniform(0.01, 0.04), rng)
+    # Paint on a rough ground takes on its light: keep some of what lies below.
+    shade = 0.75 + 0.25 * light.mean(axis=2)
+    colour = np.clip(rng.normal(0.92, 0.06), 0, 1) * np.array([1, 1, rng.choice([1.0, 0.4], p=[0.85, 0.15])])
+    _mix(light, (lines * shade).astype(np.float32), colour.astype(np.float32), rng.uniform(0.6, 1.0),
+         rng.uniform(0.4, 1.2))  # fmt: skip
+
+
+def _grid(
+    shape: tuple[int, ...], upright: int, level: int, thickness: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Bars of a share `thickness` of the gap, both ways, in perspective; (H, W) float32 in 0..1."""
+    height, width = shape[:2]
+    side = 512
+    flat = np.zeros((side, side), np.uint8)
+    for count, across in ((upright, True), (level, False)):
+        for at in (np.arange(count) + rng.uniform(0.2, 0.8)) * side / max(count, 1):
+            half = max(1.0, thickness * side / max(count, 2) / 2)
+            first, last = round(float(at - half)), round(float(at + half))
+            flat[:, max(0, first) : last + 1] |= np.uint8(255 * across)
+            flat[max(0, first) : last + 1] |= np.uint8(255 * (not across))
+    corners = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
+    reach = rng.uniform(0.4, 1.4, (4, 2)) * [[-1, -1], [1, -1], [1, 1], [-1, 1]]
+    places = (0.5 + 0.5 * reach + rng.normal(0, 0.1, 2)) * [width, height]
+    matrix = cv2.getPerspectiveTransform(corners, places.astype(np.float32))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.normal(0, 12)), 1.0)
+    matrix = np.vstack([turn, [0, 0, 1]]) @ matrix
+    placed = cv2.warpPerspective(flat, matrix, (width, height), flags=cv2.INTER_AREA)
+    return placed.astype(np.float32) / np.float32(255)
+
+
+def raindrops(light: Light, rng: np.random.Generator) -> None:
+    """Drops on a pane or falling rain: each a small lens with a bright and a dark edge, or a streak; in place."""
+    height, width = light.shape[:2]
+    if rng.random() < 0.4:
+        _rain(light, rng)
+        return
+    crowd = min(40.0, max(1.0, height * width / 65536))
+    for _ in range(int(rng.integers(4, 40) * crowd)):
+        radius = max(1.0, rng.lognormal(np.log(3.0), 0.6))
+        row, column = rng.random(2) * [height, width]
+        _drop(light, round(row), round(column), radius, rng.uniform(0.4, 1.0))
+
+
+def _drop(light: Light, row: int, column: int, radius: float, strength: float) -> None:
+    """One drop: the scene upside down in it, dark above, bright below; in place."""
+    reach = int(np.ceil(radius)) + 1
+    top, left = max(0, row - reach), max(0, column - reach)
+    window = light[top : row + reach + 1, left : column + reach + 1]
+    if min(window.shape[:2]) < 3:
+        return
+    rows, columns = np.ogrid[: window.shape[0], : window.shape[1]]
+    down, across = (rows - (row - top)) / radius, (columns - (column - left)) / radius
+    inside = np.clip((1 - np.hypot(down, across)) * radius + 0.5, 0, 1)
+    shade = np.clip(0.55 * down * np.hypot(down, across), -0.5, 0.5)
+    glint = 0.8 * np.exp(-(((down + 0.45) / 0.2) ** 2) - ((across + 0.2) / 0.2) ** 2)
+    turned = window[::-1] + (shade + glint)[..., None].astype(np.float32)
+    alpha = (inside * strength)[..., None].astype(np.float32)
+    window += alpha * (np.clip(turned, 0, 1) - window)
+
+
+def _rain(light: Light, rng: np.random.Generator) -> None:
+    """Streaks of falling drops, all one way, of many depths; in place."""
+    height, width = light.shape[:2]
+    layer = np.zeros((height, width), np.float32)
+    lean, length = rng.normal(0, 0.2), rng.uniform(6, 45)
+    crowd = min(40.0, max(1.0, height * width / 65536))
+    for _ in range(int(rng.integers(30, 250) * crowd)):
+        row, column = rng.random(2) * [height, width]
+        reach = length * rng.uniform(0.3, 1.2)
+        ends = np.rint(np.array([[column, row], [column + lean * reach, row + reach]]) * 16).astype(np.int32)
+        cv2.polylines(layer, [ends], False, rng.uniform(0.1, 0.8), 1, cv2.LINE_AA, 4)
+    _mix(light, soften(layer, rng.uniform(0.4, 0.9)), np.ones(3, np.float32), rng.uniform(0.3, 0.8), 0)
+
+
 def _colour(rng: np.random.Generator) -> NDArray[np.float32]:
     """Black, white or any colour."""
     choice = rng.random()
@@ -170,8 +232,11 @@ def _mix(light: Light, cover: NDArray[np.float32], colour: NDArray[np.float32], 
 NEGATIVES: dict[str, Callable[[Light, np.random.Generator], None]] = {
     "lettering": lettering,
     "stars": stars,
-    "star-trails": star_trails,
     "wires": wires,
     "highlights": highlights,
     "strands": strands,
+    "catchlights": catchlights,
+    "window-bars": window_bars,
+    "court-lines": court_lines,
+    "raindrops": raindrops,
 }

@@ -28,6 +28,25 @@ def smooth_noise(canvas: Canvas, cell: float, rng: np.random.Generator) -> Cover
     return fine
 
 
+def cloud_noise(canvas: Canvas, cell: float, rng: np.random.Generator) -> Coverage:
+    """Like :func:`smooth_noise`, with finer and weaker noise on top: no lattice is to be seen in it."""
+    total, weight = np.zeros(canvas, np.float32), 1.0
+    for _ in range(4):
+        # A random turn by half a cell, so that the octaves' lattices do not fall together.
+        octave = smooth_noise((canvas[0] + round(cell), canvas[1] + round(cell)), cell, rng)
+        row, column = (int(rng.integers(round(cell) + 1)) for _ in range(2))
+        total += np.float32(weight) * octave[row : row + canvas[0], column : column + canvas[1]]
+        cell, weight = cell * 0.45, weight * 0.55
+        if cell < 1.5:
+            break
+    return total
+
+
+def crowd(canvas: Canvas) -> float:
+    """How many times more objects than on 256 x 256 pixels belong on this canvas, 1..40."""
+    return float(np.clip(canvas[0] * canvas[1] / 65536, 1, 40))
+
+
 def soften(coverage: Coverage, sigma: float) -> Coverage:
     """Blur by `sigma` pixels, as a lens and the distance from the focal plane do."""
     return coverage if sigma < 0.2 else cv2.GaussianBlur(coverage, (0, 0), sigma).astype(np.float32)
@@ -47,13 +66,46 @@ def _paint_lines(
     canvas: Canvas, paths: list[NDArray[np.float64]], widths: list[float], values: list[float] | None = None
 ) -> Coverage:
     """Paint polylines of (row, column) points, each of its own width in pixels, anti-aliased."""
-    drawn = np.zeros((canvas[0] * _FINE, canvas[1] * _FINE), np.uint8)
+    drawn = _fine(canvas)
     for index, (path, width) in enumerate(zip(paths, widths, strict=True)):
         points = np.rint(path[:, ::-1] * _FINE).astype(np.int32)
         value = 255 if values is None else round(255 * values[index])
         cv2.polylines(drawn, [points], False, value, max(1, round(width * _FINE)))
+    return _shrink(drawn, canvas)
+
+
+def _paint_fibres(
+    canvas: Canvas, paths: list[NDArray[np.float64]], widths: list[float], rng: np.random.Generator
+) -> Coverage:
+    """Paint paths whose width wavers by a fifth and tapers at the ends, as fibres do."""
+    drawn = _fine(canvas)
+    for path, width in zip(paths, widths, strict=True):
+        points = np.rint(path[:, ::-1] * _FINE).astype(np.int32)
+        knots = rng.normal(1.0, 0.12, 6)
+        wavering = width * np.interp(np.linspace(0, 5, len(points) - 1), np.arange(6), knots)
+        along = np.linspace(0, 1, len(wavering))
+        ends = np.minimum(1, 0.65 + 5 * np.minimum(along, 1 - along))
+        for index, thick in enumerate(wavering * ends):
+            cv2.line(drawn, points[index], points[index + 1], 255, max(1, round(thick * _FINE)))
+    return _shrink(drawn, canvas)
+
+
+def _fine(canvas: Canvas) -> NDArray[np.uint8]:
+    """An empty canvas, finer than the picture."""
+    return np.zeros((canvas[0] * _FINE, canvas[1] * _FINE), np.uint8)
+
+
+def _shrink(drawn: NDArray[np.uint8], canvas: Canvas) -> Coverage:
+    """What was drawn on the fine canvas, as a coverage."""
     small = cv2.resize(drawn, (canvas[1], canvas[0]), interpolation=cv2.INTER_AREA)
     return small.astype(np.float32) / np.float32(255)
+
+
+def _uneven(coverage: Coverage, cell: float, rng: np.random.Generator) -> Coverage:
+    """Let a coverage be thinner here and there by up to a half: no speck is of one grey."""
+    thin = np.clip(0.92 + 0.22 * smooth_noise(coverage.shape[:2], cell, rng), 0.5, 1)
+    uneven: Coverage = coverage * thin.astype(np.float32)
+    return uneven
 
 
 def _wander(start: NDArray[np.float64], length: float, bend: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -70,12 +122,12 @@ def dust(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     """Specks of 40 to 130 square pixels at scale 1, irregular, clustered."""
     area_share = canvas[0] * canvas[1] / 65536 / max(scale, 0.3)
     count = 1 + rng.poisson(rng.uniform(1, 14) * min(area_share, 40))
-    drawn = np.zeros((canvas[0] * _FINE, canvas[1] * _FINE), np.uint8)
+    drawn = _fine(canvas)
     for row, column in _places(canvas, count, rng):
         radius = max(0.45, scale * rng.lognormal(np.log(3.6), 0.35) * 0.7)
         _blot(drawn, row, column, radius, rng)
-    small = cv2.resize(drawn, (canvas[1], canvas[0]), interpolation=cv2.INTER_AREA)
-    return soften(small.astype(np.float32) / np.float32(255), rng.uniform(0.0, 0.9) * min(1.0, scale + 0.3))
+    specks = soften(_shrink(drawn, canvas), rng.uniform(0.0, 0.9) * min(1.0, scale + 0.3))
+    return _uneven(specks, 1.5 + 2 * scale, rng)
 
 
 def _blot(drawn: NDArray[np.uint8], row: float, column: float, radius: float, rng: np.random.Generator) -> None:
@@ -93,24 +145,24 @@ def _blot(drawn: NDArray[np.uint8], row: float, column: float, radius: float, rn
 def dirt(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     """Crumbs: several specks stuck together, 56 to 400 square pixels at scale 1."""
     count = 1 + rng.poisson(rng.uniform(0.5, 4) * min(canvas[0] * canvas[1] / 65536, 40))
-    drawn = np.zeros((canvas[0] * _FINE, canvas[1] * _FINE), np.uint8)
+    drawn = _fine(canvas)
     for row, column in _places(canvas, count, rng):
         radius = max(0.6, scale * rng.lognormal(np.log(5.0), 0.4) * 0.7)
         for _ in range(int(rng.integers(1, 6))):
             step = rng.normal(0, radius, 2)
             _blot(drawn, row + step[0], column + step[1], radius * rng.uniform(0.4, 1.0), rng)
-    small = cv2.resize(drawn, (canvas[1], canvas[0]), interpolation=cv2.INTER_AREA)
-    return soften(small.astype(np.float32) / np.float32(255), rng.uniform(0.2, 1.2) * min(1.0, scale + 0.2))
+    crumbs = soften(_shrink(drawn, canvas), rng.uniform(0.2, 1.2) * min(1.0, scale + 0.2))
+    return _uneven(crumbs, 2 + 3 * scale, rng)
 
 
 def hair_short(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     """Fibres of 20 to 90 pixels at scale 1."""
-    return _hairs(canvas, scale, rng, count=1 + rng.poisson(1.5), lengths=(18, 90))
+    return _hairs(canvas, scale, rng, count=1 + rng.poisson(1.5 * crowd(canvas) ** 0.8), lengths=(18, 90))
 
 
 def hair(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     """Long hairs, 90 to 420 pixels at scale 1, as arcs and loops."""
-    return _hairs(canvas, scale, rng, count=1 + rng.poisson(0.4), lengths=(90, 420))
+    return _hairs(canvas, scale, rng, count=1 + rng.poisson(0.4 * crowd(canvas) ** 0.8), lengths=(90, 420))
 
 
 def lint(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
@@ -121,7 +173,7 @@ def lint(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
         start = centre + rng.normal(0, 10 * scale, 2)
         paths.append(_wander(start, scale * rng.uniform(30, 140), rng.uniform(0.2, 0.6), rng))
         widths.append(max(0.5, scale * rng.uniform(1.2, 4.0)))
-    return soften(_paint_lines(canvas, paths, widths), rng.uniform(0.2, 1.0) * scale)
+    return soften(_paint_fibres(canvas, paths, widths, rng), rng.uniform(0.2, 1.0) * scale)
 
 
 def _hairs(
@@ -132,7 +184,8 @@ def _hairs(
         length = scale * rng.uniform(*lengths)
         paths.append(_wander(rng.random(2) * canvas, length, rng.uniform(0.05, 0.45), rng))
         widths.append(max(0.5, scale * rng.lognormal(np.log(4.2), 0.35) * 0.8))
-    return soften(_paint_lines(canvas, paths, widths), rng.uniform(0.0, 1.0) * min(1.0, scale + 0.2))
+    fibres = soften(_paint_fibres(canvas, paths, widths, rng), rng.uniform(0.0, 1.0) * min(1.0, scale + 0.2))
+    return _uneven(fibres, 4 + 6 * scale, rng)
 
 
 def scratch(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
@@ -197,7 +250,9 @@ def _grow_crack(
 ) -> None:  # fmt: skip
     """Add one branch, and the branches that leave it."""
     steps = max(3, int(length / 9))
-    turns = angle + np.cumsum(rng.normal(0, 0.30, steps))
+    # Mostly straight with a sharp kink now and then: brittle layers break so.
+    kinks = np.where(rng.random(steps) < 0.3, rng.normal(0, 0.55, steps), rng.normal(0, 0.08, steps))
+    turns = angle + np.cumsum(kinks)
     path = start + np.cumsum(np.stack([np.sin(turns), np.cos(turns)], 1) * length / steps, axis=0)
     paths.append(path)
     widths.append(width)
@@ -225,21 +280,36 @@ def stain(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     row, column = rng.random(2) * canvas
     rows, columns = np.ogrid[: canvas[0], : canvas[1]]
     distance = np.hypot(rows - row, (columns - column) * rng.uniform(0.6, 1.6)).astype(np.float32)
-    edge = radius * (1 + 0.25 * smooth_noise(canvas, radius * 0.7, rng) + 0.06 * smooth_noise(canvas, 6, rng))
+    edge = radius * (1 + 0.25 * smooth_noise(canvas, radius * 0.7, rng) + 0.04 * cloud_noise(canvas, 8, rng))
     inside = np.clip((edge - distance) / rng.uniform(1.0, 5.0), 0, 1)
     if rng.random() < 0.5:
         rim = np.exp(-(((edge - distance) / max(1.5, radius * 0.08)) ** 2))
         inside = np.clip(inside * rng.uniform(0.0, 0.5) + rim, 0, 1)
-    texture = np.clip(0.85 + 0.2 * smooth_noise(canvas, radius * 0.3, rng), 0.3, 1)
+    texture = np.clip(0.85 + 0.15 * cloud_noise(canvas, radius * 0.4, rng), 0.35, 1)
     blotch: Coverage = (inside * texture).astype(np.float32)
     return blotch
+
+
+def coffee_ring(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
+    """The ring a drop or a cup leaves when it dries: dark at the edge, faint inside, open here and there."""
+    radius = min(scale * rng.uniform(25, 160), 0.6 * max(canvas))
+    row, column = rng.random(2) * canvas
+    rows, columns = np.ogrid[: canvas[0], : canvas[1]]
+    distance = np.hypot(rows - row, (columns - column) * rng.uniform(0.85, 1.18)).astype(np.float32)
+    distance = distance + 0.05 * radius * smooth_noise(canvas, radius, rng) + 0.4 * cloud_noise(canvas, 6, rng)
+    width = max(1.2, radius * rng.uniform(0.03, 0.12))
+    outer = np.clip((radius - distance) / max(0.8, 0.25 * width), 0, 1)
+    rim = np.exp(-np.clip(radius - distance, 0, None) / width)
+    worn = np.clip(0.95 + 0.4 * smooth_noise(canvas, radius * 0.6, rng), 0.1, 1)
+    ring: Coverage = (outer * np.maximum(rim * worn, 0.05)).clip(0, 1).astype(np.float32)
+    return ring
 
 
 def mould(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     """Threads that branch out of a spore, thin and many."""
     paths: list[NDArray[np.float64]] = []
     widths: list[float] = []
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, 4) * crowd(canvas) ** 0.5)):
         centre = rng.random(2) * canvas
         reach = scale * rng.uniform(15, 60)
         for _ in range(int(rng.integers(6, 16))):
@@ -253,10 +323,13 @@ def crease(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     angle, middle = rng.uniform(0, np.pi), rng.random(2) * canvas
     reach = 1.5 * max(canvas)
     along = np.linspace(-0.5, 0.5, 80)[:, None] * reach * np.array([np.sin(angle), np.cos(angle)])
-    path = middle + along + rng.normal(0, 0.8 * scale, (80, 2))
+    bend = np.cumsum(rng.normal(0, 0.5 * scale, (80, 1)), axis=0) * np.array([np.cos(angle), -np.sin(angle)])
+    path = middle + along + bend + rng.normal(0, 0.5 * scale, (80, 2))
     line = _paint_lines(canvas, [path], [max(0.8, scale * rng.uniform(1.5, 9))])
-    ragged = line * np.clip(0.7 + 0.9 * smooth_noise(canvas, 4 + 4 * scale, rng), 0, 1)
-    return soften(ragged.astype(np.float32), rng.uniform(0.2, 0.8))
+    # Flakes of several sizes are gone from the ridge; between them a hairline remains.
+    flakes = line * np.clip(0.55 + 0.8 * cloud_noise(canvas, 6 + 14 * scale, rng), 0, 1)
+    ridge = _paint_lines(canvas, [path], [max(0.4, 0.8 * scale)]) * rng.uniform(0.2, 0.9)
+    return soften(np.maximum(flakes, ridge).astype(np.float32), rng.uniform(0.2, 0.8))
 
 
 def missing(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
@@ -271,7 +344,7 @@ def missing(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     outline = corner[::-1] + np.stack([np.cos(angle), np.sin(angle)], 1) * ragged[:, None]
     drawn = np.zeros(canvas, np.uint8)
     cv2.fillPoly(drawn, [np.rint(outline * 8).astype(np.int32)], 255, cv2.LINE_AA, 3)
-    return drawn.astype(np.float32) / np.float32(255)
+    return soften(drawn.astype(np.float32) / np.float32(255), rng.uniform(0.0, 0.7))
 
 
 def _ring(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -289,7 +362,7 @@ def fingerprint(canvas: Canvas, scale: float, rng: np.random.Generator) -> Cover
     swirl = np.hypot(down * rng.uniform(0.6, 1.0), across) + 6 * scale * smooth_noise(canvas, reach / 3, rng)
     ridges = np.clip(np.sin(swirl * 2 * np.pi / max(4.0, 12 * scale)) * 1.5, 0, 1)
     oval = np.clip(1.2 - np.hypot(down / reach, across / (0.7 * reach)), 0, 1)
-    worn = np.clip(0.8 + 0.7 * smooth_noise(canvas, 10 * max(scale, 0.4), rng), 0, 1)
+    worn = np.clip(0.55 + 0.5 * cloud_noise(canvas, 16 * max(scale, 0.4), rng), 0, 1)
     marks: Coverage = (ridges * np.minimum(oval * 3, 1) * worn).astype(np.float32)
     return marks
 
@@ -318,6 +391,7 @@ SHAPES: dict[str, Shape] = {
     "crack": crack,
     "sprinkle": sprinkle,
     "stain": stain,
+    "coffee-ring": coffee_ring,
     "mould": mould,
     "crease": crease,
     "missing": missing,

@@ -9,17 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Light
+from redust.core.errors import SettingsError
 from redust.training.synthesis.ground import after_damage, before_damage
-from redust.training.synthesis.looks import lay_over, random_look
-from redust.training.synthesis.material import Cracks, Outlines, Overlays
+from redust.training.synthesis.looks import lay_over, multiply_by, random_look
+from redust.training.synthesis.material import Cracks, Folds, Outlines, Overlays
 from redust.training.synthesis.negatives import NEGATIVES
 from redust.training.synthesis.recipe import Recipe
-from redust.training.synthesis.shapes import SHAPES, Canvas, Coverage
+from redust.training.synthesis.shapes import SHAPES, Canvas, Coverage, soften
+from redust.training.synthesis.transplants import Transplants
 
 DAMAGE, UNJUDGED, SOUND = 255, 128, 0
-_VISIBLE, _RIM = 0.28, 0.08  # coverage from which a pixel is damaged, and from which it is at least a rim
+VISIBLE, RIM = 0.28, 0.08  # coverage from which a pixel is damaged, and from which it is at least a rim
+_CHANGED = (0.35, 0.10)  # the same for a change of linear light, as a natural logarithm
 
-_TOO_MUCH = 0.3  # a layer that hides more teaches nothing about its surroundings
+TOO_MUCH = 0.3  # a layer that hides more teaches nothing about its surroundings
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,48 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """One layer of damage.
+
+    Parameters
+    ----------
+    kind
+        What it is, for its look.
+    coverage : (H, W) float32 in 0..1
+        How much of the light it hides; all 0 where `log_ratio` is given.
+    marked, rim : (H, W) bool
+        What counts as damaged, and what is not to be judged besides.
+    log_ratio : (H, W) or (H, W, 3) float32, optional
+        For damage whose effect on light is known: logarithm of the factor on linear light.
+    """
+
+    kind: str
+    coverage: Coverage
+    marked: NDArray[np.bool_]
+    rim: NDArray[np.bool_]
+    log_ratio: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of_coverage(cls, kind: str, coverage: Coverage) -> Layer:
+        """A layer whose mask follows from its coverage."""
+        return cls(kind, coverage, coverage >= VISIBLE, coverage >= RIM)
+
+    @classmethod
+    def of_ratio(cls, kind: str, log_ratio: NDArray[np.float32], marked: NDArray[np.bool_] | None = None) -> Layer:
+        """A layer that changes light by a known factor; `marked` follows from it unless given."""
+        change = np.abs(log_ratio) if log_ratio.ndim == 2 else np.abs(log_ratio).max(axis=2)
+        marked = change >= _CHANGED[0] if marked is None else marked
+        return cls(kind, np.zeros_like(change), marked, change >= _CHANGED[1], log_ratio)
+
+    def lay_over(self, encoded: Light, rng: np.random.Generator, recipe: Recipe) -> None:
+        """Change a picture as this layer does, in place."""
+        if self.log_ratio is None:
+            lay_over(encoded, self.coverage, random_look(rng, self.kind, recipe))
+        else:
+            multiply_by(encoded, self.log_ratio)
+
+
+@dataclass(frozen=True)
 class Synthesizer:
     """Draws damage over sound photographs.
 
@@ -49,7 +94,7 @@ class Synthesizer:
     ----------
     recipe
         What is drawn, how often.
-    overlays, outlines, cracks
+    overlays, outlines, cracks, folds, transplants
         Material besides the procedural shapes; what is absent is not drawn.
     seed
         With the same seed, `draw` gives the same pair for the same photo and number, in any process.
@@ -60,6 +105,15 @@ class Synthesizer:
     outlines: tuple[Outlines, ...] = ()
     cracks: Cracks | None = None
     seed: int = 0
+    folds: Folds | None = None
+    transplants: Transplants | None = None
+
+    def __post_init__(self) -> None:
+        if self.recipe.clean < 1 and not sum(self._available().values()) > 0:
+            raise SettingsError(
+                "The recipe draws only kinds for which there is no material. Give the material (--overlays, "
+                "--outlines, --cracks, --folds, --transplant), or give a kind such as `dust` a weight."
+            )
 
     def draw(self, photo: Light, number: int, known: NDArray[np.uint8] | None = None) -> Pair:
         """Damage one photo.
@@ -79,7 +133,7 @@ class Synthesizer:
         if known is None and rng.random() < self.recipe.negatives:
             name = _pick(self.recipe.hard, rng)
             NEGATIVES[name](ground, rng)
-        ground = before_damage(ground, rng)
+        ground = before_damage(ground, rng, self.recipe)
         damaged, target = ground.copy(), np.zeros(ground.shape[:2], np.uint8)
         if rng.random() >= self.recipe.clean:
             drawn = self._damage(damaged, target, rng)
@@ -88,8 +142,9 @@ class Synthesizer:
             np.maximum(target, known, out=target)
         # One generator state for both: the clean picture gets the same noise as the damaged one.
         state = rng.integers(2**63)
-        clean = after_damage(ground, np.random.default_rng(state))
-        return Pair(after_damage(damaged, np.random.default_rng(state)), clean, target, tuple(drawn))
+        clean = after_damage(ground, np.random.default_rng(state), self.recipe)
+        damaged = after_damage(damaged, np.random.default_rng(state), self.recipe)
+        return Pair(damaged, clean, target, tuple(drawn))
 
     def _damage(self, damaged: Light, target: NDArray[np.uint8], rng: np.random.Generator) -> list[str]:
         """Lay layers of damage over a picture and mark them, both in place; returns the kinds."""
@@ -97,29 +152,34 @@ class Synthesizer:
         scale = float(np.exp(rng.uniform(low, high)))
         kinds = []
         for _ in range(int(rng.integers(1, self.recipe.layers + 1))):
-            kind, coverage, marked = self._layer(target.shape, scale, rng)
-            if marked.mean() > _TOO_MUCH:
+            layer = self.layer(_pick(self._available(), rng), (target.shape[0], target.shape[1]), scale, rng)
+            if layer.marked.mean() > TOO_MUCH:
                 continue
-            lay_over(damaged, coverage, random_look(rng, kind))
-            np.maximum(target, np.where(coverage >= _RIM, np.uint8(UNJUDGED), np.uint8(0)), out=target)
-            target[marked] = DAMAGE
-            kinds.append(kind)
+            layer.lay_over(damaged, rng, self.recipe)
+            np.maximum(target, np.where(layer.rim, np.uint8(UNJUDGED), np.uint8(SOUND)), out=target)
+            target[layer.marked] = DAMAGE
+            kinds.append(layer.kind)
         return kinds
 
-    def _layer(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> tuple[str, Coverage, NDArray[np.bool_]]:
-        """One layer: its kind, its coverage, and the pixels that count as damaged."""
-        kind = _pick(self._available(), rng)
+    def layer(self, kind: str, canvas: Canvas, scale: float, rng: np.random.Generator) -> Layer:
+        """Draw one layer of a kind of :data:`redust.training.synthesis.recipe.KINDS` (there must be material)."""
         if kind == "outlines":
             outlines = self.outlines[int(rng.integers(len(self.outlines)))]
             coverage, marked = outlines.coverage(canvas, scale, rng)
-            return kind, coverage, marked
+            return Layer(kind, coverage, marked, coverage >= RIM)
+        if kind == "folds" and self.folds is not None:
+            return Layer.of_ratio(kind, self.folds.log_ratio(canvas, scale, rng))
+        if kind == "transplants" and self.transplants is not None:
+            return Layer.of_ratio(kind, *self.transplants.layer(canvas, scale, rng))
         if kind == "overlays" and self.overlays is not None:
             kind, coverage = self.overlays.coverage(canvas, scale, rng)
         elif kind == "cracks" and self.cracks is not None:
             kind, coverage = "crack", self.cracks.coverage(canvas, scale, rng)
         else:
             coverage = SHAPES[kind](canvas, scale, rng)
-        return kind, coverage, coverage >= _VISIBLE
+        if self.recipe.rim:
+            coverage = soften(coverage, rng.uniform(0, self.recipe.rim))
+        return Layer.of_coverage(kind, coverage)
 
     def _available(self) -> dict[str, float]:
         """The weights of the kinds for which there is material."""
@@ -127,6 +187,8 @@ class Synthesizer:
             "outlines": bool(self.outlines),
             "overlays": self.overlays is not None,
             "cracks": self.cracks is not None,
+            "folds": self.folds is not None,
+            "transplants": self.transplants is not None,
         }
         return {kind: weight for kind, weight in self.recipe.kinds.items() if present.get(kind, True)}
 
