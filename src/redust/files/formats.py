@@ -38,7 +38,7 @@ class Format:
         Where its codec is; loaded when first needed.
     dtypes
         What it can hold, the deepest last.
-    grey, alpha, infrared, iptc
+    grey, alpha, infrared, iptc, photoshop
         Whether it has a place for that.
     lossless
         Whether what ReDust writes reads back bit for bit.
@@ -56,6 +56,7 @@ class Format:
     alpha: bool = True
     infrared: bool = False
     iptc: bool = True
+    photoshop: bool = False
     lossless: bool = True
     longest: int = (1 << 31) - 1
     block_limit: int = (1 << 31) - 1
@@ -65,7 +66,9 @@ class Format:
         return cast(Codec, importlib.import_module(self.module))
 
 
-TIFF = Format("TIFF", (".tif", ".tiff"), "redust.files.tiff", ("uint8", "uint16", "float32"), infrared=True)
+TIFF = Format(
+    "TIFF", (".tif", ".tiff"), "redust.files.tiff", ("uint8", "uint16", "float32"), infrared=True, photoshop=True
+)
 PNG = Format("PNG", (".png",), "redust.files.png", ("uint8", "uint16"))
 JPEG = Format(
     "JPEG",
@@ -73,6 +76,7 @@ JPEG = Format(
     "redust.files.jpeg",
     ("uint8",),
     alpha=False,
+    photoshop=True,
     lossless=False,
     longest=65535,
     block_limit=65500,

@@ -121,7 +121,7 @@ def write(scan: Scan, file: BinaryIO) -> None:
         frame, segments, known = None, (), Metadata()
     coded = _coded(scan, frame)
     file.write(b"\xff\xd8")
-    for marker, body in _arranged(scan, segments, known):
+    for marker, body in _arranged(scan, segments, known, frame is not None and frame.rgb):
         file.write(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
     file.write(coded)
 
@@ -255,6 +255,9 @@ def _only_here(segments: Sequence[Segment]) -> tuple[str, ...]:
     found = []
     if any(marker == _COM for marker, _ in segments):
         found.append("the JPEG comment")
+    known = [_JFIF, b"JFXX\0", _EXIF, _XMP, _MORE_XMP, _ICC, _MPF, _IRB, _ADOBE, b"Ducky"]
+    strange = {marker for marker, body in segments if marker != _COM and not body.startswith(tuple(known))}
+    found += [f"the JPEG segment APP{marker - 0xE0}" for marker in sorted(strange)]
     if _first(segments, 0xE1, _MORE_XMP) is not None:
         found.append("the extended part of its XMP")
     return tuple(found)
@@ -291,9 +294,9 @@ def _coded(scan: Scan, frame: Frame | None) -> bytes:
     return data[at:]
 
 
-def _arranged(scan: Scan, segments: Sequence[Segment], known: Metadata) -> Iterator[Segment]:
+def _arranged(scan: Scan, segments: Sequence[Segment], known: Metadata, rgb: bool) -> Iterator[Segment]:
     """Carried segments in their order; each that is no longer true gives way to a new one."""
-    fresh = _fresh(scan, segments, known)
+    fresh = _fresh(scan, segments, known, rgb)
     order = {"dpi": 0, "exif": 1, "xmp": 2, "icc": 3, "iptc": 4}
     stale = {role for role in order if role in fresh}
     kept = [
@@ -317,11 +320,12 @@ def _role(marker: int, body: bytes) -> str:
     return next((role for (found, mark), role in roles.items() if found == marker and body.startswith(mark)), "")
 
 
-def _fresh(scan: Scan, segments: Sequence[Segment], known: Metadata) -> dict[str, list[Segment]]:
+def _fresh(scan: Scan, segments: Sequence[Segment], known: Metadata, rgb: bool) -> dict[str, list[Segment]]:
     """New segments by role, for each role whose carried segments no longer say what the scan says."""
     fresh: dict[str, list[Segment]] = {}
-    block = exif.block_for(scan)
-    if scan.dpi != known.dpi or not segments:
+    # A JFIF segment would turn R G B into Y Cb Cr: there, the resolution goes into EXIF.
+    block = exif.block_for(scan, with_dpi=rgb)
+    if (scan.dpi != known.dpi or not segments) and not rgb:
         fresh["dpi"] = [(0xE0, _jfif(scan.dpi))]
     if block != known.exif:
         fresh["exif"] = [(0xE1, _EXIF + block)] if block else []
@@ -329,18 +333,12 @@ def _fresh(scan: Scan, segments: Sequence[Segment], known: Metadata) -> dict[str
         fresh["xmp"] = [(0xE1, _XMP + scan.xmp)] if scan.xmp else []
     if scan.icc != known.icc:
         fresh["icc"] = [(0xE2, part) for part in _icc_parts(scan.icc or b"")]
-    resources = photoshop_of(scan)
+    resources = photoshop.resources_of(scan)
     if resources != _resources(segments):
         step = MAX_BLOCK - len(_IRB)
         parts = range(0, len(resources or b""), step)
         fresh["iptc"] = [(0xED, _IRB + (resources or b"")[at : at + step]) for at in parts]
     return fresh
-
-
-def photoshop_of(scan: Scan) -> bytes | None:
-    """The scan's Photoshop resources, with its IPTC block."""
-    resources = scan.carried.get("photoshop")
-    return photoshop.with_iptc(resources if isinstance(resources, bytes) else None, scan.iptc)
 
 
 def _jfif(dpi: tuple[float, float] | None) -> bytes:

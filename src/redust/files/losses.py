@@ -10,7 +10,7 @@ import numpy as np
 from redust.core.arrays import Pixels, Plane, full_scale
 from redust.core.errors import LossyTarget, TargetError
 from redust.core.scan import Scan
-from redust.files import exif
+from redust.files import exif, photoshop
 from redust.files.formats import Format
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ def losses(scan: Scan, format: Format) -> list[str]:
     ]
     if scan.iptc is not None and not format.iptc:
         found.append("IPTC")
+    if not format.photoshop and photoshop.beyond_iptc(scan):
+        found.append("Photoshop's image resources")
     blocks = {"EXIF": scan.exif, "XMP": scan.xmp}
     found += [
         f"{name} of {len(block or b''):,} bytes" for name, block in blocks.items() if block != _within(block, format)

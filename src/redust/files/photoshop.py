@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from redust.core.scan import Scan
+
 _IPTC = 0x0404
 
 
@@ -26,6 +28,18 @@ def with_iptc(resources: bytes | None, iptc: bytes | None) -> bytes | None:
         return resources
     kept = b"".join(whole for number, _, whole in _blocks(resources or b"") if number != _IPTC)
     return kept + (_block(iptc) if iptc is not None else b"") or None
+
+
+def resources_of(scan: Scan) -> bytes | None:
+    """The resources a scan carries, with its IPTC block; None if there is nothing to hold."""
+    resources = scan.carried.get("photoshop")
+    return with_iptc(resources if isinstance(resources, bytes) else None, scan.iptc)
+
+
+def beyond_iptc(scan: Scan) -> bool:
+    """Whether a scan carries resources other than IPTC."""
+    resources = scan.carried.get("photoshop")
+    return isinstance(resources, bytes) and with_iptc(resources, None) is not None
 
 
 def _block(iptc: bytes) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
 import imagecodecs
+import numpy as np
 
 from redust.core.errors import UnreadableScan, UnsupportedScan
 from redust.core.scan import Scan
@@ -92,38 +93,57 @@ def read(file: BinaryIO, request: Request) -> Scan:
 
 def write(scan: Scan, file: BinaryIO) -> None:
     """Write a scan as PNG (see :func:`redust.files.write_scan`)."""
-    fresh, _ = _chunks(imagecodecs.png_encode(joined(scan), level=4), with_pixels=True)
+    coded = memoryview(_encoded(scan))
     carried = scan.carried.get("png")
-    before: Iterable[Chunk] = ()
-    after: Iterable[Chunk] = ()
-    if isinstance(carried, CarriedPng):
-        same_kind = carried.header[8:10] == fresh[0][1][8:10]
-        before, after = (_kept(chunks, carried.metadata, scan, same_kind) for chunks in (carried.before, carried.after))
-        known = carried.metadata
-    else:
-        known = Metadata()
-    file.write(SIGNATURE)
-    for name, data in [fresh[0], *_told(scan, known), *before, *fresh[1:], *after, (b"IEND", b"")]:
-        file.write(struct.pack(">I", len(data)) + name)
-        file.write(data)
-        file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(name))))
+    if not isinstance(carried, CarriedPng):
+        carried = CarriedPng(b"", (), (), Metadata())
+    places = list(_places(coded))
+    header = coded[places[0][1] + 8 : places[0][2] - 4]
+    same_kind = carried.header[8:10] == header[8:10]
+    before, after = (_kept(side, carried.metadata, scan, same_kind) for side in (carried.before, carried.after))
+    file.write(coded[: places[0][2]])
+    file.writelines(_packed(*chunk) for chunk in [*_told(scan, carried.metadata), *before])
+    file.writelines(coded[start:end] for name, start, end in places if name == b"IDAT")
+    file.writelines(_packed(*chunk) for chunk in [*after, (b"IEND", b"")])
 
 
-def _chunks(data: bytes | bytearray, *, with_pixels: bool = False) -> tuple[list[Chunk], list[Chunk]]:
-    """Chunks before (and with) the pixels, and after them, without the end."""
+def _encoded(scan: Scan) -> bytes | bytearray:
+    """At 16 bit the left neighbour as guess and run lengths beat a search in size, and in speed five times."""
+    samples = joined(scan)
+    if samples.dtype == np.uint16:
+        return imagecodecs.png_encode(samples, strategy=3, filter=16)
+    return imagecodecs.png_encode(samples, level=3)
+
+
+def _packed(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
+
+
+def _places(data: bytes | memoryview) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start, end) of each chunk, the last one included."""
+    at, name = len(SIGNATURE), b""
+    while name != b"IEND":
+        if at + 12 > len(data):
+            raise UnreadableScan("The PNG ends too early: truncated. Use a sound copy.")
+        length, name = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise UnreadableScan("The PNG ends too early: truncated. Use a sound copy.")
+        yield name, at, end
+        at = end
+
+
+def _chunks(data: bytes) -> tuple[list[Chunk], list[Chunk]]:
+    """Chunks before the pixels, and after them, without the end."""
     lists: tuple[list[Chunk], list[Chunk]] = ([], [])
-    at, seen, view = len(SIGNATURE), 0, memoryview(data)
-    while True:
-        name, end = _chunk_head(data, at)
-        if name == b"IEND":
-            break
+    seen = 0
+    for name, start, end in _places(data):
         if name == b"IDAT":
             seen = 1
-        if name != b"IDAT" or with_pixels:
-            body = bytes(view[at + 8 : end - 4])
+        elif name != b"IEND":
+            body = data[start + 8 : end - 4]
             _check_crc(name, body, data[end - 4 : end])
-            lists[0 if with_pixels else seen].append((name, body))
-        at = end
+            lists[seen].append((name, body))
     if not lists[0] or lists[0][0][0] != b"IHDR" or len(lists[0][0][1]) != 13:
         raise UnreadableScan("The PNG has no header: damaged. Use a sound copy.")
     return lists
@@ -131,27 +151,12 @@ def _chunks(data: bytes | bytearray, *, with_pixels: bool = False) -> tuple[list
 
 def _pixels_only(data: bytes) -> bytes:
     """The same PNG without what says nothing about sample values: libpng would judge, and complain about, profiles."""
-    parts, at, view = [memoryview(SIGNATURE)], len(SIGNATURE), memoryview(data)
-    name = b""
-    while name != b"IEND":
-        name, end = _chunk_head(data, at)
-        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            parts.append(view[at:end])
-        at = end
-    return b"".join(parts)
+    wanted = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+    view = memoryview(data)
+    return SIGNATURE + b"".join(view[start:end] for name, start, end in _places(data) if name in wanted)
 
 
-def _chunk_head(data: bytes | bytearray, at: int) -> tuple[bytes, int]:
-    if at + 12 > len(data):
-        raise UnreadableScan("The PNG ends too early: truncated. Use a sound copy.")
-    length, name = struct.unpack_from(">I4s", data, at)
-    end = at + 12 + length
-    if end > len(data):
-        raise UnreadableScan("The PNG ends too early: truncated. Use a sound copy.")
-    return name, end
-
-
-def _check_crc(name: bytes, body: bytes, crc: bytes | bytearray) -> None:
+def _check_crc(name: bytes, body: bytes, crc: bytes) -> None:
     if struct.pack(">I", zlib.crc32(body, zlib.crc32(name))) != crc:
         raise UnreadableScan(f"The PNG's {name.decode('latin-1')} chunk is damaged. Use a sound copy.")
 

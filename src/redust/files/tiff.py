@@ -24,6 +24,7 @@ from redust.files.threads import cores, in_order
 from redust.files.tiff_layout import (
     BLACK_IS_ZERO,
     DEFLATE,
+    EXTRAS,
     JPEG,
     LZMA,
     LZW,
@@ -47,8 +48,8 @@ _STRIP_BYTES = 1 << 20
 _BIG = (1 << 32) - (64 << 20)
 _ENCODERS: dict[int, Callable[..., bytes | bytearray]] = {
     LZW: imagecodecs.lzw_encode,
-    DEFLATE: imagecodecs.zlib_encode,
-    OLD_DEFLATE: imagecodecs.zlib_encode,
+    DEFLATE: imagecodecs.deflate_encode,
+    OLD_DEFLATE: imagecodecs.deflate_encode,
     LZMA: imagecodecs.lzma_encode,
     ZSTD: imagecodecs.zstd_encode,
 }
@@ -102,7 +103,6 @@ def _scan(
     tree: TiffTree, ifd: Ifd, page: int, layout: Layout, pixels: Pixels, planes: dict[str, Plane], carried: CarriedTiff
 ) -> Scan:
     top = tree.number(ifd, SAMPLE_MAX, 0) if layout.dtype == np.uint16 else 0
-    irb = bytes_of(ifd, PHOTOSHOP)
     return Scan(
         pixels=pixels,
         alpha=planes.get("alpha"),
@@ -112,11 +112,11 @@ def _scan(
         icc=bytes_of(ifd, ICC),
         exif=exif.block_of(tree, ifd),
         xmp=bytes_of(ifd, XMP),
-        iptc=bytes_of(ifd, IPTC) or photoshop.iptc_of(irb),
+        iptc=_iptc(ifd),
         orientation=exif.orientation_of(tree, ifd),
         page=page,
         format="TIFF",
-        carried={"tiff": carried, "photoshop": irb, "only here": _only_here(tree, page, layout)},
+        carried={"tiff": carried, "photoshop": bytes_of(ifd, PHOTOSHOP), "only here": _only_here(tree, page, layout)},
     )
 
 
@@ -124,6 +124,10 @@ def bytes_of(ifd: Ifd, code: int) -> bytes | None:
     """The bytes of a tag, None if it is absent or empty."""
     tag = ifd.tags.get(code)
     return (tag.data or None) if tag is not None else None
+
+
+def _iptc(ifd: Ifd) -> bytes | None:
+    return bytes_of(ifd, IPTC) or photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP))
 
 
 def _only_here(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
@@ -135,6 +139,8 @@ def _only_here(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
         found.append(f"{len(others)} further page{'s' * (len(others) > 1)}")
     if inner:
         found.append(f"{len(inner)} sub-image{'s' * (len(inner) > 1)}")
+    if 37724 in tree.pages[page].tags:
+        found.append("Photoshop's document data")
     if layout.premultiplied:
         found.append("an alpha channel that colours are multiplied by")
     return tuple(found)
@@ -189,7 +195,7 @@ def write(scan: Scan, file: BinaryIO) -> None:
     """Write a scan as TIFF (see :func:`redust.files.write_scan`)."""
     carried = scan.carried.get("tiff")
     if isinstance(carried, CarriedTiff) and scan.format == "TIFF":
-        tree, layout, page = carried.tree, _lossless(carried.layout), scan.page
+        tree, layout, page = carried.tree, _current(scan, _lossless(carried.layout)), scan.page
         with carried.open() as source:
             _write(scan, file, tree, layout, page, source)
     else:
@@ -199,7 +205,8 @@ def write(scan: Scan, file: BinaryIO) -> None:
 
 def _write(scan: Scan, file: BinaryIO, tree: TiffTree, layout: Layout, page: int, source: BinaryIO | None) -> None:
     others = stamp_of(source)[0] if source is not None else 0
-    tree = replace(tree, big=tree.big or layout.raw_bytes + others > _BIG)
+    raw = layout.height * layout.width * layout.samples * layout.dtype.itemsize
+    tree = replace(tree, big=tree.big or raw + others > _BIG)
     ifd = _described(tree, tree.pages[page], scan, layout)
     pages = (*tree.pages[:page], ifd, *tree.pages[page + 1 :])
     painting = layout.offsets_code, _segments(scan, layout, tree.order)
@@ -216,9 +223,21 @@ def _lossless(layout: Layout) -> Layout:
     return replace(layout, compression=DEFLATE, predictor=2, photometric=photometric, planar=False, tile=tile)
 
 
+def _current(scan: Scan, layout: Layout) -> Layout:
+    """The layout with the extra planes the scan has now."""
+    extras = _extras(scan)
+    if set(extras) == set(layout.extras):
+        return layout
+    return replace(layout, extras=extras, samples=scan.channels + len(extras), premultiplied=False)
+
+
+def _extras(scan: Scan) -> tuple[str, ...]:
+    return tuple(name for name in ("alpha", "infrared") if getattr(scan, name) is not None)
+
+
 def _new_layout(scan: Scan) -> Layout:
     height, width = scan.shape
-    extras = tuple(name for name in ("alpha", "infrared") if getattr(scan, name) is not None)
+    extras = _extras(scan)
     samples = scan.channels + len(extras)
     row_bytes = width * samples * scan.pixels.dtype.itemsize
     return Layout(
@@ -255,11 +274,9 @@ def _described(tree: TiffTree, ifd: Ifd, scan: Scan, layout: Layout) -> Ifd:
     _set_structure(tree, tags, layout, scan)
     _set_bytes(tags, ICC, scan.icc, 7)
     _set_bytes(tags, XMP, scan.xmp, 1)
-    irb = scan.carried.get("photoshop")
-    assert irb is None or isinstance(irb, bytes)
-    if bytes_of(ifd, IPTC) is not None or photoshop.iptc_of(irb) != scan.iptc or scan.format != "TIFF":
+    if scan.format != "TIFF" or scan.iptc != _iptc(ifd):
         _set_bytes(tags, IPTC, scan.iptc, 7)
-    _set_bytes(tags, PHOTOSHOP, photoshop.with_iptc(irb, scan.iptc), 7)
+        _set_bytes(tags, PHOTOSHOP, photoshop.resources_of(scan), 7)
     exif.set_dpi(tree, ifd, tags, scan.dpi)
     exif.set_orientation(tree, ifd, tags, scan.orientation)
     return Ifd(tags, ifd.children, segments)
@@ -289,9 +306,11 @@ def _set_structure(tree: TiffTree, tags: dict[int, Tag], layout: Layout, scan: S
     }
     if layout.tile is None:
         wanted[278] = (layout.rows,)
-    if layout.extras and 338 not in tags:
+    if layout.extras and _kinds(tree, tags) != layout.extras:
         wanted[338] = tuple(2 if name == "alpha" else 0 for name in layout.extras)
-    if scan.format != "TIFF" and 8 < scan.bits < 16:
+    elif not layout.extras:
+        tags.pop(338, None)
+    if scan.format == "JPEG 2000" and 8 < scan.bits < 16:  # elsewhere fewer bits do not mean smaller numbers
         wanted[SAMPLE_MAX] = ((1 << scan.bits) - 1,) * layout.samples
     defaults = {259: (1,), 262: (), 277: (1,), 284: (1,), 317: (1,), 339: (1,) * layout.samples}
     for code, values in wanted.items():
@@ -300,6 +319,10 @@ def _set_structure(tree: TiffTree, tags: dict[int, Tag], layout: Layout, scan: S
     if layout.photometric == RGB:
         for code in (347, 529, 530, 531, 532):  # JPEG tables and YCbCr: they say nothing about RGB
             tags.pop(code, None)
+
+
+def _kinds(tree: TiffTree, tags: dict[int, Tag]) -> tuple[str, ...]:
+    return tuple(EXTRAS.get(kind, "") for kind in tree.ints(Ifd(tags), 338) or ())
 
 
 def _says(

@@ -39,7 +39,8 @@ _FOREIGN = {
     65420: "a Hamamatsu NDPI slide",
 }
 _DTYPES = {(1, 8): "uint8", (1, 16): "uint16", (3, 32): "float32"}
-_EXTRAS = {0: "infrared", 1: "alpha", 2: "alpha"}
+#: What the numbers of tag 338 mean here.
+EXTRAS = {0: "infrared", 1: "alpha", 2: "alpha"}
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,6 @@ class Layout:
         """Number of strips or tiles."""
         tall, wide = self.chunk
         return -(-self.height // tall) * -(-self.width // wide) * self.planes
-
-    @property
-    def raw_bytes(self) -> int:
-        """Size of the decoded samples in bytes."""
-        return self.height * self.width * self.samples * self.dtype.itemsize
 
 
 def layout_of(tree: TiffTree, ifd: Ifd, request: Request) -> Layout:
@@ -227,7 +223,7 @@ def _extras(tree: TiffTree, ifd: Ifd, samples: int, photometric: int) -> tuple[t
     count = samples - (3 if photometric in (RGB, YCBCR) else 1)
     kinds = (tree.ints(ifd, 338) or ())[: max(count, 0)]
     kinds = kinds + (0,) * (count - len(kinds))
-    names = tuple(_EXTRAS.get(kind, "unknown") for kind in kinds)
+    names = tuple(EXTRAS.get(kind, "unknown") for kind in kinds)
     if count < 0 or len(set(names)) < len(names) or "unknown" in names:
         raise UnsupportedScan(
             f"It has {samples} channels per pixel. Save it as grey or RGB with at most alpha and infrared."
