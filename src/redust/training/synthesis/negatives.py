@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Light
 from redust.training.synthesis.lettering import text_lines
-from redust.training.synthesis.shapes import soften
+from redust.training.synthesis.shapes import smooth_noise, soften
 
 
 def lettering(light: Light, rng: np.random.Generator) -> None:
@@ -20,18 +20,60 @@ def lettering(light: Light, rng: np.random.Generator) -> None:
 
 
 def stars(light: Light, rng: np.random.Generator) -> None:
-    """A night sky: points of one point-spread function and very unequal brightness, in place."""
+    """A night sky over the scene: points of one point-spread function, very unequal brightness; in place."""
     height, width = light.shape[:2]
-    light *= np.float32(rng.uniform(0.05, 0.5))
+    sky = _night(light, rng)
     seeds = np.zeros((height, width), np.float32)
-    count = int(np.exp(rng.uniform(np.log(8), np.log(600))))
+    count = int(np.exp(rng.uniform(np.log(200), np.log(6000))) * height * width / 262144) + 4
     rows, columns = rng.integers(0, height, count), rng.integers(0, width, count)
-    seeds[rows, columns] = rng.pareto(1.3, count) + 0.05
-    width_of_star = rng.uniform(0.5, 1.8)
-    glow = cv2.GaussianBlur(seeds, (0, 0), width_of_star) * (2 * np.pi * width_of_star**2)
-    halo = cv2.GaussianBlur(seeds, (0, 0), width_of_star * 4) * 2
-    tint = np.clip(rng.normal(1, 0.12, 3), 0.6, 1.3)
-    light += (np.clip(glow * rng.uniform(0.2, 0.8) + halo * 0.3, 0, 1)[..., None] * tint).astype(np.float32)
+    seeds[rows, columns] = rng.pareto(1.2, count) + 0.05
+    spread = rng.uniform(0.4, 1.6)
+    glow = cv2.GaussianBlur(seeds, (0, 0), spread) * (2 * np.pi * spread**2)
+    halo = cv2.GaussianBlur(seeds, (0, 0), spread * 4) * 2
+    _shine(light, sky, glow * rng.uniform(0.15, 0.8) + halo * 0.3, rng)
+
+
+def star_trails(light: Light, rng: np.random.Generator) -> None:
+    """A long exposure of the night sky: arcs of one angle about one pole; in place."""
+    height, width = light.shape[:2]
+    sky = _night(light, rng)
+    layer = np.zeros((height * 2, width * 2), np.uint8)
+    pole = rng.uniform(-1.0, 2.0, 2) * [2 * width, 2 * height]
+    sweep = float(np.exp(rng.uniform(np.log(3), np.log(60))))
+    for _ in range(int(np.exp(rng.uniform(np.log(40), np.log(500))))):
+        star = rng.random(2) * [2 * width, 2 * height] - pole
+        start = float(np.degrees(np.arctan2(star[1], star[0])))
+        radius = float(np.hypot(*star))
+        bright = float(np.clip(rng.pareto(1.5) * 60 + 20, 0, 255))
+        thick = 1 if bright < 90 else int(rng.integers(1, 4))
+        centre = (round(float(pole[0])), round(float(pole[1])))
+        cv2.ellipse(layer, centre, (round(radius), round(radius)), 0, start, start + sweep, bright, thick, cv2.LINE_AA)
+    small = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    _shine(light, sky, small * rng.uniform(0.5, 1.2), rng)
+
+
+def _night(light: Light, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Darken the scene into a silhouette under a night sky, in place; returns where the sky is, (H, W) in 0..1."""
+    height, width = light.shape[:2]
+    rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    horizon = rng.uniform(0.5, 1.6) + 0.12 * smooth_noise((1, width), width / 6, rng)
+    sky: NDArray[np.float32] = np.clip((horizon - rows) * 60, 0, 1).astype(np.float32)
+    zenith, low = rng.random(3) * rng.uniform(0.02, 0.35), rng.random(3) * rng.uniform(0.05, 0.7)
+    milky = np.clip(smooth_noise((height, width), rng.uniform(20, 160), rng), 0, 2) * rng.uniform(0, 0.3)
+    fine = 1 + 0.25 * smooth_noise((height, width), rng.uniform(4, 20), rng)
+    colour = zenith + (low - zenith) * np.clip(rows, 0, 1)[..., None] ** 2 + (milky * fine)[..., None]
+    light *= np.float32(rng.uniform(0.03, 0.8))
+    light += sky[..., None] * (colour.astype(np.float32) - light)
+    np.clip(light, 0, 1, out=light)
+    return sky
+
+
+def _shine(light: Light, sky: NDArray[np.float32], glow: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Add starlight of slightly varying colour where the sky is, in place."""
+    height, width = light.shape[:2]
+    tint = np.clip(rng.normal(1, 0.12, 3), 0.6, 1.3).astype(np.float32)
+    tints = 1 + np.stack([0.25 * smooth_noise((height, width), 6, rng) * weight for weight in (1, 0.2, -1)], axis=2)
+    light += (np.clip(glow, 0, 1) * sky)[..., None] * tint * np.clip(tints, 0.5, 1.5)
     np.clip(light, 0, 1, out=light)
 
 
@@ -232,6 +274,7 @@ def _mix(light: Light, cover: NDArray[np.float32], colour: NDArray[np.float32], 
 NEGATIVES: dict[str, Callable[[Light, np.random.Generator], None]] = {
     "lettering": lettering,
     "stars": stars,
+    "star-trails": star_trails,
     "wires": wires,
     "highlights": highlights,
     "strands": strands,

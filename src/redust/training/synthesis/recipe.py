@@ -52,7 +52,8 @@ def _weights() -> dict[str, float]:
 def _hard_weights() -> dict[str, float]:
     return {
         "lettering": 3.0,
-        "stars": 1.2,
+        "stars": 2.6,
+        "star-trails": 1.0,
         "wires": 1.2,
         "highlights": 1.5,
         "strands": 1.0,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -180,6 +182,17 @@ class Synthesizer:
         if self.recipe.rim:
             coverage = soften(coverage, rng.uniform(0, self.recipe.rim))
         return Layer.of_coverage(kind, coverage)
+
+    def material(self) -> Iterator[bytes]:
+        """Bytes that differ when the material does."""
+        for kind, paths in (self.overlays.paths if self.overlays else {}).items():
+            yield repr([kind, [(path.as_posix(), path.stat().st_size) for path in paths]]).encode()
+        arrays: list[NDArray[Any]] = [points for outlines in self.outlines for points in outlines.points]
+        arrays += [self.cracks.masks] if self.cracks else []
+        arrays += self.folds.log_ratios if self.folds else ()
+        arrays += [spot.log_ratio for spot in self.transplants.spots] if self.transplants else []
+        for array in arrays:
+            yield repr((array.shape, array.dtype.str)).encode() + array.tobytes()
 
     def _available(self) -> dict[str, float]:
         """The weights of the kinds for which there is material."""

@@ -20,7 +20,7 @@ from redust.core.errors import ScanError
 from redust.files import read_scan
 from redust.training.pairs import find_splits
 from redust.training.synthesis.looks import to_linear
-from redust.training.synthesis.shapes import Canvas, crowd
+from redust.training.synthesis.shapes import Canvas, crowd, soften
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ def _cut(light: Light, truth: NDArray[np.uint8], own: NDArray[np.bool_]) -> Spot
     ground = np.stack([_guess(light[..., channel], unknown) for channel in range(light.shape[2])], axis=2)
     ratio = np.log((to_linear(light) + _DARKEST) / (to_linear(ground) + _DARKEST))
     # How far the guess would be off where the truth is known.
-    smooth = np.stack([cv2.GaussianBlur(ground[..., channel], (0, 0), 2.0) for channel in range(light.shape[2])], 2)
+    smooth = np.stack([soften(ground[..., channel], 2.0) for channel in range(light.shape[2])], axis=2)
     noise = np.log((to_linear(light) + _DARKEST) / (to_linear(smooth) + _DARKEST))[witnesses].std()
     signal = abs(float(ratio[marked].mean()))
     if signal < max(0.10, _CLEAR * float(noise)):
