@@ -1,0 +1,170 @@
+"""The command that draws damage on sound photos: `synthesize`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from redust.training.synthesis.synthesizer import Synthesizer
+    from redust.training.synthesis.writing import Plan, Record
+
+_PAIRS, _MATERIAL = "What is drawn", "Material of your own"
+_SHEET_PHOTOS = 24  # more grounds than this a sheet cannot show
+
+
+def _option(flag: str, help: str, panel: str, *more: str, metavar: str | None = None, **bounds: Any) -> Any:
+    return typer.Option(flag, *more, help=help, rich_help_panel=panel, metavar=metavar, show_default=False, **bounds)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(no_args_is_help=True)(synthesize)
+
+
+def synthesize(
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PHOTO", show_default=False, help="Undamaged photos, or folders of them; 8 or 16 bit."),
+    ] = None,
+    *,
+    output: Annotated[
+        Path | None,
+        _option("--output", "The folder for images/, masks/, clean/, recipe.toml and manifest.jsonl.", _PAIRS, "-o",
+                metavar="DIR"),
+    ] = None,
+    count: Annotated[
+        int | None, _option("--count", "How many pairs; one per photo unless given.", _PAIRS, min=1)
+    ] = None,
+    size: Annotated[
+        int | None,
+        _option("--size", "Cut square patches of this side out of the photos; whole photos unless given.", _PAIRS,
+                min=32, max=8192),
+    ] = None,
+    seed: Annotated[int, _option("--seed", "The same seed draws the same pairs (default 0).", _PAIRS, min=0)] = 0,
+    recipe: Annotated[
+        Path | None, _option("--recipe", "Kinds and strengths; what a run used is in its recipe.toml.", _PAIRS,
+                             metavar="FILE.toml"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        _option("--workers", "Processes; all cores unless given. They do not change the result.", _PAIRS,
+                min=1, max=1024),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        _option("--sheet", "Draw a contact sheet of every kind; with or without photos.", _PAIRS, metavar="FILE.jpg"),
+    ] = None,
+    overlays: Annotated[
+        Path | None, _option("--overlays", "Grey alpha shapes (PNG), one folder per kind.", _MATERIAL, metavar="DIR")
+    ] = None,
+    outlines: Annotated[
+        list[Path] | None,
+        _option("--outlines", "Outlines of real damage (JSON); may be given again.", _MATERIAL, metavar="FILE"),
+    ] = None,
+    cracks: Annotated[
+        Path | None, _option("--cracks", "Packed crack shapes, `masks` of 224 x 224.", _MATERIAL, metavar="FILE.npz")
+    ] = None,
+    folds: Annotated[
+        Path | None,
+        _option("--folds", "Grey pictures of folds, crumples and rings; they multiply the light.", _MATERIAL,
+                metavar="DIR"),
+    ] = None,
+    transplant: Annotated[
+        Path | None,
+        _option("--transplant", "Scans with masks, to cut real damage out of and paste it elsewhere.", _MATERIAL,
+                metavar="DIR"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
+) -> None:  # fmt: skip
+    """Draw damage on undamaged photos: pictures and true masks to train with and to measure by."""
+    from redust.core.errors import SettingsError
+
+    if output is None and sheet is None:
+        raise SettingsError("There is nothing to write. Say where pairs go with --output DIR, or ask for a --sheet.")
+    if output is not None and not photos:
+        raise SettingsError("There are no photos to draw on. Name undamaged photos, or folders of them.")
+    synthesizer = _synthesizer(seed, recipe, overlays, outlines or [], cracks, folds, transplant)
+    if sheet is not None:
+        _draw_sheet(synthesizer, photos or [], sheet)
+    if output is not None:
+        _draw_pairs(_plan(synthesizer, photos or [], output, count, size), output, workers, quiet=quiet)
+
+
+def _synthesizer(
+    seed: int, recipe: Path | None, overlays: Path | None, outlines: list[Path], cracks: Path | None,
+    folds: Path | None, transplant: Path | None,
+) -> Synthesizer:  # fmt: skip
+    """Read the recipe and all material."""
+    from redust.training.synthesis.material import Cracks, Folds, Outlines, Overlays
+    from redust.training.synthesis.recipe import Recipe
+    from redust.training.synthesis.synthesizer import Synthesizer
+    from redust.training.synthesis.transplants import Transplants
+
+    return Synthesizer(
+        Recipe.from_preset(recipe) if recipe else Recipe(),
+        Overlays.from_folder(overlays) if overlays else None,
+        tuple(Outlines.from_file(path) for path in outlines),
+        Cracks.from_file(cracks) if cracks else None,
+        seed,
+        Folds.from_folder(folds) if folds else None,
+        Transplants.from_folder(transplant) if transplant else None,
+    )
+
+
+def _draw_sheet(synthesizer: Synthesizer, photos: list[Path], target: Path) -> None:
+    from redust.core.arrays import to_light
+    from redust.files import check_path, read_scan
+    from redust.training.synthesis.sheet import draw_sheet, write_sheet
+    from redust.training.synthesis.writing import gather_photos, three_channels
+
+    check_path(target)
+    found = gather_photos(photos)[:_SHEET_PHOTOS] if photos else ()
+    write_sheet(draw_sheet(synthesizer, [three_channels(to_light(read_scan(path).pixels)) for path in found]), target)
+
+
+def _plan(synthesizer: Synthesizer, photos: list[Path], output: Path, count: int | None, size: int | None) -> Plan:
+    from redust.training.synthesis.writing import Plan, gather_photos
+
+    found = gather_photos(photos, leave_out=output)
+    return Plan(found, synthesizer, count or len(found), size)
+
+
+def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -> None:
+    """Draw what is not there yet; photos that cannot be used are told, and the exit code is theirs."""
+    from rich.console import Console
+
+    from redust.core.errors import ScanError
+    from redust.training.synthesis.writing import cores, prepare, write_pairs
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    done = prepare(plan, output)
+    if done and not quiet:
+        console.print(f"{done} of {plan.count} pairs are there already.")
+    shares, failed = [], 0
+    for record in _shown(write_pairs(plan, output, done, workers or cores()), plan.count, done, console, quiet=quiet):
+        if record.error is None:
+            shares.append(record.coverage)
+        else:
+            failed += 1
+            console.print(f"error: {record.name}: {record.error}")
+    if not quiet:
+        mean = f", {sum(shares) / len(shares):.2%} damaged on average" if shares else ""
+        typer.echo(f"{output}: {done + len(shares)} pairs{mean}")
+    if failed:
+        raise typer.Exit(ScanError.exit_code)
+
+
+def _shown(records: Iterator[Record], total: int, done: int, console: Any, *, quiet: bool) -> Iterator[Record]:
+    """The records, with a progress bar on a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("drawing", total=total, completed=done)
+        for record in records:
+            yield record
+            bar.advance(task)
