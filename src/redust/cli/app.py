@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 # Each module is light: what a command needs is imported when it runs.
-_ROOMS = ("redust.cli.restoring", "redust.cli.showing")
+_ROOMS = ("redust.cli.restoring", "redust.cli.showing", "redust.cli.training", "redust.cli.synthesizing")
 
 app = typer.Typer(
     name="redust",

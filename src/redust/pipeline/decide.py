@@ -107,8 +107,9 @@ def by_polarity(mask: Mask, pixels: Pixels, polarity: Polarity) -> Mask:
         inside += np.bincount(which, weights=light[damaged], minlength=shape)
         around += np.bincount(which, weights=sound[damaged], minlength=shape)
         seen += np.bincount(which, weights=sound_count[damaged], minlength=shape)
-    contrast = (inside * seen - around * size)[1:]  # the sign of inside / size - around / seen; 0 where none is seen
-    return found.keep(contrast > 0 if polarity is Polarity.bright else contrast < 0)
+    # inside / size - around / seen without dividing by what may be 0; the margin is far below a step of 16 bits.
+    contrast, margin = inside * seen - around * size, 1e-6 * size * seen
+    return found.keep((contrast > margin if polarity is Polarity.bright else contrast < -margin)[1:])
 
 
 def grown(mask: Mask, radius: int) -> Mask:

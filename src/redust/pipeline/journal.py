@@ -79,11 +79,11 @@ class Journal:
         self.note(height=height, width=width, channels=scan.channels, bits=scan.bits)
 
     def used(self, role: str, engine: Any) -> None:
-        """Write down an engine, and its weights' hash if it has a card."""
+        """Write down an engine, and its weights' hashes if it has a card."""
         self._facts[role] = engine.name
         card = getattr(engine, "card", None)
         if card is not None:
-            self._models[engine.name] = card.sha256
+            self._models |= {f"{engine.name} {kind}": digest for kind, digest in card.sha256.items()}
 
     def cut_at(self, level: float) -> None:
         """Write down the level, and warn of one that decides everything by itself."""

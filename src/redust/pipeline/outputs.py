@@ -9,6 +9,7 @@ from redust.core.errors import TargetError
 from redust.core.scan import Scan
 from redust.core.settings import ScanSettings
 from redust.files import check_path, check_target, largest_change_outside, lossless
+from redust.files.formats import PNG, TIFF, by_suffix
 from redust.pipeline.worklist import Job
 
 
@@ -23,6 +24,10 @@ def prepare_outputs(job: Job, scan: Scan, settings: ScanSettings) -> None:
     for path in job.outputs:
         _make_folder(path.parent)
         check_path(path, source=job.source, overwrite=settings.overwrite)
+        by_suffix(path)
+    for path in (job.mask_out, job.map_out):
+        if path is not None and by_suffix(path) not in (PNG, TIFF):
+            raise TargetError(f"{path} cannot hold a mask or map: use a name that ends with .png or .tif.")
     if job.target is not None:
         check_target(scan, job.target, overwrite=settings.overwrite, allow_loss=settings.allow_loss)
 

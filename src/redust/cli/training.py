@@ -1,0 +1,218 @@
+"""The commands that make and measure networks: `train`, `evaluate`, `study`.
+
+Nothing of torch is loaded before a command runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from redust.cli.flags import with_flags
+from redust.training.config import TrainConfig, flag_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from redust.training.evaluation import Tally
+    from redust.training.keeper import TrainingProgress
+    from redust.training.run import TrainingResult
+
+_PLAIN_LINE_SECONDS = 15.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(no_args_is_help=True)(with_flags(flag_settings(), leave_out=("start",))(train))
+    app.command(no_args_is_help=True)(evaluate)
+    app.command(no_args_is_help=True)(study)
+
+
+def train(
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE.toml", help="Choices from a file; flags win over it."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Fine-tune: start from this model (a name or a model folder)."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run of this name was paused; else begin it.")
+    ] = False,
+    **choices: Any,
+) -> None:
+    """Train a network on pairs of damaged pictures and masks, or on photos with drawn damage."""
+    given = {name: value for name, value in choices.items() if value not in ([], ())}
+    chosen = TrainConfig.load(config, given | ({"start": start} if start else {}))
+    with _needs_extra():
+        from redust.training.run import train as run_training
+
+    with training_screen(chosen.run.name) as listen:
+        result = run_training(chosen, resume=resume, listener=listen)
+    _tell_result(result, chosen)
+
+
+def evaluate(
+    *,
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="Pairs: images/ and masks/, or damaged/ and mask/.")
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="NAME|DIR", help="A detector or a model folder; may be given several times."),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", metavar="DIR", help="Score masks or maps that lie here as NAME.png instead."),
+    ] = None,
+    mask_level: Annotated[
+        int | None, typer.Option(min=1, max=255, help="Cut grey true masks here; else they hold 0, 128 and 255.")
+    ] = None,
+    level: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Cut damage maps here instead of at the model's own level.")
+    ] = None,
+    tolerance: Annotated[int, typer.Option(min=0, max=64, help="Pixels by which a finding may miss.")] = 2,
+    tophat: Annotated[bool, typer.Option(help="Score the classical detector too.")] = True,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON on standard output.")] = False,
+) -> None:
+    """Score detectors at full size on pictures with true masks, beside an empty mask and `tophat`."""
+    from redust.core.errors import SettingsError
+    from redust.detectors import make_detector
+    from redust.training.pairs import Library, pairs_to_score
+    from redust.training.scoring import score, score_files
+
+    names = model or ([] if predictions else ["unet"])
+    if model and predictions:
+        raise SettingsError("--model and --predictions exclude each other. Give one of them.")
+    detectors = [make_detector(name, threads=threads) for name in dict.fromkeys([*names, *["tophat"] * tophat])]
+    pairs = pairs_to_score(data)
+    with _bar("evaluate") as tell:
+        library = Library(pairs, mask_level, megabytes=0)
+        tallies = score(detectors, library, level=level, tolerance=tolerance, progress=tell)
+        if predictions:
+            cut = 0.5 if level is None else level
+            written = score_files(pairs, predictions, mask_level, level=cut, tolerance=tolerance)
+            tallies = {predictions.name: written} | tallies
+    show_figures(tallies, as_json=as_json)
+
+
+def study(
+    *,
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Pairs in two halves, train and test.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the report and the cells are put.")],
+    budget_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Fit the whole study into this time: epochs are scaled down, and it is said so."),
+    ] = None,
+    mask_level: Annotated[int, typer.Option(min=1, max=255, help="Cut grey masks here.")] = 128,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CELL", help="Run these cells only; may be given several times.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores unless given.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+) -> None:
+    """Repeat the questions of the thesis on a dataset, and write a report. Run it again to go on."""
+    with _needs_extra():
+        from redust.training.study import StudyPlan, run_study
+
+    plan = StudyPlan(data=data, out=out, mask_level=mask_level, seed=seed, threads=threads)
+    with _bar("study") as tell, training_screen("cell") as listen:
+        report = run_study(plan, budget_minutes=budget_minutes, only=only or None, progress=tell, listener=listen)
+    typer.echo(report)
+
+
+@contextmanager
+def _needs_extra() -> Iterator[None]:
+    """Say what to install where the training extra is missing."""
+    from redust.core.errors import SettingsError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"Training needs {error.name}, which is not installed. Install it: pip install 'redust[train]'."
+        ) from error
+
+
+@contextmanager
+def training_screen(label: str) -> Iterator[Callable[[TrainingProgress], None]]:
+    """A bar with loss and f1 on a terminal, a line now and then elsewhere; gives what a run tells its progress to."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = _console()
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[facts]}", markup=False),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    told = time.monotonic() - _PLAIN_LINE_SECONDS
+    task = bar.add_task(label, total=1.0, facts="")
+
+    def tell(progress: TrainingProgress) -> None:
+        nonlocal told
+        facts = f"epoch {progress.epoch:.1f}  loss {progress.loss:.4f}  f1 {progress.f1:.3f}"
+        bar.update(task, completed=progress.share, facts=facts)
+        if not console.is_terminal and time.monotonic() - told >= _PLAIN_LINE_SECONDS:
+            told = time.monotonic()
+            console.print(f"{label}: {progress.share:4.0%}  step {progress.step}/{progress.steps}  {facts}")
+
+    with bar:
+        yield tell
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Callable[[float], None]]:
+    from rich.progress import Progress
+
+    console = _console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+
+def _tell_result(result: TrainingResult, config: TrainConfig) -> None:
+    results = result.folders.results
+    if not result.finished:
+        typer.echo(f"Paused. Go on with: redust train --config {results / 'config.toml'} --resume")
+        return
+    show_figures(result.tallies, as_json=False)
+    typer.echo(f"model:   {result.folders.model}   (redust detect --detector {result.folders.model} SCAN -o masks)")
+    typer.echo(f"results: {results}")
+
+
+def show_figures(tallies: dict[str, Tally], *, as_json: bool) -> None:
+    """Print the figures of several detectors: a table, or all of them as JSON."""
+    import json
+
+    from redust.training.evaluation import area_names, table
+
+    figures = {name: tally.figures() for name, tally in tallies.items()}
+    if as_json:
+        typer.echo(json.dumps({name: one.model_dump(mode="json") for name, one in figures.items()}, indent=1))
+        return
+    rows = list(table(figures))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
+    for name, one in figures.items():
+        found = "  ".join(f"{area} px {one.objects_by_area[area]:.2f}" for area in area_names())
+        typer.echo(f"{name}: objects found by size  {found}; {one.false_spots_per_clean_picture:.2f} false alarms per "
+                   "clean picture")  # fmt: skip

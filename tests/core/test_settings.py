@@ -1,0 +1,75 @@
+"""Every choice, written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from redust.core.errors import SettingsError
+from redust.core.settings import DetectSettings, Polarity, RepairSettings, RestoreSettings, ScanSettings
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        RestoreSettings().level = 0.3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"levle": 0.4}, "there is no setting `levle`"),
+        ({"level": 1.5}, "`level`: input should be less than or equal to 1, got 1.5"),
+        ({"level": float("nan")}, "`level`"),
+        ({"grow": -1}, "`grow`"),
+        ({"polarity": "grey"}, "`polarity`.*'both', 'bright' or 'dark'"),
+        ({"min_size": 9, "max_size": 3}, r"max_size \(3\) is below min_size \(9\)"),
+        ({"tile": 3}, "`tile`"),
+        ({"page": 0}, "`page`"),
+        ({"levle": 1, "grow": 99}, "`levle`; `grow`|`grow`.*; there is no setting `levle`"),
+    ],
+)
+def test_a_bad_choice_is_named(choices: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        RestoreSettings.of(**choices)
+
+
+def test_a_preset_gives_way_to_keywords(tmp_path: Path) -> None:
+    preset = tmp_path / "p.toml"
+    preset.write_text('level = 0.3\ngrow = 2\npolarity = "dark"\nfill = "telea"\n')
+    settings = RestoreSettings.from_preset(preset, grow=0)
+    assert (settings.level, settings.grow, settings.polarity, settings.fill) == (0.3, 0, Polarity.dark, "telea")
+    assert DetectSettings.from_preset(preset).level == 0.3
+    assert RepairSettings.from_preset(preset, fill_radius=2.0).fill == "telea"
+
+
+@pytest.mark.parametrize("kind", [DetectSettings, RepairSettings, RestoreSettings])
+@pytest.mark.parametrize("text", ["levle = 0.3", "level = 3", "level = ", "min_size = 5\nmax_size = 2"])
+def test_a_bad_preset_is_named_whoever_asks(tmp_path: Path, kind: type[ScanSettings], text: str) -> None:
+    preset = tmp_path / "p.toml"
+    preset.write_text(text)
+    with pytest.raises(SettingsError, match=r"p\.toml"):
+        kind.from_preset(preset)
+
+
+def test_a_missing_preset_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"p\.toml cannot be read"):
+        RestoreSettings.from_preset(tmp_path / "p.toml")
+
+
+def test_a_preset_and_a_keyword_that_clash_are_refused(tmp_path: Path) -> None:
+    preset = tmp_path / "p.toml"
+    preset.write_text("max_size = 5")
+    with pytest.raises(SettingsError, match="below min_size"):
+        RestoreSettings.from_preset(preset, min_size=9)
+
+
+def test_detection_alone_grows_nothing_and_restoring_grows_by_one() -> None:
+    assert (DetectSettings().grow, RestoreSettings().grow) == (0, 1)
+    assert RestoreSettings.covering(DetectSettings(level=0.2)) == RestoreSettings(level=0.2, grow=0)
+
+
+def test_every_field_has_a_description_for_its_flag() -> None:
+    for name, field in RestoreSettings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
