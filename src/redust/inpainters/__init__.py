@@ -14,6 +14,7 @@ from redust.core.engines import Inpainter
 catalogue = Catalogue(
     "fill",
     {
+        "kriging": "redust.inpainters.kriging:KrigingInpainter",
         "fsr": "redust.inpainters.frequency:FrequencyInpainter",
         "telea": "redust.inpainters.marching:telea",
         "navier-stokes": "redust.inpainters.marching:navier_stokes",

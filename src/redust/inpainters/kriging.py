@@ -1,0 +1,159 @@
+"""The fill ``kriging``: each masked pixel is the likeliest one, given its surroundings and their texture.
+
+Around each piece of damage the covariance of the picture is measured (how alike are two pixels, so many rows
+and columns apart?), and the masked pixels are predicted from the sound ones in a ring by ordinary kriging: the
+best linear unbiased prediction under that covariance. Edges, grain and weave that run through the surroundings
+show in the covariance and are carried on; where they tell nothing, a general falling-off with distance does.
+It is computed in float64 at whatever depth the pixels have.
+
+Source: G. Matheron, "Principles of geostatistics", Economic Geology 58 (1963), doi:10.2113/gsecongeo.58.8.1246;
+covariance from the picture itself as in B. Galerne, A. Leclaire, "Texture Inpainting Using Efficient Gaussian
+Conditional Simulation", SIAM Journal on Imaging Sciences 10 (2017), doi:10.1137/16M1109047. We differ: one
+covariance per piece of at most 20 pixels and not per picture, blended with a general one, and the prediction
+itself, without the simulated texture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import Mask, Pixels
+from redust.core.engines import Needs
+from redust.core.tiles import round_up
+
+_Floats: TypeAlias = NDArray[np.float64]
+_Box: TypeAlias = tuple[int, int, int, int]
+
+_CONTEXT = 16  # pixels around a piece in which the covariance is measured
+_PIECE = 20  # longest side of a piece
+_RING = 4.0  # sound pixels this close to a piece predict it
+_FEWEST, _MOST = 24, 400  # sound pixels to predict from, where there are that many
+_PRIOR = 0.15  # share of the general covariance
+_FALL = 20.0  # pixels over which the general covariance falls to 1/e
+_NOISE = 0.03  # share of the variance that is taken as noise
+
+
+class KrigingInpainter:
+    """Predicts masked pixels from the sound ones around them and the covariance of their surroundings."""
+
+    name = "kriging"
+    needs = Needs(context=_CONTEXT)
+
+    def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
+        """Fill the masked pixels of one region; see :class:`redust.core.engines.Inpainter`."""
+        filled = pixels.copy()
+        for box in pieces(mask):
+            _fill_piece(filled, pixels, mask, box)
+        return filled
+
+
+def pieces(mask: Mask) -> Iterator[_Box]:
+    """Cut the masked pixels into pieces of at most 20 x 20, where they are thinnest.
+
+    Yields
+    ------
+    top, left, bottom, right
+        Boxes that do not overlap; every masked pixel is in one.
+    """
+    todo: list[_Box] = [(0, 0, *mask.shape)]
+    while todo:
+        top, left, bottom, right = todo.pop()
+        inside = mask[top:bottom, left:right]
+        rows, columns = inside.sum(axis=1), inside.sum(axis=0)
+        if not rows.any():
+            continue
+        (y0, y1), (x0, x1) = _extent(rows), _extent(columns)
+        top, bottom, left, right = top + y0, top + y1, left + x0, left + x1
+        if max(y1 - y0, x1 - x0) <= _PIECE:
+            yield top, left, bottom, right
+        elif y1 - y0 >= x1 - x0:
+            cut = top + _thinnest(rows[y0:y1])
+            todo += [(cut, left, bottom, right), (top, left, cut, right)]
+        else:
+            cut = left + _thinnest(columns[x0:x1])
+            todo += [(top, cut, bottom, right), (top, left, bottom, cut)]
+
+
+def _extent(counts: NDArray[np.intp]) -> tuple[int, int]:
+    """First non-zero index, and one past the last."""
+    found = np.flatnonzero(counts)
+    return int(found[0]), int(found[-1]) + 1
+
+
+def _thinnest(counts: NDArray[np.intp]) -> int:
+    """Where to cut: the line with the fewest masked pixels in the middle third, the most central of them."""
+    third = len(counts) // 3
+    middle = np.arange(third, len(counts) - third)
+    order = np.lexsort((np.abs(2 * middle - len(counts)), counts[middle]))
+    return int(middle[order[0]])
+
+
+def _fill_piece(filled: Pixels, pixels: Pixels, mask: Mask, box: _Box) -> None:
+    """Fill the masked pixels within `box`."""
+    crop, own = _surroundings(mask, box)
+    sound = ~mask[crop]
+    light = pixels[crop].astype(np.float64)
+    ring = _ring(own, sound)
+    mean = light[sound].mean(axis=0)
+    predicted = mean + _predict(ring, light[ring] - mean, own, _covariance(light - mean, sound))
+    seen = light[sound]
+    predicted = np.clip(predicted, seen.min(axis=0), seen.max(axis=0))
+    filled[crop][own] = predicted if pixels.dtype == np.float32 else np.rint(predicted)
+
+
+def _surroundings(mask: Mask, box: _Box) -> tuple[tuple[slice, slice], Mask]:
+    """The crop that a piece is filled from, and which of its pixels are the piece; wider where all is masked."""
+    top, left, bottom, right = box
+    context = _CONTEXT
+    while True:
+        above, before = max(0, top - context), max(0, left - context)
+        crop = slice(above, bottom + context), slice(before, right + context)
+        if not mask[crop].all():
+            break
+        context *= 2
+    own = np.zeros_like(mask[crop])
+    inner = slice(top - above, bottom - above), slice(left - before, right - before)
+    own[inner] = mask[box[0] : box[2], box[1] : box[3]]
+    return crop, own
+
+
+def _ring(own: Mask, sound: Mask) -> Mask:
+    """The sound pixels to predict from: those nearest to the piece, within the ring if they are enough."""
+    distance = cv2.distanceTransform((~own).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    near = np.sort(distance[sound])
+    reach = min(max(_RING, near[min(_FEWEST, near.size) - 1]), near[min(_MOST, near.size) - 1])
+    return np.asarray(sound & (distance <= reach))
+
+
+def _covariance(light: _Floats, sound: Mask) -> _Floats:
+    """The covariance of the sound pixels by distance in rows and columns, 1 at the middle of the table.
+
+    The measured part is the inverse transform of a power spectrum, so it is a covariance whatever the picture.
+    """
+    height, width = (round_up(2 * length, 16) for length in sound.shape)
+    power = np.abs(np.fft.rfft2(light.mean(axis=2) * sound, (height, width))) ** 2
+    measured = np.fft.fftshift(np.fft.irfft2(power, (height, width)))
+    rows, columns = np.ogrid[-(height // 2) : height // 2, -(width // 2) : width // 2]
+    general = np.exp(-np.hypot(rows, columns) / _FALL)
+    variance = measured[height // 2, width // 2]
+    return general if variance == 0 else (1 - _PRIOR) * measured / variance + _PRIOR * general
+
+
+def _predict(ring: Mask, seen: _Floats, own: Mask, covariance: _Floats) -> _Floats:
+    """Ordinary kriging: predict the pixels of `own` from `seen`, those of `ring` (n, C)."""
+    height, width = covariance.shape
+    centre = (height // 2) * width + width // 2
+    places, wanted = (rows * width + columns for rows, columns in (np.nonzero(ring), np.nonzero(own)))
+    table = covariance.ravel()
+    among = table.take(places[:, None] - places + centre)
+    among.flat[:: len(places) + 1] += _NOISE
+    towards = table.take(wanted[:, None] - places + centre)
+    weights = np.linalg.solve(among, np.column_stack([seen, np.ones(len(seen))]))
+    signal, unity = weights[:, :-1], weights[:, -1:]
+    mean = signal.sum(axis=0) / unity.sum()  # generalised least squares
+    return np.asarray(mean + towards @ (signal - unity * mean))
