@@ -56,7 +56,7 @@ def train(
 
     with training_screen(chosen.run.name) as listen:
         result = run_training(chosen, resume=resume, listener=listen)
-    _tell_result(result, chosen)
+    _tell_result(result)
 
 
 def evaluate(
@@ -188,7 +188,7 @@ def _console() -> Console:
     return Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
-def _tell_result(result: TrainingResult, config: TrainConfig) -> None:
+def _tell_result(result: TrainingResult) -> None:
     results = result.folders.results
     if not result.finished:
         typer.echo(f"Paused. Go on with: redust train --config {results / 'config.toml'} --resume")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from redust.core.errors import SettingsError
@@ -245,6 +245,12 @@ def fields() -> Iterator[tuple[str, str, FieldInfo]]:
         assert issubclass(kind, Settings)
         for name, field in kind.model_fields.items():
             yield section, name, field
+
+
+def flag_settings() -> type[Settings]:
+    """All fields in one flat class, from which flags are made; :meth:`TrainConfig.load` sorts them again."""
+    flat: dict[str, Any] = {name: (field.annotation, field) for _, name, field in fields()}
+    return create_model("TrainFlags", __base__=Settings, **flat)
 
 
 def section_of(name: str) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from redust.core.arrays import DamageMap, Mask
 
@@ -29,6 +30,10 @@ _COUNTS = (
     "pictures", "clean_pictures", "judged", "true", "predicted", "near_true", "near_predicted", "both",
     "false", "false_spots", "clean_false_spots", "mapped",
 )  # fmt: skip
+
+
+# JSON has no NaN: undefined figures are written as null, and read as NaN again.
+Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 
 
 def area_names() -> list[str]:
@@ -69,24 +74,24 @@ class Figures(BaseModel):
     files: int
     level: float
     tolerance: int
-    precision: float
-    recall: float
-    f1: float
-    precision_strict: float
-    recall_strict: float
-    f1_strict: float
-    iou: float
-    accuracy: float
-    objects: float
-    objects_by_area: dict[str, float]
-    false_ppm: float
-    false_spots: float
-    false_spots_per_clean_picture: float
-    ap: float
-    loss: float
-    ece: float
-    coverage: float
-    true_coverage: float
+    precision: Number
+    recall: Number
+    f1: Number
+    precision_strict: Number
+    recall_strict: Number
+    f1_strict: Number
+    iou: Number
+    accuracy: Number
+    objects: Number
+    objects_by_area: dict[str, Number]
+    false_ppm: Number
+    false_spots: Number
+    false_spots_per_clean_picture: Number
+    ap: Number
+    loss: Number
+    ece: Number
+    coverage: Number
+    true_coverage: Number
 
 
 @dataclass

@@ -66,19 +66,24 @@ def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], fac
     write_onnx(network, folder / FILES["onnx"])
     _check_agreement(network, folder / FILES["onnx"], batches[0])
     write_int8(folder / FILES["onnx"], folder / FILES["onnx-int8"], batches)
-    card = ModelCard(
+    card = card_of(network, folder, FILES, facts)
+    card.to_folder(folder)
+    return card
+
+
+def card_of(network: nn.Module, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> ModelCard:
+    """The card of a network whose weight files, by kind, lie in `folder`."""
+    return ModelCard(
         parameters=sum(one.numel() for one in network.parameters()),
         gflop_per_megapixel=gflop_per_megapixel(network),
         channels=3,
         normalisation="light in 0..1, R G B; grey is repeated",
-        stride=stride,
+        stride=int(network.stride),  # type: ignore[arg-type]
         halo=int(network.halo),  # type: ignore[arg-type]
-        files=FILES,
-        sha256={kind: digest(folder / name) for kind, name in FILES.items()},
+        files=files,
+        sha256={kind: digest(folder / name) for kind, name in files.items()},
         **facts,
     )
-    card.to_folder(folder)
-    return card
 
 
 def write_onnx(network: nn.Module, path: Path) -> None:

@@ -149,8 +149,10 @@ class DamageModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has n
         self.log("train_loss", loss)
         return loss
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Follow the weights with their average, more closely while they move fast."""
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Step, then follow the weights with their average, more closely while they move fast."""
+        # Not on_train_batch_end: the keeper's comes first, and would save a state without this step's average.
+        super().optimizer_step(*arguments, **named)
         if self.averaged is None:
             return
         decay = min(self.config.optimiser.ema, (1 + self.global_step) / (10 + self.global_step))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,23 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
         axis.set_xlabel("epoch", fontsize=7)
         axis.tick_params(labelsize=7)
     _finish(figure, axes[len(columns) :], path)
+
+
+def draw_lines(
+    histories: Mapping[str, Sequence[Mapping[str, float | None]]], columns: Sequence[str], path: Path
+) -> None:
+    """Draw some columns of several runs against the epoch: one small plot per column, one line per run."""
+    figure, axes = _figure(1, len(columns))
+    for axis, column in zip(axes, columns, strict=True):
+        for name, history in histories.items():
+            # None becomes NaN, which is left out of the line.
+            epochs, values = (np.array([row.get(one) for row in history], float) for one in ("epoch", column))
+            axis.plot(epochs, values, label=name, marker=".")
+        axis.set_title(column.removeprefix("val_"), fontsize=9)
+        axis.set_xlabel("epoch", fontsize=7)
+        axis.tick_params(labelsize=7)
+    axes[0].legend(fontsize=6)
+    _finish(figure, [], path)
 
 
 def draw_precision_recall(tallies: dict[str, Tally], path: Path) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import pickle
 import platform
 import signal
 import threading
@@ -70,8 +71,8 @@ class Folders:
         return cls(out / "runs" / name, out / "models" / name, out / "results" / name)
 
     def make(self) -> None:
-        """Make them."""
-        for folder in (self.state, self.model, self.results):
+        """Make those that are used from the start."""
+        for folder in (self.state, self.results):
             folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -87,6 +88,16 @@ class TrainingResult:
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return self.card is not None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A run as far as it was fitted, not yet exported."""
+
+    module: DamageModule
+    data: TrainingData
+    folders: Folders
+    paused: bool
 
 
 def train(config: TrainConfig, *, resume: bool = False, listener: Listener | None = None) -> TrainingResult:
@@ -114,6 +125,14 @@ def train(config: TrainConfig, *, resume: bool = False, listener: Listener | Non
     TargetExists
         If a run of this name exists and is not to be resumed.
     """
+    fitted = fit(config, resume=resume, listener=listener)
+    if fitted.paused:
+        return TrainingResult(fitted.folders, None, {})
+    return finish(fitted)
+
+
+def fit(config: TrainConfig, *, resume: bool = False, listener: Listener | None = None) -> Fitted:
+    """The part of :func:`train` that learns: its best weights and its state lie in the run's folder."""
     folders = Folders.of(config)
     state = folders.state / LAST
     if state.exists() and not resume:
@@ -125,19 +144,19 @@ def train(config: TrainConfig, *, resume: bool = False, listener: Listener | Non
         torch.set_num_threads(config.run.threads)
     network = make_network(config.model, seed=config.run.seed)
     data = prepare(config, int(network.stride))  # type: ignore[arg-type]
+    module = _module(config, network, data)
     saved = _read_state(state, config, data) if state.exists() else None
     folders.make()
     (folders.results / "config.toml").write_text(config.to_toml(), encoding="utf-8")
-    module = _module(config, network, data)
-    if saved is None or not saved["finished"]:
-        try:
-            _fit(module, data, folders, state if saved else None, listener)
-        except Paused:
-            log.info("The run %s was paused at step %d.", config.run.name, module.global_step)
-            return TrainingResult(folders, None, {})
-    else:
+    if saved is not None and saved["finished"]:
         module.on_load_checkpoint({"redust": saved})
-    return _finish(module, data, folders)
+        return Fitted(module, data, folders, paused=False)
+    try:
+        _fit(module, data, folders, state if saved else None, listener)
+    except Paused:
+        log.info("The run %s was paused at step %d.", config.run.name, module.global_step)
+        return Fitted(module, data, folders, paused=True)
+    return Fitted(module, data, folders, paused=False)
 
 
 def make_network(config: ModelConfig, seed: int) -> nn.Module:
@@ -153,6 +172,13 @@ def make_network(config: ModelConfig, seed: int) -> nn.Module:
     if config.start:
         start_from(network, config)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    return network
+
+
+def load_network(config: TrainConfig, path: Path) -> nn.Module:
+    """The network of a run with weights from a file, on the CPU, ready to be asked."""
+    network = networks.build(config.model.architecture.value, **options_of(config.model)).eval()
+    network.load_state_dict(load_file(path))
     return network
 
 
@@ -217,7 +243,7 @@ def _read_state(path: Path, config: TrainConfig, data: TrainingData) -> dict[str
     """What ReDust keeps in a saved state, checked against this run."""
     try:
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)["redust"]
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise TrainingError(f"The saved state {path} cannot be read: {error}. Copy it again, or delete it.") from error
     changed = changes(saved["config"], config.model_dump(mode="json"))
     if changed:
@@ -381,13 +407,13 @@ def _interruptible(keeper: Keeper) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _finish(module: DamageModule, data: TrainingData, folders: Folders) -> TrainingResult:
-    """Export the best weights and measure them at full size, as the shipped detector runs them."""
+def finish(fitted: Fitted) -> TrainingResult:
+    """The part of :func:`train` that exports the best weights and measures them at full size, as detectors run."""
+    module, data, folders = fitted.module, fitted.data, fitted.folders
     config = module.config
-    network = networks.build(config.model.architecture.value, **options_of(config.model)).eval()
-    network.load_state_dict(load_file(folders.state / BEST))
-    level = _choose_level(network, data.validation)
-    card = export_model(network, folders.model, _calibration(data), _facts(module, data, level))
+    network = load_network(config, folders.state / BEST)
+    level = choose_level(network, data.validation)
+    card = export_model(network, folders.model, _calibration(data), facts_of(module, data, level))
     pictures: Pictures = Library(data.test, config.data.mask_level) if data.test else data.validation
     detector = NetworkDetector(folders.model)
     beside = [make_detector("tophat")] if config.run.tophat else []
@@ -399,8 +425,8 @@ def _finish(module: DamageModule, data: TrainingData, folders: Folders) -> Train
     return TrainingResult(folders, card, tallies)
 
 
-def _choose_level(network: nn.Module, pictures: Pictures) -> float:
-    """Where strict f1 on the validation pictures is highest."""
+def choose_level(network: nn.Module, pictures: Pictures) -> float:
+    """The level, 0.05 to 0.95, at which strict f1 on the validation pictures is highest."""
     tally = Tally()
     for index in range(len(pictures)):
         pixels, truth = pictures[index]
@@ -416,7 +442,8 @@ def _calibration(data: TrainingData) -> list[Light]:
     ]
 
 
-def _facts(module: DamageModule, data: TrainingData, level: float) -> dict[str, Any]:
+def facts_of(module: DamageModule, data: TrainingData, level: float) -> dict[str, Any]:
+    """What the card of a run's model says besides what its weights tell."""
     config = module.config
     steps = module.history[-1]["step"]
     return {

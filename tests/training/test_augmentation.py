@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from training_samples import picture
+
+from redust.training.augmentation import choose_centre, choose_turn, cut, three_channels, through_jpeg, vary_light
+from redust.training.config import AugmentConfig
+
+UPRIGHT = np.eye(2)
+
+
+def test_an_upright_patch_is_a_copy() -> None:
+    pixels, truth = picture(0)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        centre = choose_centre(truth, 16, 0.5, rng)
+        top, left = round(centre[0] - 7.5), round(centre[1] - 7.5)
+        patch, target = cut(pixels, truth, centre, UPRIGHT, 16)
+        np.testing.assert_array_equal(patch, pixels[top : top + 16, left : left + 16])
+        np.testing.assert_array_equal(target, truth[top : top + 16, left : left + 16])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_quarter_turns_and_flips_are_exact_at_every_depth(dtype: type) -> None:
+    pixels, truth = picture(1)
+    pixels = pixels.astype(dtype)
+    config = AugmentConfig(rotations=())
+    rng = np.random.default_rng(0)
+    square, mask = pixels[:32, :32], truth[:32, :32]
+    wanted = [np.rot90(one, turns) for one in (square, square[:, ::-1]) for turns in range(4)]
+    seen = set()
+    for _ in range(60):
+        patch, target = cut(square, mask, (15.5, 15.5), choose_turn(config, rng), 32)
+        (which,) = [index for index, one in enumerate(wanted) if np.array_equal(one, patch)]
+        np.testing.assert_array_equal(target == 255, (patch == 250).all(axis=2))
+        seen.add(which)
+    assert seen == set(range(8))
+
+
+def test_picture_and_mask_turn_together() -> None:
+    truth = np.zeros((64, 64), np.uint8)
+    truth[20:24, 10:50] = 255
+    pixels = np.repeat(truth[..., None], 3, axis=2)
+    config, rng = AugmentConfig(rotations=(10.0, 15.0, 20.0)), np.random.default_rng(3)
+    for _ in range(10):
+        patch, target = cut(pixels, truth, (31.5, 31.5), choose_turn(config, rng), 48)
+        agree = (patch[..., 0] >= 128) == (target == 255)
+        assert agree.mean() > 0.98  # linear against nearest differs on the rim alone
+        assert target.any()
+
+
+def test_small_pictures_are_mirrored() -> None:
+    pixels, truth = picture(2)
+    centre = choose_centre(truth, 64, 0.0, np.random.default_rng(0))
+    patch, target = cut(pixels, truth, centre, UPRIGHT, 64)
+    assert patch.shape == (64, 64, 3)
+    np.testing.assert_array_equal(patch[12:52, 8:56], pixels)
+    np.testing.assert_array_equal(patch[11, 8:56], pixels[1])
+    np.testing.assert_array_equal(target[12:52, 7], truth[:, 1])
+
+
+def test_focus_lays_patches_on_damage() -> None:
+    truth = np.zeros((400, 400), np.uint8)
+    truth[300, 100] = 255
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        row, column = choose_centre(truth, 32, 1.0, rng)
+        assert abs(row - 300) <= 16
+        assert abs(column - 100) <= 16
+    clean = np.zeros((40, 40), np.uint8)
+    assert choose_centre(clean, 32, 1.0, rng)[0] >= 15.5
+
+
+def test_light_varies_within_bounds_and_leaves_its_input_alone() -> None:
+    light = np.linspace(0, 1, 32 * 32 * 3, dtype=np.float32).reshape(32, 32, 3)
+    before = light.copy()
+    rng = np.random.default_rng(0)
+    varied = [vary_light(light, AugmentConfig(jpeg=20), rng) for _ in range(30)]
+    np.testing.assert_array_equal(light, before)
+    assert all(one.dtype == np.float32 and one.min() >= 0 and one.max() <= 1 for one in varied)
+    assert len({one.tobytes() for one in varied}) == 30
+    still = AugmentConfig(brightness=0, gamma=0, noise=0, blur=0, jpeg=100)
+    np.testing.assert_allclose(vary_light(light, still, rng), light, atol=1e-6)
+
+
+def test_jpeg_keeps_the_channels_in_order() -> None:
+    light = np.zeros((16, 16, 3), np.float32)
+    light[..., 0] = 1.0
+    np.testing.assert_allclose(through_jpeg(light, 95), light, atol=0.05)
+
+
+def test_grey_is_repeated() -> None:
+    grey = np.full((2, 2, 1), 0.5, np.float32)
+    assert three_channels(grey).shape == (2, 2, 3)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from redust.training.config import LossConfig, LossName
+from redust.training.losses import MaskedLoss
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    truth = torch.zeros(2, 1, 24, 24, dtype=torch.uint8)
+    truth[0, 0, 4:9, 3:20] = 255
+    truth[:, 0, 18:] = 128
+    return torch.randn(2, 1, 24, 24), truth
+
+
+@pytest.mark.parametrize("name", list(LossName))
+def test_pixels_not_to_be_judged_add_nothing(name: LossName) -> None:
+    loss, (logits, truth) = MaskedLoss(LossConfig(loss=name)), batch()
+    other = logits.clone()
+    other[:, :, 18:] = 50.0
+    if name is LossName.cldice:  # a skeleton sees its neighbours: only the rim of the area may differ
+        assert loss(logits, truth) == pytest.approx(float(loss(other, truth)), abs=1e-5)
+    else:
+        assert loss(logits, truth) == loss(other, truth)
+
+
+@pytest.mark.parametrize("name", list(LossName))
+def test_the_truth_scores_best_and_the_slope_leads_there(name: LossName) -> None:
+    loss, (logits, truth) = MaskedLoss(LossConfig(loss=name)), batch()
+    right = (truth == 255).float() * 40 - 20
+    assert loss(right, truth) < 0.1
+    assert loss(right, truth) < loss(logits, truth) < loss(-right, truth)
+    logits.requires_grad_()
+    loss(logits, truth).backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[truth == 255].mean() < 0 < logits.grad[truth == 0].mean()
+
+
+@pytest.mark.parametrize("name", list(LossName))
+def test_a_clean_or_wholly_unjudged_batch_has_a_finite_loss(name: LossName) -> None:
+    loss = MaskedLoss(LossConfig(loss=name))
+    for value in (0, 128):
+        truth = torch.full((1, 1, 16, 16), value, dtype=torch.uint8)
+        assert torch.isfinite(loss(torch.randn(1, 1, 16, 16), truth))
+
+
+def test_cross_entropy_is_the_mean_over_judged_pixels() -> None:
+    logits, truth = batch()
+    judged = truth != 128
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits[judged], (truth[judged] == 255).float())
+    assert MaskedLoss(LossConfig(loss=LossName.bce))(logits, truth) == pytest.approx(float(expected))
+
+
+def test_losses_are_reckoned_in_float32_under_autocast() -> None:
+    logits, truth = batch()
+    loss = MaskedLoss(LossConfig())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert loss(logits.bfloat16(), truth).dtype == torch.float32

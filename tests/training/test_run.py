@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_samples import changed, picture, write_pairs
+
+from redust.core.errors import SettingsError, TargetExists, TrainingError
+from redust.detectors import make_detector
+from redust.detectors.running import find_damage
+from redust.training.config import TrainConfig
+from redust.training.evaluation import Tally
+from redust.training.keeper import BEST, HISTORY, LAST, TrainingProgress
+from redust.training.run import Fitted, fit, train
+
+SMALL = {
+    "unet": {"channels": (8, 8, 8, 8)},
+    "unet-thesis": {"channels": (4, 4, 8, 8, 8), "patch": 32},
+    "cnn": {"channels": (4, 4, 8), "side": 36, "patch": None},
+}
+
+
+def interrupt_at(*steps: int) -> Callable[[TrainingProgress], None]:
+    """A listener that presses Ctrl-C once at each of these steps."""
+    left = set(steps)
+
+    def listen(progress: TrainingProgress) -> None:
+        if progress.step in left:
+            left.remove(progress.step)
+            signal.raise_signal(signal.SIGINT)
+
+    return listen
+
+
+def weights(fitted: Fitted) -> dict[str, torch.Tensor]:
+    return fitted.module.state_dict()
+
+
+def rows(fitted: Fitted) -> list[dict[str, float]]:
+    timeless = [{name: value for name, value in row.items() if name != "seconds"} for row in fitted.module.history]
+    return [{name: None if np.isnan(value) else value for name, value in row.items()} for row in timeless]
+
+
+def test_a_paused_run_ends_as_one_never_paused(config: TrainConfig) -> None:
+    whole = fit(changed(config, name="whole"))
+    assert not whole.paused
+    assert [row["step"] for row in rows(whole)] == [4, 8]
+    # In the middle of the first epoch, at its end (before it is validated), in the middle of the second.
+    for number, step in enumerate((1, 4, 7)):
+        part = fit(changed(config, name="parts"), resume=number > 0, listener=interrupt_at(step))
+        assert part.paused
+        assert part.module.global_step == step
+    part = fit(changed(config, name="parts"), resume=True)
+    assert not part.paused
+    assert rows(part) == rows(whole)
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(part)[name]), name
+    best = [load_file(one.folders.state / BEST) for one in (whole, part)]
+    assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
+
+
+def test_workers_do_not_change_the_result(config: TrainConfig) -> None:
+    alone = fit(changed(config, name="alone", epochs=1))
+    helped = fit(changed(config, name="helped", epochs=1, workers=2))
+    assert all(torch.equal(tensor, weights(helped)[name]) for name, tensor in weights(alone).items())
+
+
+def test_ends_in_a_model_that_detects_and_results_that_people_read(config: TrainConfig) -> None:
+    seen: list[TrainingProgress] = []
+    config = changed(config, overfit=4, epochs=60, validate_every=20.0, learning_rate=0.01, dropout=0.0, augment=False)
+    result = train(config, listener=seen.append)
+    assert result.finished
+    assert seen[-1].step == seen[-1].steps == 120
+    assert seen[-1].share == 1.0
+    assert seen[-1].f1 > 0.9
+    detector = make_detector(str(result.folders.model))
+    tally = Tally(detector.level)
+    for number in range(10):
+        pixels, truth = picture(number)
+        tally.add(truth, find_damage(detector, pixels))
+    assert tally.figures().f1_strict > 0.6
+    names = {path.name for path in result.folders.results.iterdir()}
+    assert names >= {"config.toml", "metrics.json", "curves.png", "precision_recall.png", "predictions.png", HISTORY}
+    metrics = json.loads((result.folders.results / "metrics.json").read_text())
+    assert set(metrics["figures"]) == {"my-model", "tophat", "empty mask"}
+    assert metrics["figures"]["my-model"]["f1_strict"] == pytest.approx(result.card.metrics["test"]["f1_strict"], 1e-4)
+    assert result.card.metrics["test, int8"]["f1_strict"] > 0.6 * result.card.metrics["test"]["f1_strict"]
+    with (result.folders.results / HISTORY).open() as file:
+        assert [float(row["epoch"]) for row in csv.DictReader(file)] == [20.0, 40.0, 60.0]
+    again = TrainConfig.load(result.folders.results / "config.toml")
+    assert again == config
+    tuned = changed(config, name="tuned", start=str(result.folders.model), epochs=1, channels=None)
+    started = fit(tuned, listener=interrupt_at(1))
+    fresh = fit(changed(config, name="fresh", epochs=1), listener=interrupt_at(1))
+    assert started.module.last_loss < 0.5 * fresh.module.last_loss
+
+
+@pytest.mark.parametrize("architecture", ["unet-thesis", "cnn"])
+@pytest.mark.parametrize("loss", ["bce", "focal-tversky", "cldice"])
+def test_every_architecture_takes_a_step_with_every_loss(config: TrainConfig, architecture: str, loss: str) -> None:
+    chosen = changed(config, architecture=architecture, loss=loss, **SMALL[architecture])
+    fitted = fit(chosen, listener=interrupt_at(1))
+    assert fitted.module.global_step == 1
+    assert np.isfinite(fitted.module.last_loss)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_other_precisions_take_a_step(config: TrainConfig, precision: str) -> None:
+    assert fit(changed(config, precision=precision), listener=interrupt_at(1)).module.global_step == 1
+
+
+def test_learns_from_photos_alone_and_mixed_with_pairs(config: TrainConfig, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(photos / f"{number}.jpg"), cv2.resize(picture(number)[0], (80, 64)))
+    mixed = fit(changed(config, photos=photos), listener=interrupt_at(1))
+    assert mixed.module.global_step == 1
+    alone = fit(changed(config, name="alone", data=None, photos=photos), listener=interrupt_at(1))
+    assert alone.module.global_step == 1
+    assert alone.data.validation[0][0].shape == (256, 256, 3)
+    np.testing.assert_array_equal(alone.data.validation[1][1], alone.data.validation[1][1])
+
+
+def test_a_budget_ends_the_run_and_the_learning_rate_falls_with_it(config: TrainConfig) -> None:
+    fitted = fit(changed(config, epochs=100_000, budget_minutes=0.05, validate_every=1000.0))
+    assert not fitted.paused
+    last = rows(fitted)[-1]
+    assert last["step"] < 100_000
+    assert last["learning_rate"] == pytest.approx(0.01 * config.optimiser.learning_rate)
+    with pytest.raises(TargetExists, match="--resume"):
+        fit(changed(config))
+
+
+def test_a_slot_pauses(config: TrainConfig) -> None:
+    assert fit(changed(config, slot_minutes=1e-6)).module.global_step == 1
+
+
+def test_patience_stops_early(config: TrainConfig) -> None:
+    fitted = fit(changed(config, epochs=50, learning_rate=1e-12, ema=0.0, dropout=0.0, patience=2))
+    assert len(rows(fitted)) < 12
+
+
+def test_a_run_is_not_resumed_with_other_choices_or_data(config: TrainConfig) -> None:
+    fit(config, listener=interrupt_at(1))
+    with pytest.raises(TrainingError, match=r"learning_rate was 0\.002, is 0\.1"):
+        fit(changed(config, learning_rate=0.1), resume=True)
+    assert config.data.data is not None
+    cv2.imwrite(str(config.data.data / "train/masks/0.png"), np.zeros((40, 48), np.uint8))
+    with pytest.raises(TrainingError, match="data changed"):
+        fit(config, resume=True)
+    (config.run.out / "runs/my-model" / LAST).write_bytes(b"no checkpoint")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        fit(config, resume=True)
+
+
+def test_a_loss_that_is_no_number_is_explained(config: TrainConfig) -> None:
+    with pytest.raises(TrainingError, match="--learning-rate"):
+        fit(changed(config, learning_rate=1e30, gradient_clip=0.0, warmup=0.0))
+
+
+def test_running_out_of_memory_is_explained(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("redust.training.losses.MaskedLoss.forward", fail)
+    with pytest.raises(TrainingError, match="--batch-size 1"):
+        fit(config)
+
+
+def test_what_does_not_fit_is_refused_at_once(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--patch 48"):
+        fit(changed(config, patch=40))
+    with pytest.raises(SettingsError, match="cannot be made so"):
+        fit(changed(config, channels=(8, 8)))
+    write_pairs(tmp_path / "one/images", tmp_path / "one/masks", range(1))
+    with pytest.raises(TrainingError, match="too few"):
+        fit(changed(config, data=tmp_path / "one"))
+    assert not (tmp_path / "out").exists()

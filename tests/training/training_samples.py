@@ -1,0 +1,40 @@
+"""Small data for training tests: pictures of 40 x 48 with white dots, and their masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.training.config import TrainConfig, section_of
+
+
+def picture(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A soft ramp with a few white spots: pixels (40, 48, 3) uint8 and truth (40, 48) in 0, 255."""
+    rng = np.random.default_rng(number)
+    ramp = np.linspace(30, 150, 48, dtype=np.float32)[None, :, None] + rng.uniform(-20, 20, 3)
+    pixels = np.repeat(ramp, 40, axis=0) + rng.normal(0, 4, (40, 48, 3))
+    truth = np.zeros((40, 48), np.uint8)
+    for row, column in zip(rng.integers(0, 37, 9), rng.integers(0, 45, 9), strict=True):
+        truth[row : row + 3, column : column + 3] = 255
+    pixels[truth == 255] = 250
+    return pixels.clip(0, 255).astype(np.uint8), truth
+
+
+def write_pairs(pictures: Path, masks: Path, numbers: range) -> None:
+    pictures.mkdir(parents=True)
+    masks.mkdir(parents=True)
+    for number in numbers:
+        pixels, truth = picture(number)
+        cv2.imwrite(str(pictures / f"{number}.png"), pixels[..., ::-1])
+        cv2.imwrite(str(masks / f"{number}.png"), truth)
+
+
+def changed(config: TrainConfig, **flags: object) -> TrainConfig:
+    """`config` with some fields changed, by their names."""
+    tables = config.model_dump()
+    for name, value in flags.items():
+        tables[section_of(name)][name] = value
+    return TrainConfig(**tables)
