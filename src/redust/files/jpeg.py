@@ -6,6 +6,7 @@ Source: ITU-T T.81 (1992), annex B; JFIF 1.02; Exif 3.0; Adobe XMP Specification
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ from redust.files import exif, photoshop
 from redust.files.limits import Request, check_size
 from redust.files.metadata import Metadata
 from redust.files.planes import split
+
+logger = logging.getLogger(__name__)
 
 Segment: TypeAlias = tuple[int, bytes]
 
@@ -214,6 +217,8 @@ def _check_kind(frame: Frame) -> None:
         raise UnsupportedScan(f"It has {count} channels. Convert it to grey or RGB first.")
     if frame.precision != 8 or frame.marker not in _DCT:
         raise UnsupportedScan("It is a 12-bit or lossless JPEG. Convert it to TIFF or PNG first.")
+    if not {number for *_, number in frame.components} <= set(frame.tables):
+        raise UnreadableScan("The JPEG lacks a quantisation table: damaged. Use a sound copy.")
 
 
 def _metadata(segments: Sequence[Segment]) -> Metadata:
@@ -275,23 +280,32 @@ def _lost_anyway(segments: Sequence[Segment], rest: bytes) -> tuple[str, ...]:
 def _coded(scan: Scan, frame: Frame | None) -> bytes:
     """The picture from its tables to its end, without segments."""
     image = Image.fromarray(np.ascontiguousarray(scan.pixels[..., 0] if scan.channels == 1 else scan.pixels))
-    out = io.BytesIO()
     if frame is None or len(frame.components) != scan.channels:
-        image.save(out, "JPEG", quality=_DEFAULT_QUALITY, subsampling=0)
+        data = _saved(image, quality=_DEFAULT_QUALITY, subsampling=0)
     else:
-        image.save(
-            out,
-            "JPEG",
-            quality=_DEFAULT_QUALITY,  # sets the size of the encoder's buffer; the tables decide
-            qtables=[list(frame.tables[number]) for *_, number in frame.components],
-            subsampling=frame.subsampling,
-            progressive=frame.marker in _PROGRESSIVE,
-            keep_rgb=frame.rgb,
-        )
-    data, at = out.getvalue(), 2
+        data = _like(image, frame)
+    at = 2
     while 0xE0 <= data[at + 1] <= 0xEF:
         _, _, at = _segment(data, at)
     return data[at:]
+
+
+def _like(image: Image.Image, frame: Frame) -> bytes:
+    """Coded with the tables, the subsampling and the scan order of `frame`."""
+    tables = [list(frame.tables[number]) for *_, number in frame.components]
+    options = {"qtables": tables, "subsampling": frame.subsampling, "keep_rgb": frame.rgb}
+    if frame.marker in _PROGRESSIVE:
+        try:
+            return _saved(image, progressive=True, **options)
+        except OSError:  # Pillow's buffer for progressive files holds two bytes a pixel, and no more
+            logger.warning("too much detail for a progressive JPEG: written as a baseline one")
+    return _saved(image, **options)
+
+
+def _saved(image: Image.Image, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", **options)
+    return out.getvalue()
 
 
 def _arranged(scan: Scan, segments: Sequence[Segment], known: Metadata, rgb: bool) -> Iterator[Segment]:

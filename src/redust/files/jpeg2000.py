@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import BinaryIO, TypeAlias
 
 import imagecodecs
@@ -192,12 +193,14 @@ def _dpi(header: Sequence[Box]) -> tuple[float, float] | None:
             if name == wanted and len(body) >= 10:
                 down, down_by, across, across_by, down_ten, across_ten = struct.unpack_from(">4H2b", body)
                 if down and down_by and across and across_by:
-                    return _inches(across / across_by * 10.0**across_ten), _inches(down / down_by * 10.0**down_ten)
+                    return _inches(across, across_by, across_ten), _inches(down, down_by, down_ten)
     return None
 
 
-def _inches(per_metre: float) -> float:
-    return snapped(round(per_metre)) if per_metre == round(per_metre) else per_metre * 0.0254
+def _inches(number: int, by: int, ten: int) -> float:
+    """Dots per inch of number / by * 10**ten dots per metre."""
+    per_metre = Fraction(number, by) * Fraction(10) ** ten
+    return snapped(int(per_metre)) if per_metre.denominator == 1 else float(per_metre * Fraction(254, 10_000))
 
 
 # --- writing ----------------------------------------------------------------------------------------------
@@ -237,10 +240,12 @@ def _definition(channels: int) -> bytes:
 
 
 def _resolution(dpi: tuple[float, float]) -> bytes:
-    """Whole pixels per metre: the two numbers have 16 bits, a power of ten helps out beyond."""
-    across, down = (round(value / 0.0254) for value in dpi)
-    across_ten, down_ten = (0 if value < 1 << 16 else 1 for value in (across, down))
-    return struct.pack(">4H2b", down // 10**down_ten, 1, across // 10**across_ten, 1, down_ten, across_ten)
+    """Dots per metre as number / (254 * by) * 10**4: exact for whole dots per inch up to 65535."""
+    across, down = (
+        Fraction(min(value, 65535.0)).limit_denominator(max(1, int(65535 / max(value, 255)))) for value in dpi
+    )
+    ratios = [part for ratio in (down, across) for part in (ratio.numerator, 254 * ratio.denominator)]
+    return struct.pack(">4H2b", *ratios, 4, 4)
 
 
 def _still(box: Box, scan: Scan, carried: CarriedJpeg2000) -> bool:

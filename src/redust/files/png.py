@@ -27,7 +27,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = b"XML:com.adobe.xmp"
 _RAW = b"Raw profile type "
 _GREY, _PALETTE = 0, 3
-_TEXT_LIMIT = 64 << 20
+_TEXT_LIMIT = 32 << 20
 #: Chunks with a role of their own, or that say nothing once pixels are written anew.
 _PLAIN = {
     b"IHDR",

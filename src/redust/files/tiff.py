@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -38,7 +39,7 @@ from redust.files.tiff_layout import (
     check_segments,
     layout_of,
 )
-from redust.files.tiff_tree import Buffer, Ifd, Order, Tag, TiffTree, blob, read_tree, write_tree
+from redust.files.tiff_tree import Buffer, Ifd, Order, Tag, TiffTree, blob, check_places, read_tree, write_tree
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,14 @@ class CarriedTiff:
     tree: TiffTree
     layout: Layout
 
+    def more(self, page: int) -> bool:
+        """Whether anything but the pixels of `page` must be copied out of the source."""
+        inside = self.tree.pages[page]
+        below = [ifd for ifd in inside.walk() if ifd is not inside]
+        others = [ifd for number, other in enumerate(self.tree.pages) if number != page for ifd in other.walk()]
+        own = set(inside.segments) - {self.layout.offsets_code}
+        return bool(own) or any(ifd.segments for ifd in [*below, *others])
+
     def open(self) -> BinaryIO:
         """The source, if it is still the file that was read."""
         try:
@@ -94,7 +103,8 @@ def read(file: BinaryIO, request: Request) -> Scan:
     ifd = tree.pages[page]
     layout = layout_of(tree, ifd, request)
     stamp = stamp_of(file)
-    check_segments(layout, ifd, stamp[0])
+    check_segments(layout, ifd)
+    check_places(tree, stamp[0])
     pixels, planes = _decode(file, page, layout)
     return _scan(tree, ifd, page, layout, pixels, planes, CarriedTiff(request.path, stamp, tree, layout))
 
@@ -196,7 +206,7 @@ def write(scan: Scan, file: BinaryIO) -> None:
     carried = scan.carried.get("tiff")
     if isinstance(carried, CarriedTiff) and scan.format == "TIFF":
         tree, layout, page = carried.tree, _current(scan, _lossless(carried.layout)), scan.page
-        with carried.open() as source:
+        with carried.open() if carried.more(page) else nullcontext() as source:
             _write(scan, file, tree, layout, page, source)
     else:
         tree = _new_tree(scan)

@@ -139,18 +139,13 @@ def layout_of(tree: TiffTree, ifd: Ifd, request: Request) -> Layout:
     return layout
 
 
-def check_segments(layout: Layout, ifd: Ifd, size: int) -> None:
+def check_segments(layout: Layout, ifd: Ifd) -> None:
     """Refuse a page whose strips or tiles are not all there.
-
-    Parameters
-    ----------
-    size
-        Bytes in the file.
 
     Raises
     ------
     UnreadableScan
-        If one is missing, empty, too short, or lies outside the file.
+        If one is missing, empty or too short.
     """
     segments = ifd.segments.get(layout.offsets_code, ())
     if len(segments) != layout.chunks:
@@ -159,8 +154,8 @@ def check_segments(layout: Layout, ifd: Ifd, size: int) -> None:
         )
     for index, (offset, count) in enumerate(segments):
         least = _least_bytes(layout, index)
-        if count < least or not offset or offset + count > size:
-            raise UnreadableScan("Part of its pixels lies outside the file: truncated or damaged. Use a sound copy.")
+        if count < least or not offset:
+            raise UnreadableScan("A strip or tile has too few bytes: truncated or damaged. Use a sound copy.")
 
 
 def _least_bytes(layout: Layout, index: int) -> int:
@@ -192,9 +187,9 @@ def _check_kind(tree: TiffTree, ifd: Ifd) -> None:
 
 
 def _stack(tree: TiffTree, ifd: Ifd) -> bool:
-    """ImageJ keeps further pictures behind the first, without directories."""
+    """ImageJ and tifffile may keep further pictures right behind the first, without directories."""
     text = tree.text(ifd, 270)
-    return text.startswith("ImageJ=") and "\nimages=" in text and len(tree.pages) == 1
+    return (text.startswith("ImageJ=") and "\nimages=" in text) or ('"shape"' in text and '"truncated": true' in text)
 
 
 def _layers(ifd: Ifd) -> bool:

@@ -162,6 +162,27 @@ def read_tree(file: BinaryIO) -> TiffTree:
     return _Reader(file).tree()
 
 
+def check_places(tree: TiffTree, size: int) -> None:
+    """Refuse a tree whose pixels are not all in the file.
+
+    Parameters
+    ----------
+    size
+        Bytes in the file.
+
+    Raises
+    ------
+    UnreadableScan
+        If strips or tiles of any page lie outside the file, or claim far more bytes together than it has.
+    """
+    total = 0
+    for ifd in (ifd for page in tree.pages for ifd in page.walk()):
+        for offset, count in (place for places in ifd.segments.values() for place in places):
+            total += count
+            if offset + count > size or total > size + _SLACK:
+                raise UnreadableScan("Pixels lie outside the file: truncated or damaged. Use a sound copy.")
+
+
 class _Reader:
     """Reads a tree; remembers where it has been, so that no loop holds it."""
 

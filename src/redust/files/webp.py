@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
 import imagecodecs
-import numpy as np
 
 from redust.core.errors import UnreadableScan, UnsupportedScan
 from redust.core.scan import Scan
@@ -72,7 +71,7 @@ def read(file: BinaryIO, request: Request) -> Scan:
 def write(scan: Scan, file: BinaryIO) -> None:
     """Write a scan as WebP (see :func:`redust.files.write_scan`)."""
     coded = bytes(imagecodecs.webp_encode(joined(scan), level=_EFFORT, lossless=True))
-    pixels = [chunk for chunk in _chunks(coded) if chunk[0] == b"VP8L"]
+    pixels = [(name, _with_alpha(body, scan)) for name, body in _chunks(coded) if name == b"VP8L"]
     told = _told(scan)
     first = [chunk for chunk in told if chunk[0] == b"ICCP"]
     last = [chunk for chunk in told if chunk[0] != b"ICCP"]
@@ -135,13 +134,18 @@ def _told(scan: Scan) -> list[Chunk]:
     return [*kept, *fresh]
 
 
+def _with_alpha(body: bytes, scan: Scan) -> bytes:
+    """The pixels marked as having alpha, which the encoder leaves out where all is opaque."""
+    return body[:4] + bytes((body[4] | 0x10,)) + body[5:] if scan.alpha is not None else body
+
+
 def _extended(scan: Scan, told: Sequence[Chunk]) -> bytes:
     names = {name for name, _ in told}
     flags = (
         _ICC_FLAG * (b"ICCP" in names)
         | _EXIF_FLAG * (b"EXIF" in names)
         | _XMP_FLAG * (b"XMP " in names)
-        | _ALPHA_FLAG * (scan.alpha is not None and not np.all(scan.alpha == 255))
+        | _ALPHA_FLAG * (scan.alpha is not None)
     )
     height, width = scan.shape
     return struct.pack("<I", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
