@@ -25,9 +25,9 @@ def prepare_outputs(job: Job, scan: Scan, settings: ScanSettings) -> None:
         _make_folder(path.parent)
         check_path(path, source=job.source, overwrite=settings.overwrite)
         by_suffix(path)
-    for path in (job.mask_out, job.map_out):
-        if path is not None and by_suffix(path) not in (PNG, TIFF):
-            raise TargetError(f"{path} cannot hold a mask or map: use a name that ends with .png or .tif.")
+    for exact in (job.mask_out, job.map_out):
+        if exact is not None and by_suffix(exact) not in (PNG, TIFF):
+            raise TargetError(f"{exact} cannot hold a mask or map: use a name that ends with .png or .tif.")
     if job.target is not None:
         check_target(scan, job.target, overwrite=settings.overwrite, allow_loss=settings.allow_loss)
 

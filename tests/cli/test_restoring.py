@@ -1,0 +1,253 @@
+"""`restore`, `detect`, `repair` as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drawing import draw
+from redust.files import read_map, read_mask, read_scan
+
+ScanFile = Callable[..., Path]
+Command = Callable[..., Any]
+BRIGHT = ("--detector", "bright", "--fill", "mean")
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_restore_one_scan(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    source = scan_file(dtype=np.uint16)
+    ended = redust_command(
+        "restore", source, "-o", tmp_path / "o.tif", "--mask-out", tmp_path / "m.png", "--compare", tmp_path / "c.png",
+        "--report", tmp_path / "r.json", "--grow", 0, *BRIGHT,
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith(f"{source} -> {tmp_path / 'o.tif'}, {tmp_path / 'm.png'}, {tmp_path / 'c.png'}: 0.391%")
+    assert ended.err == ""
+    mask = read_mask(tmp_path / "m.png", (48, 64))
+    after = read_scan(tmp_path / "o.tif").pixels
+    np.testing.assert_array_equal(after[~mask], read_scan(source).pixels[~mask])
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["status"], report["settings"]["grow"]) == ("restored", 0)
+    assert read_scan(tmp_path / "c.png").channels == 3
+
+
+def test_without_o_the_result_goes_beside_the_scan(redust_command: Command, scan_file: ScanFile) -> None:
+    source = scan_file("roll/a.tif")
+    assert redust_command("restore", source, *BRIGHT).code == 0
+    assert contents(source.parent) == ["a.restored.tif", "a.tif"]
+
+
+def test_folders_keep_their_tree(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    for name in ("in/1/0001.tif", "in/2/0001.tif", "in/2/x.png"):
+        scan_file(name)
+    ended = redust_command(
+        "restore", tmp_path / "in", "-o", tmp_path / "o", "--mask-out", tmp_path / "m", "--compare", tmp_path / "c",
+        *BRIGHT,
+    )  # fmt: skip
+    assert ended.code == 0
+    assert contents(tmp_path / "o") == ["1/0001.tif", "2/0001.tif", "2/x.png"]
+    assert contents(tmp_path / "m") == contents(tmp_path / "c") == ["1/0001.png", "2/0001.png", "2/x.png"]
+    assert ended.err.strip() == "3 of 3 scans done."
+
+
+def test_json_is_all_there_is_on_standard_output(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    scan_file("in/a.tif")
+    (tmp_path / "in/b.tif").write_bytes(b"no picture")
+    scan_file("in/c.tif")
+    ended = redust_command("restore", tmp_path / "in", "-o", tmp_path / "o", "--json", *BRIGHT)
+    reports = [json.loads(line) for line in ended.out.splitlines()]
+    assert [report["status"] for report in reports] == ["restored", "failed", "restored"]
+    assert reports[1]["error_kind"] == "UnsupportedScan"
+    assert "b.tif" in reports[1]["error"]
+    assert ended.code == 3
+
+
+def test_one_bad_scan_does_not_stop_the_others(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    scan_file("in/a.tif")
+    scan_file("in/c.tif")
+    (tmp_path / "in/b.tif").write_bytes(b"")
+    ended = redust_command(
+        "restore",
+        tmp_path / "in",
+        tmp_path / "in/nowhere.tif",
+        "-o",
+        tmp_path / "o",
+        "--report",
+        tmp_path / "r",
+        *BRIGHT,
+    )
+    assert ended.code == 3
+    assert contents(tmp_path / "o") == ["a.tif", "c.tif"]
+    assert "b.tif" in ended.err
+    assert "nowhere.tif does not exist" in ended.err
+    assert ended.err.strip().endswith("2 of 4 scans done, 2 failed.")
+    states = [json.loads(line)["status"] for line in (tmp_path / "r").read_text().splitlines()]
+    assert states == ["restored", "failed", "restored", "failed"]
+
+
+def test_quiet_says_nothing_but_failures(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    ended = redust_command("restore", scan_file(), "-o", tmp_path / "o.tif", "--quiet", *BRIGHT)
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    ended = redust_command("restore", tmp_path / "none.tif", "-o", tmp_path / "p.tif", "-q", *BRIGHT)
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err == f"error: {tmp_path / 'none.tif'} does not exist. Check the path.\n"
+
+
+def test_warnings_are_told(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    pixels = draw(specks=0)
+    pixels[:, :9] = 255
+    source = scan_file(pixels=pixels)
+    ended = redust_command("restore", source, "-o", tmp_path / "o.tif", *BRIGHT)
+    assert "warning: " in ended.err
+    assert "more than damage looks like" in ended.err
+    assert redust_command("restore", source, "-o", tmp_path / "p.tif", "-q", *BRIGHT).err == ""
+
+
+def test_detect_writes_masks_or_maps(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    source = scan_file("a.tif")
+    assert redust_command("detect", source, "-o", tmp_path / "m", "--detector", "bright").code == 0
+    assert redust_command("detect", source, "-o", tmp_path / "d", "--map", "--detector", "bright").code == 0
+    mask = read_mask(tmp_path / "m/a.png", (48, 64))
+    assert mask.sum() == 12
+    assert set(np.unique(read_scan(tmp_path / "m/a.png").pixels)) == {0, 255}
+    np.testing.assert_array_equal(read_map(tmp_path / "d/a.png"), mask)
+    assert contents(tmp_path / "d") == ["a.png"]
+
+
+def test_detect_needs_a_place_to_write(redust_command: Command, scan_file: ScanFile) -> None:
+    ended = redust_command("detect", scan_file())
+    assert ended.code == 2
+    assert "--output" in ended.err
+
+
+def test_masks_of_one_name_are_refused_before_any_work(
+    redust_command: Command, scan_file: ScanFile, tmp_path: Path
+) -> None:
+    scan_file("in/a.tif")
+    scan_file("in/a.png")
+    ended = redust_command("detect", tmp_path / "in", "-o", tmp_path / "m", "--detector", "bright")
+    assert ended.code == 2
+    assert "a.png" in ended.err
+    assert "a.tif" in ended.err
+    assert not (tmp_path / "m").exists()
+
+
+def test_an_edited_mask_comes_back(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    source = scan_file("a.tif")
+    redust_command("detect", source, "-o", tmp_path / "m", "--detector", "bright")
+    for command, output in (("repair", "r.tif"), ("restore", "s.tif")):
+        ended = redust_command(
+            command, source, "--mask", tmp_path / "m/a.png", "-o", tmp_path / output, "--fill", "mean"
+        )
+        assert ended.code == 0, ended.err
+    np.testing.assert_array_equal(read_scan(tmp_path / "r.tif").pixels, read_scan(tmp_path / "s.tif").pixels)
+    changed = (read_scan(tmp_path / "r.tif").pixels != read_scan(source).pixels).any(axis=2)
+    np.testing.assert_array_equal(changed, read_mask(tmp_path / "m/a.png", (48, 64)))
+
+
+def test_a_folder_of_edited_masks_comes_back(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    scan_file("in/1/a.tif", seed=1)
+    scan_file("in/2/a.tif", seed=2)
+    redust_command("detect", tmp_path / "in", "-o", tmp_path / "m", "--detector", "bright")
+    ended = redust_command("restore", tmp_path / "in", "--mask", tmp_path / "m", "-o", tmp_path / "o", "--fill", "mean")
+    assert ended.code == 0, ended.err
+    assert read_scan(tmp_path / "o/2/a.tif").pixels.max() < 230
+
+
+def test_areas_are_added_and_protected(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    source = scan_file("a.tif")
+    redust_command("detect", source, "-o", tmp_path / "m", "--detector", "bright")
+    found = tmp_path / "m/a.png"
+    redust_command("detect", source, "-o", tmp_path / "n", "--detector", "bright", "--not-mask", found)
+    assert not read_mask(tmp_path / "n/a.png", (48, 64)).any()
+    redust_command("detect", source, "-o", tmp_path / "p", "--detector", "tophat", "--level", 1, "--add-mask", found)
+    np.testing.assert_array_equal(read_mask(tmp_path / "p/a.png", (48, 64)), read_mask(found, (48, 64)))
+
+
+def test_flags_win_over_a_preset_which_wins_over_defaults(
+    redust_command: Command, scan_file: ScanFile, tmp_path: Path
+) -> None:
+    (tmp_path / "p.toml").write_text('detector = "bright"\nfill = "mean"\ngrow = 4\noverwrite = true\nlevel = 0.3\n')
+    reports = []
+    for flags in ((), ("--grow", 1), ("--grow", 1)):
+        ended = redust_command(
+            "restore", scan_file(), "-o", tmp_path / "o.tif", "--preset", tmp_path / "p.toml", "--json", *flags
+        )
+        reports.append(json.loads(ended.out)["settings"])
+    assert [(one["grow"], one["level"], one["overwrite"]) for one in reports] == [
+        (4, 0.3, True), (1, 0.3, True), (1, 0.3, True),
+    ]  # fmt: skip
+    ended = redust_command(
+        "restore", scan_file(), "-o", tmp_path / "o.tif", "--preset", tmp_path / "p.toml", "--no-overwrite"
+    )
+    assert ended.code == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--detector", "nose"), 2, "no detector named `nose`"),
+        (("--fill", "putty"), 2, "no fill named `putty`"),
+        (("--level", "2"), 2, "`level`"),
+        (("--levle", "2"), 2, "--levle"),
+        (("--min-size", "9", "--max-size", "2"), 2, "max_size"),
+        (("--preset", "none.toml"), 2, "none.toml"),
+        (("--max-megapixels", "0.001"), 3, "megapixel"),
+        (("--page", "7"), 3, "page"),
+    ],
+)
+def test_what_goes_wrong_has_a_sentence_and_a_code(
+    redust_command: Command, scan_file: ScanFile, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    ended = redust_command("restore", scan_file(), "-o", tmp_path / "o.tif", *BRIGHT, *arguments)
+    assert ended.code == code
+    assert words in ended.err
+    assert not (tmp_path / "o.tif").exists()
+
+
+def test_results_are_not_replaced_unless_asked(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    arguments = ("restore", scan_file(), "-o", tmp_path / "o.tif", "--report", tmp_path / "r.json", *BRIGHT)
+    assert redust_command(*arguments).code == 0
+    before = (tmp_path / "o.tif").stat().st_mtime_ns
+    ended = redust_command(*arguments)
+    assert ended.code == 4
+    assert "--overwrite" in ended.err
+    assert (tmp_path / "o.tif").stat().st_mtime_ns == before
+    assert redust_command(*arguments, "--overwrite").code == 0
+
+
+def test_the_scan_is_never_the_output(redust_command: Command, scan_file: ScanFile) -> None:
+    source = scan_file()
+    before = source.read_bytes()
+    for target in (source, source.parent / "x/.." / source.name, source.parent):
+        ended = redust_command("restore", source, "-o", target, "--overwrite", *BRIGHT)
+        assert ended.code == 2
+        assert "is an input" in ended.err
+    assert source.read_bytes() == before
+
+
+def test_a_reader_that_leaves_does_not_stop_the_work(scan_file: ScanFile, tmp_path: Path) -> None:
+    for number in range(3):
+        scan_file(f"in/{number}.tif")
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-c", "from redust.cli.entry import main; main()", "restore", str(tmp_path / "in"),
+         "-o", str(tmp_path / "o"), "--json", "--detector", "tophat", "--fill", "telea"],
+        stdout=write, stderr=subprocess.PIPE, check=False, text=True,
+    )  # fmt: skip
+    os.close(write)
+    assert ended.returncode == 0, ended.stderr
+    assert "Broken" not in ended.stderr
+    assert len(contents(tmp_path / "o")) == 3
