@@ -5,6 +5,9 @@ touching each other, make a region. So specks whose surroundings overlap are fil
 image of the scan's size is needed, and specks far apart never influence each other. A region that is
 larger than a segment (a hair across the frame) is cut along a fixed grid; each segment sees its
 neighbours' masked pixels as masked.
+
+An engine that is quickest on many specks at once says so (`Needs.per_tile`) and gets squares of the scan
+with all the damage in them instead.
 """
 
 from __future__ import annotations
@@ -17,8 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask
+from redust.core.engines import Needs
+from redust.core.tiles import round_up, tiles
 
 _CELL = 8
+_SEGMENT = 128  # longest side of the masked part of a region, in pixels; a multiple of the cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,37 +50,48 @@ class Region:
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
-def coarse(mask: Mask) -> NDArray[np.uint8]:
-    """One value per cell of 8 x 8 pixels: 1 where any of them is masked."""
-    rows = np.maximum.reduceat(mask.view(np.uint8), np.arange(0, mask.shape[0], _CELL), axis=0)
-    return np.maximum.reduceat(rows, np.arange(0, mask.shape[1], _CELL), axis=1)
-
-
-def regions(mask: Mask, *, context: int, segment: int = 128) -> Iterator[Region]:
-    """Cut a mask into regions with context.
+def regions(mask: Mask, needs: Needs) -> Iterator[Region]:
+    """Cut a mask into regions with the context an engine needs.
 
     Parameters
     ----------
     mask : (H, W) bool
-    context : pixels
-        How far the window reaches beyond the region's masked pixels, where the scan does.
-    segment : pixels
-        Longest side of the masked part of a region; a multiple of 8.
+    needs
+        Of the engine. Window origins are multiples of its `multiple_of`, and so are window sizes but where
+        the scan ends.
 
     Yields
     ------
     region : Region
         Their targets partition the mask. Order and cut depend on the mask alone.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(coarse(mask), connectivity=8)
-    step = segment // _CELL
+    return _tiles(mask, needs, needs.per_tile) if needs.per_tile else _connected(mask, needs)
+
+
+def _tiles(mask: Mask, needs: Needs, side: int) -> Iterator[Region]:
+    """Squares with all that is masked in them."""
+    for tile in tiles(mask.shape, side, multiple_of=needs.multiple_of):
+        if mask[tile.core].any():
+            yield _region(mask[tile.core], (tile.row, tile.column), needs, mask.shape)
+
+
+def _connected(mask: Mask, needs: Needs) -> Iterator[Region]:
+    """Connected damage, in segments."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(coarse(mask, _CELL), connectivity=8)
+    step = _SEGMENT // _CELL
     for label in range(1, count):
         left, top, width, height = (int(value) for value in stats[label, :4])
         for row in _cuts(top, height, step):
             for column in _cuts(left, width, step):
-                found = _region(mask, labels[row, column] == label, (row.start, column.start), context)
-                if found is not None:
-                    yield found
+                cells = np.asarray(labels[row, column] == label)
+                if cells.any():
+                    yield _segment(mask, cells, (row.start * _CELL, column.start * _CELL), needs)
+
+
+def coarse(mask: Mask, cell: int) -> NDArray[np.uint8]:
+    """One value per square of `cell` x `cell` pixels: 1 where any of them is masked."""
+    rows = np.maximum.reduceat(mask.view(np.uint8), np.arange(0, mask.shape[0], cell), axis=0)
+    return np.maximum.reduceat(rows, np.arange(0, mask.shape[1], cell), axis=1)
 
 
 def _cuts(first: int, length: int, step: int) -> Iterator[slice]:
@@ -86,17 +103,28 @@ def _cuts(first: int, length: int, step: int) -> Iterator[slice]:
         yield slice(max(start, first), min(start + step, first + length))
 
 
-def _region(mask: Mask, cells: Mask, origin: tuple[int, int], context: int) -> Region | None:
-    """The region of the masked pixels in `cells`, whose first cell is `origin`; None if there are none."""
-    top, left = origin[0] * _CELL, origin[1] * _CELL
+def _segment(mask: Mask, cells: Mask, origin: tuple[int, int], needs: Needs) -> Region:
+    """The region of the masked pixels in `cells`, whose first pixel is `origin`."""
+    top, left = origin
     inside = mask[top : top + cells.shape[0] * _CELL, left : left + cells.shape[1] * _CELL]
     own = inside & cells.repeat(_CELL, axis=0).repeat(_CELL, axis=1)[: inside.shape[0], : inside.shape[1]]
     rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
-    if not rows.size:
-        return None
-    y0, y1 = top + int(rows[0]), top + int(rows[-1]) + 1
-    x0, x1 = left + int(columns[0]), left + int(columns[-1]) + 1
-    above, before = max(0, y0 - context), max(0, x0 - context)
-    target = np.zeros((min(mask.shape[0], y1 + context) - above, min(mask.shape[1], x1 + context) - before), np.bool_)
-    target[y0 - above : y1 - above, x0 - before : x1 - before] = own[y0 - top : y1 - top, x0 - left : x1 - left]
-    return Region(above, before, target)
+    tight = own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return _region(tight, (top + int(rows[0]), left + int(columns[0])), needs, mask.shape)
+
+
+def _region(own: Mask, origin: tuple[int, int], needs: Needs, shape: tuple[int, int]) -> Region:
+    """Put context around the pixels `own`, the first of which is at `origin`, as far as the scan reaches."""
+    (top, bottom), (left, right) = (
+        _reach(first, first + length, needs, end) for first, length, end in zip(origin, own.shape, shape, strict=True)
+    )
+    target = np.zeros((bottom - top, right - left), np.bool_)
+    row, column = origin[0] - top, origin[1] - left
+    target[row : row + own.shape[0], column : column + own.shape[1]] = own
+    return Region(top, left, target)
+
+
+def _reach(first: int, last: int, needs: Needs, end: int) -> tuple[int, int]:
+    """Widen first..last by the context, to multiples, within 0..end."""
+    start = max(0, first - needs.context) // needs.multiple_of * needs.multiple_of
+    return start, min(end, start + round_up(last + needs.context - start, needs.multiple_of))

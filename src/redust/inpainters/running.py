@@ -12,17 +12,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
+import cv2
 import numpy as np
 
 from redust.core.arrays import Mask, Pixels, check_mask, check_pixels
 from redust.core.composite import composite
 from redust.core.engines import Inpainter
 from redust.core.errors import EngineError, MaskMismatch
-from redust.core.tiles import mirrored, round_up
-from redust.inpainters.regions import Region, regions
+from redust.core.tiles import mirrored, round_up, tiles
+from redust.inpainters.regions import Region, coarse, regions
+from redust.inpainters.wide import core_of, doubled, halved
 
 # Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
 _BATCH = 16
+_CORE_TILE = 512
 
 
 def fill_damage(
@@ -72,7 +75,23 @@ def fill_damage(
     hole = _damaged(pixels, mask)
     if hole.all():
         raise MaskMismatch("The mask leaves no sound pixel to fill from. Use a higher level, or another mask.")
-    done, total = 0, int(np.count_nonzero(mask))
+    _fill(inpainter, filled, mask, hole, _workers(inpainter, threads), progress or _unheard)
+    return filled
+
+
+def _unheard(_: float) -> None:
+    """Nobody asked for progress."""
+
+
+def _fill(
+    inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, workers: int, progress: Callable[[float], None]
+) -> None:
+    """Fill `mask` in place; `hole`, all that is damaged, holds at least the mask and not all pixels."""
+    core = core_of(hole, max(inpainter.needs.context, 2))
+    if core.any():
+        _fill_core(inpainter, filled, mask & core, hole, workers)
+        mask, hole = mask & ~core, hole & ~(mask & core)
+    done, total = 0, max(int(np.count_nonzero(mask)), 1)
 
     def work(batch: list[Region]) -> int:
         for region in batch:
@@ -80,12 +99,19 @@ def fill_damage(
             composite(filled, patch, region.target, (region.top, region.left))
         return sum(int(np.count_nonzero(region.target)) for region in batch)
 
-    found = regions(mask, context=inpainter.needs.context)
-    for count in _in_parallel(work, _batches(found), _workers(inpainter, threads)):
+    for count in _in_parallel(work, _batches(regions(mask, inpainter.needs)), workers):
         done += count
-        if progress is not None:
-            progress(done / total)
-    return filled
+        progress(done / total)
+
+
+def _fill_core(inpainter: Inpainter, filled: Pixels, core: Mask, hole: Mask, workers: int) -> None:
+    """Fill what lies too deep in a hole for the engine to see sound pixels, by way of half the size."""
+    half, half_hole = halved(filled, hole)
+    wanted = cv2.dilate(coarse(core, 2), np.ones((3, 3), np.uint8)).astype(np.bool_)  # what interpolation looks at
+    _fill(inpainter, half, wanted & half_hole, half_hole, workers, _unheard)
+    for tile in tiles(core.shape, _CORE_TILE):
+        if core[tile.core].any():
+            composite(filled, doubled(half, tile.core), core[tile.core], (tile.row, tile.column))
 
 
 def fill_region(inpainter: Inpainter, pixels: Pixels, hole: Mask) -> Pixels:

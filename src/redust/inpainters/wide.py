@@ -1,0 +1,90 @@
+"""Holes too wide to see across.
+
+A pixel farther from sound ground than an engine looks would be filled from nothing. Such cores are filled
+first, on a copy of half the size where the hole is half as wide, and then count as ground for the rest:
+the work grows with the damage, however wide, and every region has something sound in its window.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import Mask, Pixels
+
+
+def core_of(hole: Mask, reach: int) -> Mask:
+    """The pixels of `hole` with nothing sound within `reach` rows and columns.
+
+    Parameters
+    ----------
+    hole : (H, W) bool
+    reach : pixels
+
+    Returns
+    -------
+    core : (H, W) bool
+    """
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return cv2.erode(hole.view(np.uint8), square).view(np.bool_)
+
+
+def halved(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
+    """Pixels and hole at half the size: the mean of the sound pixels of each 2 x 2, a hole where there is none.
+
+    Parameters
+    ----------
+    pixels : (H, W, C)
+    hole : (H, W) bool
+
+    Returns
+    -------
+    pixels : (ceil(H / 2), ceil(W / 2), C), dtype of `pixels`
+    hole : (ceil(H / 2), ceil(W / 2)) bool
+    """
+    height, width = (-(-side // 2) for side in hole.shape)
+    total = np.zeros((height, width, pixels.shape[2]), np.float32)
+    count = np.zeros((height, width, 1), np.float32)
+    for row in (0, 1):
+        for column in (0, 1):
+            sound = ~hole[row::2, column::2, None]
+            part = pixels[row::2, column::2]
+            place = slice(0, part.shape[0]), slice(0, part.shape[1])
+            np.add(total[place], part, out=total[place], where=sound)
+            count[place] += sound
+    mean = total / np.maximum(count, 1)
+    return (mean if pixels.dtype == np.float32 else np.rint(mean).astype(pixels.dtype)), count[..., 0] == 0
+
+
+def doubled(pixels: Pixels, window: tuple[slice, slice]) -> Pixels:
+    """A window of `pixels` at twice the size, interpolated linearly.
+
+    Parameters
+    ----------
+    pixels : (h, w, C)
+        At half the size.
+    window : (rows, columns)
+        In pixels of the full size.
+
+    Returns
+    -------
+    enlarged : (rows, columns, C), dtype of `pixels`
+    """
+    rows, columns = (_weights(side, length) for side, length in zip(window, pixels.shape[:2], strict=True))
+    tall = _between(pixels[rows[0]], pixels[rows[1]], rows[2][:, None, None])
+    wide = _between(tall[:, columns[0]], tall[:, columns[1]], columns[2][None, :, None])
+    return wide.astype(pixels.dtype) if pixels.dtype == np.float32 else np.rint(wide).astype(pixels.dtype)
+
+
+def _weights(side: slice, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """For each full-size pixel its two neighbours at half the size, and the share of the second."""
+    place = (np.arange(side.start, side.stop) - 0.5) / 2
+    first = np.floor(place).astype(np.intp)
+    return np.clip(first, 0, length - 1), np.clip(first + 1, 0, length - 1), place - first
+
+
+def _between(
+    first: NDArray[np.generic], second: NDArray[np.generic], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(first * (1 - share) + second * share)
