@@ -19,8 +19,8 @@ from golden import FULL, GOLDEN, HEIGHT, WIDTH, make, metadata, picture
 from redust.core.errors import LossyTarget
 from redust.core.scan import Scan
 from redust.files import largest_change_outside, lossless, read_scan, write_scan
+from redust.files.formats import by_suffix
 from redust.files.losses import losses
-from redust.files.writing import format_of
 
 FIELDS = ("dpi", "icc", "exif", "xmp", "iptc", "orientation", "bits", "format")
 needs_exiftool = pytest.mark.skipif(
@@ -199,7 +199,7 @@ def test_another_format_holds_all_or_says_what_it_cannot(
 ) -> None:
     scan = trips[name].scan
     target = tmp_path / f"other{suffix}"
-    lost = losses(scan, format_of(target))
+    lost = losses(scan, by_suffix(target))
     if lost:
         with pytest.raises(LossyTarget, match="--allow-loss"):
             write_scan(scan, target)

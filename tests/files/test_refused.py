@@ -102,10 +102,13 @@ def test_missing_folder_and_device(tmp_path: Path) -> None:
             read_scan("/dev/null")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make("tiff-rgb8", tmp_path)
-    path.chmod(0)
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", forbidden)
     with pytest.raises(ScanError, match="may not be read"):
         read_scan(path)
 

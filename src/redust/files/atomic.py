@@ -36,12 +36,14 @@ def check_path(path: Path, *, source: Path | None = None, overwrite: bool = Fals
     TargetExists
         If the target is the source, or exists and `overwrite` is off.
     TargetError
-        If the folder is missing, or the path is a folder or a device.
+        If the folder is missing or may not be written to, or the path is a folder or a device.
     """
     if source is not None and _same(path, source):
         raise TargetExists(f"{path} is the scan itself, which is never written over. Choose another name or folder.")
     if not path.parent.is_dir():
         raise TargetError(f"The folder {path.parent} does not exist. Make it first, or choose another.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise TargetError(f"The folder {path.parent} may not be written to. Check its permissions, or choose another.")
     if not os.path.lexists(path):
         return
     if path.exists() and not path.is_file():

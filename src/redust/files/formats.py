@@ -44,8 +44,8 @@ class Format:
         Whether what ReDust writes reads back bit for bit.
     longest
         The longest side in pixels.
-    block_limit
-        The largest EXIF or XMP block in bytes.
+    block_limit, icc_limit
+        The largest EXIF or XMP block, and the largest ICC profile, in bytes.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Format:
     lossless: bool = True
     longest: int = (1 << 31) - 1
     block_limit: int = (1 << 31) - 1
+    icc_limit: int = (1 << 31) - 1
 
     def codec(self) -> Codec:
         """The module that reads and writes it."""
@@ -80,6 +81,7 @@ JPEG = Format(
     lossless=False,
     longest=65535,
     block_limit=65500,
+    icc_limit=255 * 65519,
 )
 WEBP = Format("WebP", (".webp",), "redust.files.webp", ("uint8",), grey=False, iptc=False, longest=16383)
 JPEG2000 = Format("JPEG 2000", (".jp2",), "redust.files.jpeg2000", ("uint8", "uint16"))

@@ -215,7 +215,8 @@ def _header(scan: Scan, carried: CarriedJpeg2000, bits: int) -> Iterator[Box]:
     count = scan.channels + (scan.alpha is not None)
     yield b"ihdr", struct.pack(">IIHBBBB", *scan.shape, count, bits - 1, 7, 0, 0)
     same_icc, same_dpi = scan.icc == carried.metadata.icc, scan.dpi == carried.metadata.dpi
-    kept = [box for box in carried.header if box[0] not in (b"ihdr", b"bpcc", b"colr", b"res ")]
+    renewed = [b"ihdr", b"bpcc", b"colr", b"res "] + [b"cdef"] * (scan.alpha is None)
+    kept = [box for box in carried.header if box[0] not in renewed]
     colours = [box for box in carried.header if box[0] == b"colr"]
     yield from colours if same_icc and colours else [(b"colr", _colours(scan))]
     if scan.alpha is not None and not any(name == b"cdef" for name, _ in kept):

@@ -34,9 +34,10 @@ def losses(scan: Scan, format: Format) -> list[str]:
         found.append("IPTC")
     if not format.photoshop and photoshop.beyond_iptc(scan):
         found.append("Photoshop's image resources")
-    blocks = {"EXIF": scan.exif, "XMP": scan.xmp}
+    blocks = {"EXIF": (scan.exif, format.block_limit), "XMP": (scan.xmp, format.block_limit)}
+    blocks["an ICC profile"] = (scan.icc, format.icc_limit)
     found += [
-        f"{name} of {len(block or b''):,} bytes" for name, block in blocks.items() if block != _within(block, format)
+        f"{name} of {len(block):,} bytes" for name, (block, most) in blocks.items() if block and len(block) > most
     ]
     if format.name == "TIFF" and scan.exif is not None and exif.tree_of(scan.exif) is None:
         found.append("its EXIF block, which is damaged")
@@ -100,8 +101,9 @@ def fitted(scan: Scan, format: Format) -> Scan:
         alpha=None if alpha is None else rescaled(alpha, dtype),
         infrared=scan.infrared if format.infrared else None,
         iptc=scan.iptc if format.iptc else None,
-        exif=_within(scan.exif, format),
-        xmp=_within(scan.xmp, format),
+        exif=_within(scan.exif, format.block_limit),
+        icc=_within(scan.icc, format.icc_limit),
+        xmp=_within(scan.xmp, format.block_limit),
     )
 
 
@@ -125,8 +127,8 @@ def _premultiplied(scan: Scan, format: Format) -> bool:
     return scan.format != format.name and any("multiplied" in loss for loss in _told(scan, "only here"))
 
 
-def _within(block: bytes | None, format: Format) -> bytes | None:
-    return None if block is not None and len(block) > format.block_limit else block
+def _within(block: bytes | None, most: int) -> bytes | None:
+    return None if block is not None and len(block) > most else block
 
 
 def _told(scan: Scan, key: str) -> tuple[str, ...]:

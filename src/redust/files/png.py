@@ -67,8 +67,10 @@ def read(file: BinaryIO, request: Request) -> Scan:
         raise UnsupportedScan(f"It has {depth}-bit grey. Convert it to 8-bit grey first.")
     if any(name == b"acTL" for name, _ in before):
         raise UnsupportedScan("It is an animation. Save the picture you want as a plain PNG first.")
+    coded = _pixels_only(data)
+    del data  # the larger part of a scan's file is in `coded` now
     try:
-        decoded = imagecodecs.png_decode(_pixels_only(data))
+        decoded = imagecodecs.png_decode(coded)
     except (imagecodecs.PngError, ValueError) as error:
         raise UnreadableScan(f"Its pixels cannot be decoded: {error}. Use a sound copy.") from error
     pixels, alpha = split(decoded)

@@ -216,7 +216,8 @@ def write(scan: Scan, file: BinaryIO) -> None:
 def _write(scan: Scan, file: BinaryIO, tree: TiffTree, layout: Layout, page: int, source: BinaryIO | None) -> None:
     others = stamp_of(source)[0] if source is not None else 0
     raw = layout.height * layout.width * layout.samples * layout.dtype.itemsize
-    tree = replace(tree, big=tree.big or raw + others > _BIG)
+    worst = raw * 3 // 2 if layout.compression in (LZW, PACKBITS) else raw  # grain does not compress
+    tree = replace(tree, big=tree.big or worst + others > _BIG)
     ifd = _described(tree, tree.pages[page], scan, layout)
     pages = (*tree.pages[:page], ifd, *tree.pages[page + 1 :])
     painting = layout.offsets_code, _segments(scan, layout, tree.order)
@@ -286,7 +287,8 @@ def _described(tree: TiffTree, ifd: Ifd, scan: Scan, layout: Layout) -> Ifd:
     _set_bytes(tags, XMP, scan.xmp, 1)
     if scan.format != "TIFF" or scan.iptc != _iptc(ifd):
         _set_bytes(tags, IPTC, scan.iptc, 7)
-        _set_bytes(tags, PHOTOSHOP, photoshop.resources_of(scan), 7)
+        if scan.carried.get("photoshop") is not None:
+            _set_bytes(tags, PHOTOSHOP, photoshop.resources_of(scan), 7)
     exif.set_dpi(tree, ifd, tags, scan.dpi)
     exif.set_orientation(tree, ifd, tags, scan.orientation)
     return Ifd(tags, ifd.children, segments)

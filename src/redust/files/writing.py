@@ -10,7 +10,7 @@ from redust.core.arrays import Mask, Pixels, check_mask
 from redust.core.errors import TargetError
 from redust.core.scan import Scan
 from redust.files.atomic import check_path, whole_file
-from redust.files.formats import Format, by_suffix
+from redust.files.formats import by_suffix
 from redust.files.losses import check_losses, check_sides, fitted, rescaled
 from redust.files.reading import read_scan
 
@@ -104,8 +104,3 @@ def largest_change_outside(pixels: Pixels, path: str | Path, mask: Mask, *, page
         change = np.abs(before - written[rows]).max(axis=2)[~mask[rows]]
         largest = max(largest, float(change.max(initial=0.0)))
     return largest
-
-
-def format_of(path: str | Path) -> Format:
-    """The format a target is written in, by its suffix."""
-    return by_suffix(Path(path))
