@@ -84,7 +84,5 @@ def _weights(side: slice, length: int) -> tuple[NDArray[np.intp], NDArray[np.int
     return np.clip(first, 0, length - 1), np.clip(first + 1, 0, length - 1), place - first
 
 
-def _between(
-    first: NDArray[np.generic], second: NDArray[np.generic], share: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _between(first: Pixels, second: Pixels, share: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(first * (1 - share) + second * share)
