@@ -97,22 +97,13 @@ def read(file: BinaryIO, request: Request) -> Scan:
     except (imagecodecs.Jpeg8Error, ValueError) as error:
         raise UnreadableScan(f"Its pixels cannot be decoded: {error}. Use a sound copy.") from error
     told = _metadata(segments)
-    return Scan(
-        pixels=pixels,
-        dpi=told.dpi,
-        icc=told.icc,
-        exif=told.exif,
-        xmp=told.xmp,
-        iptc=told.iptc,
-        orientation=told.orientation,
-        format="JPEG",
-        carried={
-            "jpeg": CarriedJpeg(frame, tuple(segments), told),
-            "photoshop": _resources(segments),
-            "only here": _only_here(segments),
-            "lost anyway": _lost_anyway(segments, data[end:]),
-        },
-    )
+    carried = {
+        "jpeg": CarriedJpeg(frame, tuple(segments), told),
+        "photoshop": _resources(segments),
+        "only here": _only_here(segments),
+        "lost anyway": _lost_anyway(segments, data[end:]),
+    }
+    return told.scan(pixels, None, format="JPEG", carried=carried)
 
 
 def write(scan: Scan, file: BinaryIO) -> None:

@@ -63,22 +63,11 @@ def read(file: BinaryIO, request: Request) -> Scan:
     others = [boxes[: streams[0]], boxes[streams[0] + 1 :]]
     before, after = (tuple(box for box in side if box[0] not in _PLAIN) for side in others)
     rest = [name.decode("latin-1") for name, body in [*before, *after] if not _role(name, body)]
-    return Scan(
-        pixels=pixels,
-        alpha=alpha,
-        bits=bits,
-        dpi=told.dpi,
-        icc=told.icc,
-        exif=told.exif,
-        xmp=told.xmp,
-        iptc=told.iptc,
-        orientation=told.orientation,
-        format="JPEG 2000",
-        carried={
-            "jpeg 2000": CarriedJpeg2000(tuple(header), before, after, told),
-            "only here": tuple(f"the JPEG 2000 box {name}" for name in rest),
-        },
-    )
+    carried = {
+        "jpeg 2000": CarriedJpeg2000(tuple(header), before, after, told),
+        "only here": tuple(f"the JPEG 2000 box {name}" for name in rest),
+    }
+    return told.scan(pixels, alpha, format="JPEG 2000", carried=carried, bits=bits)
 
 
 def write(scan: Scan, file: BinaryIO) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from redust.core.arrays import Pixels, Plane
 from redust.core.scan import Scan
 
 
@@ -22,6 +24,24 @@ class Metadata:
     def of(cls, scan: Scan) -> Metadata:
         """Those of a scan."""
         return cls(scan.dpi, scan.icc, scan.exif, scan.xmp, scan.iptc, scan.orientation)
+
+    def scan(
+        self, pixels: Pixels, alpha: Plane | None, *, format: str, carried: Mapping[str, object], bits: int = 0
+    ) -> Scan:
+        """A scan with these blocks."""
+        return Scan(
+            pixels=pixels,
+            alpha=alpha,
+            bits=bits,
+            dpi=self.dpi,
+            icc=self.icc,
+            exif=self.exif,
+            xmp=self.xmp,
+            iptc=self.iptc,
+            orientation=self.orientation,
+            format=format,
+            carried=carried,
+        )
 
 
 def snapped(per_metre: int) -> float:

@@ -61,12 +61,7 @@ def read(file: BinaryIO, request: Request) -> Scan:
     """Read a PNG (see :func:`redust.files.read_scan`)."""
     data = file.read()
     before, after = _chunks(data)
-    width, height, depth, kind = struct.unpack_from(">IIBB", before[0][1])
-    check_size(height, width, request)
-    if kind == _GREY and depth < 8 and not request.bilevel:
-        raise UnsupportedScan(f"It has {depth}-bit grey. Convert it to 8-bit grey first.")
-    if any(name == b"acTL" for name, _ in before):
-        raise UnsupportedScan("It is an animation. Save the picture you want as a plain PNG first.")
+    _check_kind(before, request)
     coded = _pixels_only(data)
     del data  # the larger part of a scan's file is in `coded` now
     try:
@@ -75,22 +70,20 @@ def read(file: BinaryIO, request: Request) -> Scan:
         raise UnreadableScan(f"Its pixels cannot be decoded: {error}. Use a sound copy.") from error
     pixels, alpha = split(decoded)
     told = _metadata([*before, *after])
-    return Scan(
-        pixels=pixels,
-        alpha=alpha,
-        bits=_significant(before, depth),
-        dpi=told.dpi,
-        icc=told.icc,
-        exif=told.exif,
-        xmp=told.xmp,
-        iptc=told.iptc,
-        orientation=told.orientation,
-        format="PNG",
-        carried={
-            "png": CarriedPng(before[0][1], tuple(before[1:]), tuple(after), told),
-            "only here": _only_here([*before, *after]),
-        },
-    )
+    carried = {
+        "png": CarriedPng(before[0][1], tuple(before[1:]), tuple(after), told),
+        "only here": _only_here([*before, *after]),
+    }
+    return told.scan(pixels, alpha, format="PNG", carried=carried, bits=_significant(before))
+
+
+def _check_kind(before: list[Chunk], request: Request) -> None:
+    width, height, depth, kind = struct.unpack_from(">IIBB", before[0][1])
+    check_size(height, width, request)
+    if kind == _GREY and depth < 8 and not request.bilevel:
+        raise UnsupportedScan(f"It has {depth}-bit grey. Convert it to 8-bit grey first.")
+    if any(name == b"acTL" for name, _ in before):
+        raise UnsupportedScan("It is an animation. Save the picture you want as a plain PNG first.")
 
 
 def write(scan: Scan, file: BinaryIO) -> None:
@@ -163,9 +156,10 @@ def _check_crc(name: bytes, body: bytes, crc: bytes) -> None:
         raise UnreadableScan(f"The PNG's {name.decode('latin-1')} chunk is damaged. Use a sound copy.")
 
 
-def _significant(chunks: list[Chunk], depth: int) -> int:
-    told = [max(data) for name, data in chunks if name == b"sBIT" and data]
-    return told[0] if depth == 16 and told and 8 < told[0] < 16 else 0
+def _significant(before: list[Chunk]) -> int:
+    """Significant bits of a 16-bit PNG that says it has fewer, else 0."""
+    told = [max(data) for name, data in before if name == b"sBIT" and data]
+    return told[0] if before[0][1][8] == 16 and told and 8 < told[0] < 16 else 0
 
 
 def _role(name: bytes, data: bytes) -> str:

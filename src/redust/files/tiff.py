@@ -230,8 +230,7 @@ def _lossless(layout: Layout) -> Layout:
         return layout
     logger.info("the JPEG-compressed TIFF is written with lossless Deflate")
     photometric = RGB if layout.samples == 3 else layout.photometric
-    tile = layout.tile
-    return replace(layout, compression=DEFLATE, predictor=2, photometric=photometric, planar=False, tile=tile)
+    return replace(layout, compression=DEFLATE, predictor=2, photometric=photometric)
 
 
 def _current(scan: Scan, layout: Layout) -> Layout:

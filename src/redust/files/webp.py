@@ -52,20 +52,11 @@ def read(file: BinaryIO, request: Request) -> Scan:
         raise UnreadableScan(f"Its pixels cannot be decoded: {error}. Use a sound copy.") from error
     told = _metadata(chunks)
     rest = [name.decode("latin-1") for name, _ in chunks if name not in _PIXELS and name not in _ROLES]
-    return Scan(
-        pixels=pixels,
-        alpha=alpha,
-        dpi=told.dpi,
-        icc=told.icc,
-        exif=told.exif,
-        xmp=told.xmp,
-        orientation=told.orientation,
-        format="WebP",
-        carried={
-            "webp": CarriedWebp(tuple(chunk for chunk in chunks if chunk[0] not in _PIXELS), told),
-            "only here": tuple(f"the WebP chunk {name}" for name in rest),
-        },
-    )
+    carried = {
+        "webp": CarriedWebp(tuple(chunk for chunk in chunks if chunk[0] not in _PIXELS), told),
+        "only here": tuple(f"the WebP chunk {name}" for name in rest),
+    }
+    return told.scan(pixels, alpha, format="WebP", carried=carried)
 
 
 def write(scan: Scan, file: BinaryIO) -> None:
