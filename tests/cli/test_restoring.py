@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from drawing import draw
-from redust.files import read_map, read_mask, read_scan
+from redust.files import read_map, read_mask, read_scan, write_mask
 
 ScanFile = Callable[..., Path]
 Command = Callable[..., Any]
@@ -173,6 +173,21 @@ def test_areas_are_added_and_protected(redust_command: Command, scan_file: ScanF
     assert not read_mask(tmp_path / "n/a.png", (48, 64)).any()
     redust_command("detect", source, "-o", tmp_path / "p", "--detector", "tophat", "--level", 1, "--add-mask", found)
     np.testing.assert_array_equal(read_mask(tmp_path / "p/a.png", (48, 64)), read_mask(found, (48, 64)))
+
+
+def test_masks_are_put_together_without_looking_for_damage(
+    redust_command: Command, scan_file: ScanFile, tmp_path: Path
+) -> None:
+    source = scan_file("a.tif")
+    one, other = np.zeros((2, 48, 64), np.bool_)
+    one[3, 3:9], other[3, 6:20] = True, True
+    write_mask(one, tmp_path / "one.png")
+    write_mask(other, tmp_path / "other.png")
+    masks = ("--mask", tmp_path / "one.png", "--add-mask", tmp_path / "other.png", "--detector", "explains")
+    assert redust_command("detect", source, "-o", tmp_path / "m", *masks).code == 0
+    np.testing.assert_array_equal(read_mask(tmp_path / "m/a.png", (48, 64)), one | other)
+    assert redust_command("detect", source, "-o", tmp_path / "d", "--map", *masks).code == 0
+    np.testing.assert_array_equal(read_map(tmp_path / "d/a.png"), one | other)
 
 
 def test_flags_win_over_a_preset_which_wins_over_defaults(

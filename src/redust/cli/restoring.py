@@ -43,14 +43,14 @@ ReportFile: TypeAlias = Annotated[
 ]
 GivenMask: TypeAlias = Annotated[
     Path | None,
-    _file("--mask", "Repair what this mask marks; nothing is detected. A folder for several.", _AREAS,
+    _file("--mask", "Take this mask; nothing is detected. A folder for several.", _AREAS,
           metavar="FILE|DIR"),
 ]  # fmt: skip
 AddMask: TypeAlias = Annotated[
-    Path | None, _file("--add-mask", "Repair what this mask marks as well.", _AREAS, metavar="FILE|DIR")
+    Path | None, _file("--add-mask", "Add what this mask marks.", _AREAS, metavar="FILE|DIR")
 ]
 NotMask: TypeAlias = Annotated[
-    Path | None, _file("--not-mask", "Never touch what this mask marks.", _AREAS, metavar="FILE|DIR")
+    Path | None, _file("--not-mask", "Protect what this mask marks.", _AREAS, metavar="FILE|DIR")
 ]
 Preset: TypeAlias = Annotated[Path | None, _file("--preset", "Choices from a TOML file; flags win over it.", _SHOWN)]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.", rich_help_panel=_SHOWN)]
@@ -110,6 +110,7 @@ def detect(
         typer.Option("--map", help="Write the damage map instead: 16 bit, 65535 = 1.", rich_help_panel=_RESULTS),
     ] = False,
     report: ReportFile = None,
+    mask: GivenMask = None,
     add_mask: AddMask = None,
     not_mask: NotMask = None,
     preset: Preset = None,
@@ -125,7 +126,7 @@ def detect(
     settings = _settings(DetectSettings, preset, choices)
     jobs = worklist(
         scans, mask_out=None if as_map else output, map_out=output if as_map else None,
-        add_mask=add_mask, not_mask=not_mask, others=_given(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, others=_given(report),
     )  # fmt: skip
     run_jobs(jobs, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 

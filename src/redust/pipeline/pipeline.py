@@ -231,17 +231,23 @@ class Pipeline:
     def _mask(self, job: Job, scan: Scan, areas: Areas, journal: Journal) -> Mask:
         if areas.only is not None:
             journal.note(detector=given.NAME)
-            return areas.apply(areas.only)
+            mask = areas.apply(areas.only)
+            if job.map_out is not None:
+                self._write_map(given.as_damage(mask), job.map_out, journal)
+            return mask
         with journal.step("detect") as tell:
             damage = self.detect(scan, progress=tell)
         journal.used("detector", self.detector)
         journal.cut_at(self.level)
         if job.map_out is not None:
-            with journal.step("write"):
-                write_map(damage, job.map_out, overwrite=self.settings.overwrite)
-            journal.note(map_file=str(job.map_out))
+            self._write_map(damage, job.map_out, journal)
         with journal.step("decide"):
             return self.decide(damage, scan, areas)
+
+    def _write_map(self, damage: DamageMap, path: Path, journal: Journal) -> None:
+        with journal.step("write"):
+            write_map(damage, path, overwrite=self.settings.overwrite)
+        journal.note(map_file=str(path))
 
     def _repaired(self, job: Job, scan: Scan, mask: Mask, journal: Journal) -> tuple[Scan, Scan | None]:
         with journal.step("fill") as tell:

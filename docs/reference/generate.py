@@ -1,0 +1,130 @@
+"""Writes `command-line.md` and `settings.md` from the program itself: `python docs/reference/generate.py`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from redust.cli.app import app
+from redust.cli.flags import describe, flag_name
+from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
+
+HERE = Path(__file__).parent
+NOTE = "<!-- Made by docs/reference/generate.py; change the program, not this page. -->\n"
+
+COMMAND_LINE = """# Command line
+
+{note}
+`redust COMMAND --help` says the same in the terminal. `redust --version` tells the version.
+
+- `SCAN` is a file or a folder; of a folder all scans below it are taken, without hidden files, links and earlier
+  results (`*.restored.*`). The output folder is not searched.
+- Several scans keep their tree below the output folder. Two results of one name, or a result in an input's place, are
+  refused before any work starts. A scan is never written over, not even with `--overwrite`.
+- Results go to standard output, one line per scan, or with `--json` one [report](python.md#report) per line; progress,
+  warnings and errors go to standard error. A terminal gets a progress bar.
+- One scan that fails does not stop the others. The exit code is that of the first failure:
+
+| code | meaning |
+|---|---|
+| 0 | everything was done |
+| 2 | the command or a choice cannot be carried out; nothing was begun |
+| 3 | a scan or mask cannot be used |
+| 4 | a result cannot be written: it exists, does not fit the format, or the disk refuses |
+| 5 | a detector or fill failed |
+| 6 | weights or their card are missing or damaged |
+| 1, 70 | another failure; 70 if nobody foresaw it (`--verbose` shows the traceback) |
+| 130 | interrupted; what was finished stays, nothing is half written |
+
+`NAME/--no-NAME` undoes what a preset says. Every setting is described once more, with its type, in
+[settings](settings.md).
+"""
+
+SETTINGS = """# Settings
+
+{note}
+Every choice is written once, in `redust.core.settings`. It is a flag (`--min-size 4`), a keyword
+(`redust.restore(scan, min_size=4)`) and a line of a preset:
+
+```toml
+# roll.toml: redust restore roll/ -o restored --preset roll.toml
+level = 0.4
+min_size = 4
+polarity = "bright"
+```
+
+Flags and keywords win over a preset, a preset over the defaults. One preset serves all commands; an unknown name or a
+value out of bounds is an error that says which.
+"""
+
+
+def command_line() -> str:
+    """The page on the commands."""
+    parts = [COMMAND_LINE.format(note=NOTE)]
+    parts += [_command(one.callback) for one in app.registered_commands if one.callback is not None]
+    return "\n".join(parts)
+
+
+def settings() -> str:
+    """The page on the settings."""
+    parts = [SETTINGS.format(note=NOTE)]
+    for kind in (DetectSettings, RepairSettings, ScanSettings):
+        parts.append(f"## {_first_line(kind).rstrip('.')}\n")
+        parts.append(_table(("setting", "type", "meaning"), _rows_of(kind)))
+    own = RestoreSettings.model_fields["grow"].default
+    parts.append(f"`restore` grows by {own} unless told otherwise: the soft rim of a speck is damaged too.\n")
+    return "\n".join(parts)
+
+
+def _rows_of(kind: type[ScanSettings]) -> Iterator[tuple[str, str, str]]:
+    inherited = ScanSettings.model_fields if kind is not ScanSettings else {}
+    for name, field in kind.model_fields.items():
+        if name not in inherited:
+            annotation = field.annotation
+            words = " or ".join(one.__name__ for one in get_args(annotation) if one is not type(None))
+            yield f"`{name}`", words or getattr(annotation, "__name__", str(annotation)), describe(field)
+
+
+def _command(command: Callable[..., Any]) -> str:
+    name = command.__name__
+    panels: dict[str, list[tuple[str, str]]] = {}
+    usage = ["redust", name]
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        (info,) = (one for one in get_args(parameter.annotation) if hasattr(one, "param_decls"))
+        needed = parameter.default is inspect.Parameter.empty
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            usage.append(
+                f"{info.metavar or parameter.name.upper()}{'...' if 'list' in str(parameter.annotation) else ''}"
+            )
+            continue
+        flags = _flags(parameter.name, info)
+        value = f" {info.metavar}" if info.metavar else ""
+        if needed:
+            usage.append(f"{flags[0]}{value}")
+        words = ", ".join(f"`{flag}{value}`" for flag in flags)
+        panels.setdefault(info.rich_help_panel or "Options", []).append((words, info.help or ""))
+    parts = [f"## redust {name}\n", f"{_first_line(command)}\n", f"```\n{' '.join(usage)} [OPTIONS]\n```\n"]
+    for panel, rows in panels.items():
+        parts.append(_table((panel.lower() if panel == "Options" else panel, ""), rows))
+    return "\n".join(parts)
+
+
+def _flags(name: str, info: Any) -> list[str]:
+    given = [info.default] if isinstance(info.default, str) and info.default.startswith("-") else []
+    return [*given, *(info.param_decls or ())] or [flag_name(name)]
+
+
+def _first_line(documented: Any) -> str:
+    return " ".join((inspect.getdoc(documented) or "").split("\n\n")[0].split())
+
+
+def _table(heading: tuple[str, ...], rows: Any) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    (HERE / "command-line.md").write_text(command_line(), encoding="utf-8")
+    (HERE / "settings.md").write_text(settings(), encoding="utf-8")
