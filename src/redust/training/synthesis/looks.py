@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +46,7 @@ def to_encoded(light: Light) -> Light:
 
 
 STAINS = ("stain", "coffee-ring", "fingerprint", "mould")
+RAISED = ("dust", "dirt", "hair-short", "hair", "lint", "scratch", "outlines")
 TORN = ("scratch", "tramline", "crack", "missing")
 
 
@@ -55,6 +57,8 @@ def random_look(rng: np.random.Generator, kind: str, recipe: Recipe | None = Non
         colour = np.array([1.0, rng.uniform(0.3, 0.8), rng.uniform(0.0, 0.4)])
         return Look(colour.astype(np.float32), rng.uniform(0.3, 1.0), False)
     opacity = float(recipe.opacity_high - rng.beta(1.0, 2.2) * (recipe.opacity_high - recipe.opacity_low))
+    if rng.random() < recipe.faint:
+        opacity *= float(np.exp(rng.uniform(np.log(0.06), np.log(0.6))))
     if kind in STAINS:
         tint = np.clip(rng.normal([0.75, 0.62, 0.45], 0.15), 0.05, 1.0)
         if rng.random() < 0.75:
@@ -87,6 +91,28 @@ def lay_over(encoded: Light, coverage: Coverage, look: Look) -> None:
     light = to_linear(encoded[at])
     other = light * look.colour if look.multiply else look.colour
     encoded[at] = to_encoded(light * (1 - alpha) + other * alpha)
+
+
+def relief(coverage: Coverage, rng: np.random.Generator) -> NDArray[np.float32]:
+    """What raised or lifted emulsion does to light: one flank brighter, the other darker.
+
+    Parameters
+    ----------
+    coverage : (H, W) float32 in 0..1
+        Where it lies.
+
+    Returns
+    -------
+    log_ratio : (H, W) float32
+        Natural logarithm of the factor on linear light, for `multiply_by`.
+    """
+    angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.8)
+    shift = np.array([[1, 0, reach * np.cos(angle)], [0, 1, reach * np.sin(angle)]])
+    size = (coverage.shape[1], coverage.shape[0])
+    slope = coverage - cv2.warpAffine(coverage, shift, size, borderMode=cv2.BORDER_REPLICATE)
+    strength = np.exp(rng.uniform(np.log(0.1), np.log(1.2)))
+    log_ratio: NDArray[np.float32] = (strength * (slope + rng.normal(0, 0.5) * coverage)).astype(np.float32)
+    return log_ratio
 
 
 def multiply_by(encoded: Light, log_ratio: NDArray[np.float32]) -> None:

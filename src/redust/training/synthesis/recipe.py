@@ -77,12 +77,16 @@ class Recipe(Settings):
     opacity_low: float = _share(0.15, "Least opacity: how much of the light damage hides where it is densest.")
     opacity_high: float = _share(1.0, "Greatest opacity; most damage lies near it.")
     bright: float = _share(0.58, "Share of dust, hairs and scratches that are brighter than the film (negatives).")
+    faint: float = _share(0.25, "Share of layers that hide far less light than that.")
+    relief: float = _share(
+        0.15, "Share of dust, hairs and scratches that look raised: one flank bright, the other dark."
+    )
     rim: Annotated[
         float, Field(ge=0, le=8, description="Blur rims by up to this many pixels more than focus and film do.")
     ] = 0.0
     barely: Annotated[
         float, Field(ge=0, le=255, description="Weaker spots, in 8-bit steps, are not judged (128 in the mask).")
-    ] = 5.0
+    ] = 3.0
     black_and_white: float = _share(0.336, "Share of pictures in black and white.")
     sepia: float = _share(0.084, "Share of pictures toned brown.")
     cast: float = _share(0.18, "Share of colour pictures with a colour cast, of all pictures.")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import Light
 from redust.core.errors import SettingsError
 from redust.training.synthesis.ground import after_damage, before_damage
-from redust.training.synthesis.looks import lay_over, multiply_by, random_look
+from redust.training.synthesis.looks import RAISED, lay_over, multiply_by, random_look, relief
 from redust.training.synthesis.material import Cracks, Folds, Outlines, Overlays
 from redust.training.synthesis.negatives import NEGATIVES
 from redust.training.synthesis.recipe import Recipe
@@ -82,7 +82,9 @@ class Layer:
 
     def lay_over(self, encoded: Light, rng: np.random.Generator, recipe: Recipe) -> None:
         """Change a picture as this layer does, in place."""
-        if self.log_ratio is None:
+        if self.log_ratio is None and self.kind in RAISED and rng.random() < recipe.relief:
+            multiply_by(encoded, relief(self.coverage, rng))
+        elif self.log_ratio is None:
             lay_over(encoded, self.coverage, random_look(rng, self.kind, recipe))
         else:
             multiply_by(encoded, self.log_ratio)
