@@ -46,11 +46,32 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the run of this name was paused; else begin it.")
     ] = False,
+    pack: Annotated[
+        Path | None,
+        typer.Option(
+            "--pack",
+            metavar="DIR",
+            help="Train nothing: put all a run needs into a folder, to carry to "
+            "another machine and train there with its go.py.",
+        ),
+    ] = None,
+    wheels: Annotated[
+        list[Path] | None, typer.Option("--wheel", metavar="FILE.whl", help="A Python package to pack as well.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="DIR", help="What the last slot brought back, to pack as well.")
+    ] = None,
     **choices: Any,
 ) -> None:
     """Train a network on pairs of damaged pictures and masks, or on photos with drawn damage."""
     given = {name: value for name, value in choices.items() if value not in ([], ())}
     chosen = TrainConfig.load(config, given | ({"start": start} if start else {}))
+    if pack is not None:
+        from redust.training.slot import pack as pack_run
+
+        size = pack_run(chosen, pack, wheels=wheels or (), state=state)
+        typer.echo(f"Packed {size:.1f} MiB. There: python {pack.name}/go.py MINUTES BACK")
+        return
     with _needs_extra():
         from redust.training.run import train as run_training
 
@@ -206,7 +227,7 @@ def show_figures(tallies: dict[str, Tally], *, as_json: bool) -> None:
 
     figures = {name: tally.figures() for name, tally in tallies.items()}
     if as_json:
-        typer.echo(json.dumps({name: one.model_dump(mode="json") for name, one in figures.items()}, indent=1))
+        typer.echo(json.dumps({name: json.loads(one.model_dump_json()) for name, one in figures.items()}, indent=1))
         return
     rows = list(table(figures))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

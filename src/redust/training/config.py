@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from redust.core.errors import SettingsError
 from redust.core.settings import Settings, explain
+from redust.models import shipped_folder
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -122,6 +123,14 @@ class ModelConfig(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of features dropped while training.")] = 0.0
 
     model_config = Settings.model_config | {"populate_by_name": True}
+
+    @property
+    def start_folder(self) -> Path | None:
+        """The folder of the model to start from: one that ships with ReDust, or a path."""
+        if self.start is None:
+            return None
+        shipped = shipped_folder(self.start)
+        return shipped if shipped.is_dir() else Path(self.start)
 
 
 class LossConfig(Settings):

@@ -226,7 +226,9 @@ def prepare(config: TrainConfig, stride: int) -> TrainingData:
         items=items,
         validation=_validation(config, held, held_photos, synthesizer),
         test=splits.test if splits else (),
-        sha256=fingerprint((*train, *held, *photos, *held_photos), data.mask_level),
+        sha256=fingerprint(
+            (*train, *held, *photos, *held_photos), data.mask_level, synthesizer.recipe.model_dump_json()
+        ),
         facts=facts,
     )
 

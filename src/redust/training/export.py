@@ -105,7 +105,9 @@ def write_onnx(network: nn.Module, path: Path) -> None:
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
     """Keep the exporter from telling that it works, and from warning of its own internals."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.__trace", "torch.export", "onnxscript", "onnx_ir")
+    ]
     levels = [one.level for one in loggers]
     for one in loggers:
         one.setLevel(logging.ERROR)
@@ -163,9 +165,11 @@ def gflop_per_megapixel(network: nn.Module) -> float:
     """Billions of floating-point operations per megapixel, a multiply-add counting as 2."""
     stride = int(network.stride)  # type: ignore[arg-type]
     side = max(1, 128 // stride) * stride
-    counter = FlopCounterMode(display=False)
+    counter, training = FlopCounterMode(display=False), network.training
+    network.eval()  # counting must not move the statistics of batch norms
     with torch.no_grad(), counter:
         network(torch.zeros(1, 3, side, side))
+    network.train(training)
     return round(counter.get_total_flops() / side**2 / 1e3, 2)
 
 

@@ -278,9 +278,9 @@ class Library:
         return true / judged, total / len(self)
 
 
-def fingerprint(pairs: Iterable[PairPaths], mask_level: int | None) -> str:
-    """The sha256 of all pairs: names, bytes and how the masks are cut."""
-    total = hashlib.sha256(f"mask_level={mask_level}".encode())
+def fingerprint(pairs: Iterable[PairPaths], mask_level: int | None, drawn: str = "") -> str:
+    """The sha256 of all pairs: names, bytes, how the masks are cut, and the recipe of what is drawn on them."""
+    total = hashlib.sha256(f"mask_level={mask_level} {drawn}".encode())
     for pair in pairs:
         total.update(pair.name.encode())
         for path in filter(None, (pair.picture, pair.mask)):

@@ -34,7 +34,7 @@ from redust.core.errors import TargetExists, TrainingError
 from redust.detectors import make_detector
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
-from redust.models import ModelCard, networks, read_card, shipped_folder
+from redust.models import ModelCard, networks, read_card
 from redust.models.card import weights
 from redust.training.config import Architecture, ModelConfig, Precision, TrainConfig
 from redust.training.data import Numbers, Stream, TrainingData, prepare
@@ -49,7 +49,8 @@ from redust.training.scoring import score
 log = logging.getLogger(__name__)
 
 _FREE_TO_CHANGE = {
-    "data": {"workers", "cache_megabytes"},
+    # Where data lies; what lies there is compared by its fingerprint.
+    "data": {"data", "photos", "recipe", "overlays", "outlines", "cracks", "workers", "cache_megabytes"},
     "run": {"out", "slot_minutes", "save_minutes", "threads", "accelerator", "samples", "tophat"},
 }
 _CALIBRATION_PICTURES = 16
@@ -185,8 +186,8 @@ def load_network(config: TrainConfig, path: Path) -> nn.Module:
 def options_of(config: ModelConfig) -> dict[str, Any]:
     """What the network is built with besides its defaults."""
     options: dict[str, Any] = {}
-    if config.start:
-        options |= read_card(_model_folder(config.start)).options
+    if config.start_folder:
+        options |= read_card(config.start_folder).options
     if config.channels:
         options["channels"] = config.channels
     if config.side and config.architecture is Architecture.cnn:
@@ -204,8 +205,8 @@ def start_from(network: nn.Module, config: ModelConfig) -> None:
     TrainingError
         If they do not fit the network.
     """
-    assert config.start
-    folder = _model_folder(config.start)
+    folder = config.start_folder
+    assert folder is not None
     found = load_file(weights(folder, "safetensors"))
     try:
         network.load_state_dict(found)
@@ -214,11 +215,6 @@ def start_from(network: nn.Module, config: ModelConfig) -> None:
             f"The weights of {config.start} ({read_card(folder).architecture}) do not fit the network "
             f"{config.architecture.value}. Train the same --architecture, with the same channels."
         ) from error
-
-
-def _model_folder(name: str) -> Path:
-    shipped = shipped_folder(name)
-    return shipped if shipped.is_dir() else Path(name)
 
 
 def _module(config: TrainConfig, network: nn.Module, data: TrainingData) -> DamageModule:
@@ -266,7 +262,6 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for section, fields in now.items()
         for name, value in fields.items()
         if name not in _FREE_TO_CHANGE.get(section, set()) and before.get(section, {}).get(name) != value
-        and (section, name) != ("data", "data")
     ]  # fmt: skip
 
 

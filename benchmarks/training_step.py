@@ -1,0 +1,120 @@
+"""How much a training run costs beyond the network itself: its step against the same step in plain PyTorch.
+
+    python benchmarks/training_step.py --data DIR [--mask-level 128] [--steps 40]
+
+Both do the same: forward, loss, backward, clipping, AdamW and the running average of the weights, on patches
+of the same size; the run also makes its patches and goes through Lightning. Rounds of the two alternate, so that a busy
+machine slows both; the median round is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader
+
+from redust.training.config import TrainConfig
+from redust.training.data import Stream, prepare
+from redust.training.module import DamageModule
+from redust.training.run import Folders, make_network, make_trainer, precision_of
+
+ROUNDS = 5
+
+
+class Timed(pl.Callback):
+    """Seconds from the end of one step to the end of the next, and how much of that was spent in the step."""
+
+    def __init__(self) -> None:
+        self.whole: list[float] = []
+        self.inside: list[float] = []
+        self._last = self._begun = time.perf_counter()
+
+    def on_train_start(self, *_: object) -> None:
+        self._last = time.perf_counter()
+
+    def on_train_batch_start(self, *_: object) -> None:
+        self._begun = time.perf_counter()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        now = time.perf_counter()
+        self.whole.append(now - self._last)
+        self.inside.append(now - self._begun)
+        self._last = now
+
+
+def bare(config: TrainConfig, patch: int, steps: int) -> Iterator[float]:
+    """Seconds of each step of the network alone, on one fixed batch."""
+    torch.manual_seed(0)
+    network = make_network(config.model, seed=0)
+    module = DamageModule(config, network, [], steps=steps, steps_per_epoch=1.0)
+    optimiser = module.configure_optimizers()
+    light = torch.rand(config.optimiser.batch_size, 3, patch, patch).contiguous(memory_format=torch.channels_last)
+    truth = (torch.rand(config.optimiser.batch_size, 1, patch, patch) > 0.98).byte() * 255
+    for _ in range(steps):
+        started = time.perf_counter()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=module_precision(config) == "bf16-mixed"):
+            loss = module.loss(network(light), truth)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), config.optimiser.gradient_clip)
+        optimiser.step()
+        optimiser.zero_grad()
+        if module.averaged is not None:
+            module.averaged.update_parameters(network)
+        yield time.perf_counter() - started
+
+
+def module_precision(config: TrainConfig) -> str:
+    """Lightning's name of the precision that is used."""
+    return str(precision_of(config.run.precision, config.run.accelerator))
+
+
+def run(config: TrainConfig, steps: int) -> Timed:
+    """The same steps as a run makes them."""
+    network = make_network(config.model, seed=0)
+    data = prepare(config, int(network.stride))
+    module = DamageModule(config, network, data.validation, steps=steps, steps_per_epoch=1.0)
+    timed = Timed()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trainer = make_trainer(module, Folders(folder, folder, folder), [timed])
+        stream = Stream(data.items, config.optimiser.batch_size, 0)
+        trainer.fit(module, train_dataloaders=DataLoader(data.patches, batch_sampler=stream))
+    return timed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--mask-level", type=int)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--batch-size", type=int, default=16)
+    options = parser.parse_args()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    flags = {"data": options.data, "batch_size": options.batch_size, "accelerator": "cpu"}
+    config = TrainConfig.load(flags=flags | ({"mask_level": options.mask_level} if options.mask_level else {}))
+    patch = prepare(config, 16).patches.patch
+    plain, whole, inside = [], [], []
+    for _ in range(ROUNDS):
+        plain.append(statistics.median(list(bare(config, patch, options.steps))[2:]))
+        timed = run(config, options.steps)
+        whole.append(statistics.median(timed.whole[2:]))
+        inside.append(statistics.median(timed.inside[2:]))
+    alone, step, within = (statistics.median(one) for one in (plain, whole, inside))
+    how = f"{module_precision(config)}, {torch.get_num_threads()} threads"
+    print(f"{options.batch_size} patches of {patch} x {patch}, {how}")
+    print(f"bare step          {1000 * alone:8.1f} ms")
+    print(f"step of a run      {1000 * step:8.1f} ms   {step / alone:.3f} times")
+    print(f"  in the step      {1000 * within:8.1f} ms")
+    print(f"  between steps    {1000 * (step - within):8.1f} ms   making patches, loops, logs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from redust.cli.app import app
+from redust.core.errors import SettingsError, TrainingError
+from redust.training.config import TrainConfig, fields
+
+TINY = [
+    "--channels", "8", "--channels", "8", "--channels", "8", "--channels", "8", "--patch", "32",
+    "--patches-per-picture", "1", "--batch-size", "2", "--precision", "float32", "--val-share", "0.2",
+]  # fmt: skip
+
+
+def run(*arguments: object) -> str:
+    """What a command prints; what it raises, where it fails."""
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def test_every_field_is_a_flag() -> None:
+    command = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
+    flags = {flag for parameter in command.params for flag in parameter.opts}
+    names = {"from" if name == "start" else name.replace("_", "-") for _, name, _ in fields()}
+    assert {f"--{name}" for name in names} <= flags
+
+
+def test_train_pauses_and_goes_on_by_what_it_prints(pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = run("train", "--data", pairs, "--out", out, "--epochs", 1, "--slot-minutes", 0.00001, *TINY)
+    assert "--resume" in said
+    config = TrainConfig.load(out / "results/my-model/config.toml")
+    assert (config.run.epochs, config.model.channels) == (1, (8, 8, 8, 8))
+    # The second slot is long enough; the flag wins over the file.
+    said = run("train", "--config", out / "results/my-model/config.toml", "--resume", "--slot-minutes", 60)
+    assert "empty mask" in said
+    assert "redust detect --detector" in said
+    figures = json.loads(run("evaluate", "--data", pairs, "--model", out / "models/my-model", "--json"))
+    written = json.loads((out / "results/my-model/metrics.json").read_text())["figures"]
+    assert figures == written
+
+
+def test_evaluate_scores_files_that_any_tool_wrote(pairs: Path, tmp_path: Path) -> None:
+    predictions = tmp_path / "predicted"
+    predictions.mkdir()
+    for path in (pairs / "test/masks").iterdir():
+        cv2.imwrite(str(predictions / path.name), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    arguments = ["evaluate", "--data", pairs, "--predictions", predictions, "--no-tophat"]
+    said = json.loads(run(*arguments, "--json"))
+    assert list(said) == ["predicted", "empty mask"]
+    assert said["predicted"]["f1_strict"] == 1.0
+    assert said["predicted"]["ap"] is None
+    assert "predicted" in run(*arguments).splitlines()[1]
+    cv2.imwrite(str(predictions / "20.png"), np.zeros((3, 3), np.uint8))
+    with pytest.raises(TrainingError, match="another size"):
+        run(*arguments)
+    (predictions / "20.png").unlink()
+    with pytest.raises(TrainingError, match="no prediction"):
+        run(*arguments)
+    with pytest.raises(SettingsError, match="exclude each other"):
+        run(*arguments, "--model", "tophat")
+
+
+def test_study_refuses_what_it_cannot_study(pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no test half"):
+        run("study", "--data", pairs / "train", "--out", tmp_path / "study")
+    with pytest.raises(SettingsError, match="unet-thesis"):
+        run("study", "--data", pairs, "--out", tmp_path / "study", "--only", "nothing")
