@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -85,8 +85,7 @@ def write_sheet(sheet: Picture, path: Path, *, overwrite: bool = False) -> None:
 
 def _strip(label: str, cells: list[Picture]) -> Picture:
     """Six cells under their name."""
-    cells = [cv2.copyMakeBorder(cell, 0, _GAP, 0, _GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for cell in cells]
-    row = np.hstack(cells).astype(np.uint8)
+    row = np.hstack([np.pad(cell, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255) for cell in cells])
     head = np.full((_LABEL, row.shape[1], 3), 255, np.uint8)
     cv2.putText(head, label, (2, _LABEL - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
     return np.vstack([head, row])
@@ -144,8 +143,9 @@ def _crop(photo: Light, number: int) -> Light:
         photo = cv2.resize(photo, (max(_CELL, photo.shape[1]), max(_CELL, photo.shape[0]))).astype(np.float32)
     corners = [[int(rng.integers(side - _CELL + 1)) for side in photo.shape[:2]] for _ in range(8)]
     crops = [photo[row : row + _CELL, column : column + _CELL] for row, column in corners]
-    busy: Callable[[Light], float] = lambda crop: float(crop.std())  # noqa: E731
-    return np.ascontiguousarray(max(crops, key=busy))
+    spread = [float(crop.std()) for crop in crops]
+    busiest: Light = crops[int(np.argmax(spread))].copy()
+    return busiest
 
 
 def _made_up(seed: int) -> Light:
@@ -158,7 +158,8 @@ def _made_up(seed: int) -> Light:
         tone = rng.uniform(0.15, 0.6) * np.array([rng.uniform(0.5, 1), rng.uniform(0.7, 1), rng.uniform(0.4, 0.9)])
         texture = 1 + 0.15 * soften(rng.standard_normal((_CELL, _CELL)).astype(np.float32), 1.2)
         picture = np.where((rows > ridge)[..., None], tone * texture[..., None], picture)
-    return np.clip(picture, 0, 1).astype(np.float32)
+    landscape: Light = np.clip(picture, 0, 1).astype(np.float32)
+    return landscape
 
 
 def _eight(light: Light) -> Picture:

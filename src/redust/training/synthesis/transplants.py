@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _MARGIN = 8  # pixels of sound ground around a spot
 _RIM = 2  # pixels by which damage reaches beyond its mask
 _LARGEST = 400  # pixels: a longer spot is cut with too much guesswork under it
-_DARKEST = 0.02  # of full linear light: below it a ratio is noise
+_DARKEST = 0.01  # of full linear light: below it a ratio is noise
 _CLEAR = 2.5  # a spot must stand out of its surroundings' noise this many times
 
 
@@ -181,16 +181,21 @@ def _cut(light: Light, truth: NDArray[np.uint8], own: NDArray[np.bool_]) -> Spot
     if witnesses.sum() < 24:
         return None
     ground = np.stack([_guess(light[..., channel], unknown) for channel in range(light.shape[2])], axis=2)
-    ratio = np.log((to_linear(light) + _DARKEST) / (to_linear(ground) + _DARKEST))
+    ratio = _logarithm(light) - _logarithm(ground)
     # How far the guess would be off where the truth is known.
     smooth = np.stack([soften(ground[..., channel], 2.0) for channel in range(light.shape[2])], axis=2)
-    noise = np.log((to_linear(light) + _DARKEST) / (to_linear(smooth) + _DARKEST))[witnesses].std()
+    noise = (_logarithm(light) - _logarithm(smooth))[witnesses].std()
     signal = abs(float(ratio[marked].mean()))
     if signal < max(0.10, _CLEAR * float(noise)):
         return None
     soft = cv2.GaussianBlur(reach.astype(np.float32), (0, 0), 1.0)
     faded = (ratio * np.minimum(1, soft * 1.2)[..., None] * (soft > 0.1)[..., None]).astype(np.float32)
     return Spot(faded, np.where(marked, np.uint8(255), np.uint8(0)))
+
+
+def _logarithm(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The natural logarithm of linear light, as far down as there is any."""
+    return np.log(np.maximum(to_linear(light), np.float32(_DARKEST)))
 
 
 def _guess(plane: NDArray[np.float32], unknown: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -203,8 +203,8 @@ def _kept(lines: list[bytes], plan: Plan, folder: Path) -> list[bytes]:
             entry = {}
         if entry.get("plan", fingerprint) != fingerprint:
             raise TargetExists(
-                f"{folder} holds pairs drawn otherwise (photos, recipe, material, seed, size, count or version differ). "
-                "Choose another folder, or repeat what you asked for then."
+                f"{folder} holds pairs drawn otherwise (photos, recipe, material, seed, size, count or version "
+                "differ). Choose another folder, or repeat what you asked for then."
             )
         there = all((folder / part / plan.name(number)).is_file() for part in (IMAGES, MASKS, CLEAN))
         if entry.get("number") != number or entry.get("error") or not there:
@@ -296,22 +296,18 @@ def draw_pair(plan: Plan, folder: Path, number: int, fingerprint: str) -> Record
         scan = _read(path)
         row, column, light = _ground(scan, plan, number)
     except ScanError as error:
-        return _but(about, error=str(error))
+        return replace(about, error=str(error))
     pair = plan.synthesizer.draw(light, number)
     for part, drawn in ((IMAGES, pair.damaged), (CLEAN, pair.clean)):
         pixels = from_light(drawn, scan.pixels.dtype if scan.pixels.dtype == np.uint16 else np.dtype(np.uint8))
         icc = scan.icc if scan.channels == 3 else None  # a grey profile does not fit three channels
         write_scan(Scan(pixels, icc=icc, dpi=scan.dpi), folder / part / about.name, overwrite=True)
     write_scan(Scan(pair.target[..., None]), folder / MASKS / about.name, overwrite=True)
-    return _but(
+    return replace(
         about, height=light.shape[0], width=light.shape[1], row=row, column=column, kinds=pair.kinds,
         coverage=round(float((pair.target == DAMAGE).mean()), 6),
         unjudged=round(float((pair.target == UNJUDGED).mean()), 6),
     )  # fmt: skip
-
-
-def _but(record: Record, **changes: object) -> Record:
-    return Record(**{**asdict(record), **changes})  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1)  # consecutive numbers share a photo
