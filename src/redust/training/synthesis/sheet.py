@@ -75,7 +75,7 @@ def write_sheet(sheet: Picture, path: Path, *, overwrite: bool = False) -> None:
     TargetError
         If the file is there already and `overwrite` is off, or it cannot be written.
     """
-    options = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 80], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 80], ".png": []}
+    options = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 70], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 70], ".png": []}
     if path.suffix.lower() not in options:
         raise SettingsError(f"A contact sheet is a .jpg or a .png, not `{path.name}`. Choose another name.")
     packed = cv2.imencode(path.suffix.lower(), sheet[..., ::-1], options[path.suffix.lower()])[1]
@@ -98,7 +98,8 @@ def _damage_cells(synthesizer: Synthesizer, kind: str, grounds: list[Light]) -> 
     for scale in _SCALES:
         shown = {}
         for share in (1.0, 0.0):
-            recipe = synthesizer.recipe.model_copy(update={"bright": share, "opacity_low": 0.75, "opacity_high": 1.0})
+            plainly = {"bright": share, "opacity_low": 0.75, "opacity_high": 1.0, "faint": 0.0, "relief": 0.0}
+            recipe = synthesizer.recipe.model_copy(update=plainly)
             rng = np.random.default_rng([synthesizer.seed, order, int(10 * scale)])
             layer = next(
                 (one for one in (synthesizer.layer(kind, (_CELL, _CELL), scale, rng) for _ in range(_TRIES))
@@ -137,15 +138,15 @@ def _plain(**shares: float) -> Recipe:
 
 
 def _crop(photo: Light, number: int) -> Light:
-    """The part of a photo in which most happens, out of eight."""
+    """A quiet part of a photo, but not the emptiest: what is drawn is to be seen on it."""
     rng = np.random.default_rng(number)
     if min(photo.shape[:2]) < _CELL:
         photo = cv2.resize(photo, (max(_CELL, photo.shape[1]), max(_CELL, photo.shape[0]))).astype(np.float32)
     corners = [[int(rng.integers(side - _CELL + 1)) for side in photo.shape[:2]] for _ in range(8)]
     crops = [photo[row : row + _CELL, column : column + _CELL] for row, column in corners]
     spread = [float(crop.std()) for crop in crops]
-    busiest: Light = crops[int(np.argmax(spread))].copy()
-    return busiest
+    quiet: Light = crops[int(np.argsort(spread)[2])].copy()
+    return quiet
 
 
 def _made_up(seed: int) -> Light:
