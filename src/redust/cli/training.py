@@ -211,6 +211,8 @@ def _console() -> Console:
 
 def _tell_result(result: TrainingResult) -> None:
     results = result.folders.results
+    if not result.main:
+        return
     if not result.finished:
         typer.echo(f"Paused. Go on with: redust train --config {results / 'config.toml'} --resume")
         return

@@ -26,7 +26,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import load_file
 from torch import nn
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from redust import __version__
 from redust.core.arrays import Light
@@ -79,11 +79,15 @@ class Folders:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What became of a run: ``card`` and ``tallies`` are None and empty where it was paused."""
+    """What became of a run.
+
+    ``card`` is None and ``tallies`` are empty where it was paused, and in all processes but the ``main`` one.
+    """
 
     folders: Folders
     card: ModelCard | None
     tallies: dict[str, Tally]
+    main: bool = True
 
     @property
     def finished(self) -> bool:
@@ -127,8 +131,9 @@ def train(config: TrainConfig, *, resume: bool = False, listener: Listener | Non
         If a run of this name exists and is not to be resumed.
     """
     fitted = fit(config, resume=resume, listener=listener)
-    if fitted.paused:
-        return TrainingResult(fitted.folders, None, {})
+    main = fitted.module.global_rank == 0
+    if fitted.paused or not main:
+        return TrainingResult(fitted.folders, None, {}, main)
     return finish(fitted)
 
 
@@ -334,10 +339,9 @@ def _train_loader(module: DamageModule, data: TrainingData, trainer: pl.Trainer)
 
 def _validation_loader(data: TrainingData, trainer: pl.Trainer) -> DataLoader[int]:
     numbers = Numbers(len(data.validation))
-    share: DistributedSampler[int] | None = None
-    if trainer.world_size > 1:
-        share = DistributedSampler(numbers, trainer.world_size, trainer.global_rank, shuffle=False, drop_last=False)
-    return DataLoader(numbers, batch_size=None, sampler=share)
+    # Not DistributedSampler: it repeats pictures until all processes have equally many, and would count them twice.
+    own = range(trainer.global_rank, len(numbers), trainer.world_size)
+    return DataLoader(numbers, batch_size=None, sampler=own)
 
 
 @contextlib.contextmanager
@@ -353,6 +357,7 @@ def _quiet_lightning() -> Iterator[None]:
             ".*GPU available but not used",
             ".*in eval mode at the start of training",  # the average is never trained
             ".*isinstance.treespec, LeafSpec",  # Lightning's own use of torch
+            ".*sync_dist=True",  # the counts were summed before they became figures
         ):
             warnings.filterwarnings("ignore", start)
         yield
