@@ -113,19 +113,22 @@ def _terminate_as_before() -> Any:
 
 def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(scan_file: Callable[..., Path], tmp_path: Path) -> None:
     source = scan_file(height=300, width=300)
-    shown = {}
+    shown, printed = {}, {}
     for kind in ("terminal", "pipe"):
         reader, writer = pty.openpty() if kind == "terminal" else os.pipe()
-        subprocess.run(
+        ended = subprocess.run(
             [*START, "restore", str(source), "-o", str(tmp_path / f"{kind}.tif"), "--detector", "tophat",
              "--fill", "telea", "--tile", "64"],
-            stderr=writer, stdout=subprocess.DEVNULL, check=True, env=os.environ | {"TERM": "xterm"},
+            stderr=writer, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"TERM": "xterm"},
         )  # fmt: skip
         os.close(writer)
-        shown[kind] = read_all(reader)
+        shown[kind], printed[kind] = read_all(reader), ended.stdout
     assert "scan.tif" in shown["terminal"]
     assert "100%" in shown["terminal"] or "write" in shown["terminal"]
     assert shown["pipe"] == ""
+    for kind, line in printed.items():
+        assert line.startswith(f"{source} -> {tmp_path / kind}.tif")
+        assert "->" not in shown[kind]
 
 
 def read_all(reader: int) -> str:

@@ -104,6 +104,13 @@ def test_quiet_says_nothing_but_failures(redust_command: Command, scan_file: Sca
     assert ended.err == f"error: {tmp_path / 'none.tif'} does not exist. Check the path.\n"
 
 
+def test_verbose_tells_every_step(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    ended = redust_command("restore", scan_file(), "-o", tmp_path / "o.tif", "--verbose", *BRIGHT)
+    assert ended.code == 0
+    told = [line.split(": ")[2].split(" took")[0] for line in ended.err.splitlines() if line.startswith("info: ")]
+    assert told == ["read", "detect", "decide", "fill", "write"]
+
+
 def test_warnings_are_told(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
     pixels = draw(specks=0)
     pixels[:, :9] = 255

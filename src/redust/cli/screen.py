@@ -128,6 +128,7 @@ def _bar(console: Console, *, shown: bool) -> Progress:
         TimeElapsedColumn(),
         console=console,
         transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # results in a file or pipe must not end up on the terminal
         disable=not (shown and console.is_terminal),
     )
 

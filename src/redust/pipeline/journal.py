@@ -54,7 +54,9 @@ class Journal:
         tell(0.0)
         start = perf_counter()
         yield tell
-        self._seconds[name] = self._seconds.get(name, 0.0) + perf_counter() - start
+        seconds = perf_counter() - start
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        _LOG.info("%s: %s took %.2f seconds", self._facts["source"], name, seconds)
         tell(1.0)
 
     def _teller(self, name: str) -> Callable[[float], None]:
