@@ -104,7 +104,7 @@ def share_bright(damaged: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def test_masks_are_honest() -> None:
-    recipe = Recipe(clean=0.0, **PLAIN)
+    recipe = Recipe(clean=0.0, barely=8.0, **PLAIN)
     photos = torch.full((24, 3, 64, 64), 0.5)
     damaged, target = BatchSynthesizer(recipe).draw(photos, torch.Generator().manual_seed(0))
     for picture, truth in zip(damaged, target, strict=True):

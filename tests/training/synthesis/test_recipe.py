@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from redust.core.errors import SettingsError
 from redust.training.synthesis.ground import after_damage, before_damage
 from redust.training.synthesis.looks import random_look
+from redust.training.synthesis.negatives import NEGATIVES
 from redust.training.synthesis.recipe import KINDS, Recipe
 from redust.training.synthesis.synthesizer import Synthesizer
 
@@ -23,6 +24,12 @@ NOTHING = dict.fromkeys(SHARES, 0.0)
 def test_defaults_come_back_from_their_own_toml(tmp_path: Path) -> None:
     Recipe().write(tmp_path / "recipe.toml")
     assert Recipe.from_preset(tmp_path / "recipe.toml") == Recipe()
+
+
+def test_the_reference_names_every_field_kind_and_negative() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "synthesis-recipe.md").read_text(encoding="utf-8")
+    fields = [name for name in Recipe.model_fields if name not in ("kinds", "hard")]
+    assert [name for name in (*fields, *KINDS, *NEGATIVES) if f"`{name}`" not in page] == []
 
 
 @given(
