@@ -15,7 +15,7 @@ from redust.files import is_scan_path
 _RESTORED = ".restored"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One scan, what a person has decided about it, and where its results go.
 
