@@ -136,7 +136,7 @@ class DetectSettings(ScanSettings):
 class RepairSettings(ScanSettings):
     """How masked pixels are filled."""
 
-    fill: Annotated[str, Field(description="How damage is filled: a name that `redust models` lists.")] = "fsr"
+    fill: Annotated[str, Field(description="How damage is filled: a name that `redust models` lists.")] = "kriging"
     fill_radius: Annotated[
         float,
         Field(gt=0, le=100, description="Neighbourhood in pixels for the fills telea and navier-stokes."),

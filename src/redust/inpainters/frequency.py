@@ -102,28 +102,26 @@ def _deviation(values: _Floats, weights: _Floats) -> _Floats:
 def _waves(pending: NDArray[np.bool_], weights: _Floats, size: int) -> Iterator[_Indices]:
     """Blocks that may be filled at once, outer ones before inner ones, until none is left.
 
-    A block is ready when something is known around it and no neighbour comes first: fewer neighbours that wait,
-    then its place in a pattern of 2 x 2. It depends on the neighbours alone, not on damage elsewhere.
+    A block is ready when something is known in it or beside it and no neighbour comes first: fewer neighbours
+    that wait, then its place in a pattern of 2 x 2. It depends on the neighbours alone, not on damage elsewhere.
     """
-    pending = np.pad(pending, 1)
+    rim = _SPAN // 2
+    cells = weights[rim:-rim, rim:-rim].reshape(pending.shape[0], size, pending.shape[1], size)
+    sound = np.asarray(cells.any(axis=(1, 3)))
     pattern = 2 * (np.arange(pending.shape[0]) % 2)[:, None] + np.arange(pending.shape[1]) % 2
     while pending.any():
-        waiting = sliding_window_view(pending, (3, 3)).sum(axis=(2, 3))
-        order = np.where(pending, 4.0 * np.pad(waiting, 1) + pattern, np.inf)
-        places = np.argwhere(pending) - 1
-        known = np.array([weights[_window(place, size)].any() for place in places])
-        order[tuple(places[~known].T + 1)] = np.inf
-        least = sliding_window_view(order, (3, 3)).min(axis=(2, 3))
-        ready = np.argwhere(np.isfinite(least) & (order[1:-1, 1:-1] == least))
-        if not ready.size:
+        order = np.where(pending & _beside(sound).any(axis=(2, 3)), 4.0 * _beside(pending).sum(axis=(2, 3)), np.inf)
+        order += pattern
+        ready: NDArray[np.bool_] = np.isfinite(order) & (order <= _beside(order, np.inf).min(axis=(2, 3)))
+        if not ready.any():
             return
-        yield ready
-        pending[tuple(ready.T + 1)] = False
+        yield np.argwhere(ready)
+        pending, sound = pending & ~ready, sound | ready
 
 
-def _window(place: NDArray[Any], size: int) -> tuple[slice, slice]:
-    row, column = (int(step) * size + size // 2 for step in place)
-    return slice(row, row + _SPAN), slice(column, column + _SPAN)
+def _beside(grid: NDArray[Any], outside: float = 0) -> NDArray[Any]:
+    """Each cell of a grid (H, W) with its eight neighbours: (H, W, 3, 3)."""
+    return sliding_window_view(np.pad(grid, 1, constant_values=outside), (3, 3))
 
 
 def _fill_blocks(values: _Floats, weights: _Floats, places: _Indices, size: int) -> None:

@@ -1,16 +1,16 @@
 """The fill ``kriging``: each masked pixel is the likeliest one, given its surroundings and their texture.
 
-Around each piece of damage the covariance of the picture is measured (how alike are two pixels, so many rows
-and columns apart?), and the masked pixels are predicted from the sound ones in a ring by ordinary kriging: the
-best linear unbiased prediction under that covariance. Edges, grain and weave that run through the surroundings
-show in the covariance and are carried on; where they tell nothing, a general falling-off with distance does.
-It is computed in float64 at whatever depth the pixels have.
+Around each piece of damage a plane is fitted (how the light falls off), and the covariance of what the plane
+leaves is measured (how alike are two pixels, so many rows and columns apart?). Then the masked pixels are
+predicted from the sound ones in a ring by simple kriging: the best linear prediction under that covariance.
+Edges, grain and weave that run through the surroundings show in the covariance and are carried on; where it tells
+nothing, a general falling-off with distance does. It is computed in float64 at whatever depth the pixels have.
 
 Source: G. Matheron, "Principles of geostatistics", Economic Geology 58 (1963), doi:10.2113/gsecongeo.58.8.1246;
 covariance from the picture itself as in B. Galerne, A. Leclaire, "Texture Inpainting Using Efficient Gaussian
 Conditional Simulation", SIAM Journal on Imaging Sciences 10 (2017), doi:10.1137/16M1109047. We differ: one
-covariance per piece of at most 20 pixels and not per picture, blended with a general one, and the prediction
-itself, without the simulated texture.
+covariance for each piece and not per picture, its spectrum sharpened and blended with a general one, and the
+prediction itself, without simulated texture.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ _Floats: TypeAlias = NDArray[np.float64]
 _Box: TypeAlias = tuple[int, int, int, int]
 
 _CONTEXT = 16  # pixels around a piece in which the covariance is measured
-_PIECE = 20  # longest side of a piece
+_PIECE = 28  # longest side of a piece
 _RING = 4.0  # sound pixels this close to a piece predict it
 _FEWEST, _MOST = 24, 400  # sound pixels to predict from, where there are that many
-_PRIOR = 0.15  # share of the general covariance
+_SHARPEN = 1.2  # exponent on the power spectrum: strong waves are trusted more than their measure
+_GENERAL = 0.15  # share of the general covariance
 _FALL = 20.0  # pixels over which the general covariance falls to 1/e
 _NOISE = 0.03  # share of the variance that is taken as noise
 
@@ -53,7 +54,7 @@ class KrigingInpainter:
 
 
 def pieces(mask: Mask) -> Iterator[_Box]:
-    """Cut the masked pixels into pieces of at most 20 x 20, where they are thinnest.
+    """Cut the masked pixels into pieces of at most 28 x 28, where they are thinnest.
 
     Yields
     ------
@@ -98,9 +99,10 @@ def _fill_piece(filled: Pixels, pixels: Pixels, mask: Mask, box: _Box) -> None:
     crop, own = _surroundings(mask, box)
     sound = ~mask[crop]
     light = pixels[crop].astype(np.float64)
+    plane = _plane(light, sound)
+    rest = light - plane
     ring = _ring(own, sound)
-    mean = light[sound].mean(axis=0)
-    predicted = mean + _predict(ring, light[ring] - mean, own, _covariance(light - mean, sound))
+    predicted = plane[own] + _predict(rest[ring], ring, own, _covariance(rest, sound))
     seen = light[sound]
     predicted = np.clip(predicted, seen.min(axis=0), seen.max(axis=0))
     filled[crop][own] = predicted if pixels.dtype == np.float32 else np.rint(predicted)
@@ -130,22 +132,31 @@ def _ring(own: Mask, sound: Mask) -> Mask:
     return np.asarray(sound & (distance <= reach))
 
 
-def _covariance(light: _Floats, sound: Mask) -> _Floats:
+def _plane(light: _Floats, sound: Mask) -> _Floats:
+    """The plane (H, W, C) that fits the sound pixels best; level where they are too few or in a line."""
+    rows, columns = (np.arange(length) - length / 2 for length in sound.shape)
+    slopes = np.stack([*np.meshgrid(rows, columns, indexing="ij"), np.ones(sound.shape)], axis=2)
+    known = slopes[sound]
+    fitted = np.linalg.lstsq(known.T @ known, known.T @ light[sound], rcond=1e-9)[0]
+    return np.asarray(slopes @ fitted)
+
+
+def _covariance(rest: _Floats, sound: Mask) -> _Floats:
     """The covariance of the sound pixels by distance in rows and columns, 1 at the middle of the table.
 
     The measured part is the inverse transform of a power spectrum, so it is a covariance whatever the picture.
     """
     height, width = (round_up(2 * length, 16) for length in sound.shape)
-    power = np.abs(np.fft.rfft2(light.mean(axis=2) * sound, (height, width))) ** 2
-    measured = np.fft.fftshift(np.fft.irfft2(power, (height, width)))
+    spectrum = np.fft.rfft2(rest.mean(axis=2) * sound, (height, width))
+    measured = np.fft.fftshift(np.fft.irfft2(np.abs(spectrum) ** (2 * _SHARPEN), (height, width)))
     rows, columns = np.ogrid[-(height // 2) : height // 2, -(width // 2) : width // 2]
     general = np.exp(-np.hypot(rows, columns) / _FALL)
     variance = measured[height // 2, width // 2]
-    return general if variance == 0 else (1 - _PRIOR) * measured / variance + _PRIOR * general
+    return general if variance == 0 else (1 - _GENERAL) * measured / variance + _GENERAL * general
 
 
-def _predict(ring: Mask, seen: _Floats, own: Mask, covariance: _Floats) -> _Floats:
-    """Ordinary kriging: predict the pixels of `own` from `seen`, those of `ring` (n, C)."""
+def _predict(seen: _Floats, ring: Mask, own: Mask, covariance: _Floats) -> _Floats:
+    """Predict the pixels of `own` (m, C) from `seen` (n, C), those of `ring`, by simple kriging."""
     height, width = covariance.shape
     centre = (height // 2) * width + width // 2
     places, wanted = (rows * width + columns for rows, columns in (np.nonzero(ring), np.nonzero(own)))
@@ -153,7 +164,4 @@ def _predict(ring: Mask, seen: _Floats, own: Mask, covariance: _Floats) -> _Floa
     among = table.take(places[:, None] - places + centre)
     among.flat[:: len(places) + 1] += _NOISE
     towards = table.take(wanted[:, None] - places + centre)
-    weights = np.linalg.solve(among, np.column_stack([seen, np.ones(len(seen))]))
-    signal, unity = weights[:, :-1], weights[:, -1:]
-    mean = signal.sum(axis=0) / unity.sum()  # generalised least squares
-    return np.asarray(mean + towards @ (signal - unity * mean))
+    return np.asarray(towards @ np.linalg.solve(among, seen))
