@@ -77,7 +77,7 @@ def _toned(light: Light, rng: np.random.Generator, recipe: Recipe) -> Light:
 
 def grain(light: Light, rng: np.random.Generator) -> Light:
     """Film grain: strongest in the mid-tones, of 0.5 to 2 pixels, more or less coloured."""
-    size, strength = rng.uniform(0.0, 1.3), np.exp(rng.uniform(np.log(0.008), np.log(0.08)))
+    size, strength = rng.uniform(0.0, 1.3), np.exp(rng.uniform(np.log(0.008), np.log(0.05)))
     height, width = light.shape[:2]
     common = rng.standard_normal((height, width, 1), dtype=np.float32)
     own = rng.standard_normal((height, width, 3), dtype=np.float32) if _coloured(light) else 0.0

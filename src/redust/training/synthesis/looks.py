@@ -37,7 +37,7 @@ class Look:
 
 def to_linear(light: Light) -> Light:
     """Encoded light to linear, by a plain power of 2.2."""
-    return np.power(light, GAMMA, dtype=np.float32)
+    return np.power(np.maximum(light, 0), GAMMA, dtype=np.float32)
 
 
 def to_encoded(light: Light) -> Light:
@@ -47,6 +47,7 @@ def to_encoded(light: Light) -> Light:
 
 STAINS = ("stain", "coffee-ring", "fingerprint", "mould")
 RAISED = ("dust", "dirt", "hair-short", "hair", "lint", "scratch", "outlines")
+LINES = ("hair-short", "hair", "lint", "scratch", "tramline", "crack", "crease")
 TORN = ("scratch", "tramline", "crack", "missing")
 
 
@@ -57,7 +58,7 @@ def random_look(rng: np.random.Generator, kind: str, recipe: Recipe | None = Non
         colour = np.array([1.0, rng.uniform(0.3, 0.8), rng.uniform(0.0, 0.4)])
         return Look(colour.astype(np.float32), rng.uniform(0.3, 1.0), False)
     opacity = float(recipe.opacity_high - rng.beta(1.0, 2.2) * (recipe.opacity_high - recipe.opacity_low))
-    if rng.random() < recipe.faint:
+    if kind not in LINES and rng.random() < recipe.faint:
         opacity *= float(np.exp(rng.uniform(np.log(0.06), np.log(0.6))))
     if kind in STAINS:
         tint = np.clip(rng.normal([0.75, 0.62, 0.45], 0.15), 0.05, 1.0)

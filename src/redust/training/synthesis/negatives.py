@@ -24,7 +24,7 @@ def stars(light: Light, rng: np.random.Generator) -> None:
     height, width = light.shape[:2]
     sky = _night(light, rng)
     seeds = np.zeros((height, width), np.float32)
-    count = int(np.exp(rng.uniform(np.log(200), np.log(6000))) * height * width / 262144) + 4
+    count = int(np.exp(rng.uniform(np.log(900), np.log(9000))) * height * width / 262144) + 4
     rows, columns = rng.integers(0, height, count), rng.integers(0, width, count)
     seeds[rows, columns] = rng.pareto(1.2, count) + 0.05
     spread = rng.uniform(0.4, 1.6)
@@ -271,6 +271,7 @@ def _mix(light: Light, cover: NDArray[np.float32], colour: NDArray[np.float32], 
     light += alpha * colour
 
 
+NIGHT = ("stars", "star-trails")
 NEGATIVES: dict[str, Callable[[Light, np.random.Generator], None]] = {
     "lettering": lettering,
     "stars": stars,

@@ -25,8 +25,8 @@ def _share(default: float, of: str) -> Any:
 
 def _weights() -> dict[str, float]:
     return {
-        "dust": 3.5,
-        "dirt": 1.5,
+        "dust": 5.0,
+        "dirt": 2.0,
         "hair-short": 1.6,
         "hair": 1.4,
         "lint": 0.5,
@@ -44,23 +44,23 @@ def _weights() -> dict[str, float]:
         "outlines": 6.0,
         "overlays": 2.0,
         "cracks": 0.6,
-        "folds": 0.6,
-        "transplants": 4.0,
+        "folds": 0.15,
+        "transplants": 2.5,
     }
 
 
 def _hard_weights() -> dict[str, float]:
     return {
         "lettering": 3.0,
-        "stars": 2.6,
+        "stars": 2.0,
         "star-trails": 1.0,
         "wires": 1.2,
-        "highlights": 1.5,
+        "highlights": 0.7,
         "strands": 1.0,
-        "catchlights": 0.4,
+        "catchlights": 0.3,
         "window-bars": 0.3,
         "court-lines": 0.2,
-        "raindrops": 0.3,
+        "raindrops": 0.15,
     }
 
 
@@ -77,9 +77,9 @@ class Recipe(Settings):
     opacity_low: float = _share(0.15, "Least opacity: how much of the light damage hides where it is densest.")
     opacity_high: float = _share(1.0, "Greatest opacity; most damage lies near it.")
     bright: float = _share(0.58, "Share of dust, hairs and scratches that are brighter than the film (negatives).")
-    faint: float = _share(0.25, "Share of layers that hide far less light than that.")
+    faint: float = _share(0.15, "Share of specks and stains that hide far less light than that.")
     relief: float = _share(
-        0.15, "Share of dust, hairs and scratches that look raised: one flank bright, the other dark."
+        0.10, "Share of dust, hairs and scratches that look raised: one flank bright, the other dark."
     )
     rim: Annotated[
         float, Field(ge=0, le=8, description="Blur rims by up to this many pixels more than focus and film do.")

@@ -126,15 +126,19 @@ def dust(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     for row, column in _places(canvas, count, rng):
         radius = max(0.45, scale * rng.lognormal(np.log(3.6), 0.35) * 0.7)
         _blot(drawn, row, column, radius, rng)
-    specks = soften(_shrink(drawn, canvas), rng.uniform(0.0, 0.9) * min(1.0, scale + 0.3))
+    specks = soften(_shrink(drawn, canvas), rng.uniform(0.0, 1.3) * min(1.0, scale + 0.3))
     return _uneven(specks, 1.5 + 2 * scale, rng)
 
 
 def _blot(drawn: NDArray[np.uint8], row: float, column: float, radius: float, rng: np.random.Generator) -> None:
     """Fill one irregular, often elongated outline."""
-    corners = int(rng.integers(6, 12))
-    angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
-    reach = radius * rng.uniform(0.55, 1.35, corners)
+    if rng.random() < 0.4:  # pinholes and bubbles are round
+        angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+        reach = radius * rng.uniform(0.92, 1.08, 14)
+    else:
+        corners = int(rng.integers(6, 12))
+        angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
+        reach = radius * rng.uniform(0.55, 1.35, corners)
     stretch, turn = rng.uniform(0.45, 1.0), rng.uniform(0, np.pi)
     x, y = reach * np.cos(angle), reach * np.sin(angle) * stretch
     across, down = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)

@@ -15,7 +15,7 @@ from redust.core.errors import SettingsError
 from redust.training.synthesis.ground import after_damage, before_damage
 from redust.training.synthesis.looks import RAISED, lay_over, multiply_by, random_look, relief
 from redust.training.synthesis.material import Cracks, Folds, Outlines, Overlays
-from redust.training.synthesis.negatives import NEGATIVES
+from redust.training.synthesis.negatives import NEGATIVES, NIGHT
 from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.shapes import SHAPES, Canvas, Coverage, soften
 from redust.training.synthesis.transplants import Transplants
@@ -134,10 +134,13 @@ class Synthesizer:
         rng = np.random.default_rng([self.seed, number])
         ground = photo.copy()
         drawn: list[str] = []
-        if known is None and rng.random() < self.recipe.negatives:
-            name = _pick(self.recipe.hard, rng)
+        recipe = self.recipe
+        if known is None and rng.random() < recipe.negatives:
+            name = _pick(recipe.hard, rng)
             NEGATIVES[name](ground, rng)
-        ground = before_damage(ground, rng, self.recipe)
+            if name in NIGHT:  # the stars of an inverted sky would be dark dust
+                recipe = recipe.model_copy(update={"negative": 0.0})
+        ground = before_damage(ground, rng, recipe)
         damaged, target = ground.copy(), np.zeros(ground.shape[:2], np.uint8)
         if rng.random() >= self.recipe.clean:
             drawn = self._damage(damaged, target, rng)
@@ -231,6 +234,6 @@ def _excuse_barely_visible(damaged: Light, ground: Light, target: NDArray[np.uin
     seen = np.bincount(flat, change.ravel(), count) / area
     noise = np.bincount(flat, busy.ravel(), count) / area
     # A larger spot is seen through more noise: the mean of n pixels is sure to noise / sqrt(n).
-    hidden = (seen < barely / 255) | (seen < 3.0 * noise / np.sqrt(np.maximum(area, 1)) + 0.4 * noise)
+    hidden = (seen < barely / 255) | (seen < 4.0 * noise / np.sqrt(np.maximum(area, 1)) + 1.2 * noise)
     hidden[0] = False
     target[hidden[labels]] = UNJUDGED
