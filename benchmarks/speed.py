@@ -44,7 +44,7 @@ def draw(path: Path, megapixels: float) -> int:
         row, column = int(rng.integers(height)), int(rng.integers(width))
         shade = (62000, 62000, 61000) if rng.random() < 0.6 else (2500, 2400, 2300)
         if rng.random() < 0.15:
-            steps = np.cumsum(rng.normal(0, 14, (12, 2)), axis=0) + [column, row]
+            steps = np.cumsum(rng.normal(0, 14, (12, 2)), axis=0) + np.array([column, row])
             cv2.polylines(pixels, [steps.astype(np.int32)], False, shade, 4, cv2.LINE_AA)
             marked += 500
         else:
@@ -100,7 +100,8 @@ def measure(folder: Path, megapixels: float, repeat: int) -> None:
     limit = 3 * size + 500e6
     print(f"\n{megapixels:g} megapixels, 16-bit RGB, {size / 1e6:.0f} MB of pixels, median of {repeat}")
     print(
-        f"  {seconds:.1f} s ({megapixels / seconds:.2f} MP/s); peak memory {peak / 1e6:.0f} MB of {limit / 1e6:.0f} MB allowed"
+        f"  {seconds:.1f} s ({megapixels / seconds:.2f} MP/s); "
+        f"peak memory {peak / 1e6:.0f} MB of {limit / 1e6:.0f} MB allowed"
     )
     print("  " + ", ".join(f"{name} {value:.2f} s ({value / seconds:.0%})" for name, value in steps.items()))
     card = read_card(shipped_folder("unet"))
@@ -113,7 +114,8 @@ def measure(folder: Path, megapixels: float, repeat: int) -> None:
         rate = card.gflop_per_megapixel * seen / 1e6 / steps["detect"]
         plain = statistics.median(matrix_product() for _ in range(3))
         print(
-            f"  network {rate:.0f} GFLOP/s (halos included), plain float32 matrix product {plain:.0f} GFLOP/s: {rate / plain:.2f}"
+            f"  network {rate:.0f} GFLOP/s (halos included), "
+            f"plain float32 matrix product {plain:.0f} GFLOP/s: {rate / plain:.2f}"
         )
 
 

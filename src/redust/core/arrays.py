@@ -107,4 +107,5 @@ def from_light(light: Light, dtype: np.dtype[Any]) -> Pixels:
     if dtype == np.float32:
         return light.astype(np.float32, copy=True)
     scale = full_scale(dtype)
-    return np.rint(np.clip(light, 0.0, 1.0) * np.float32(scale)).astype(dtype)
+    pixels: Pixels = np.rint(np.clip(light, 0.0, 1.0) * np.float32(scale)).astype(dtype)
+    return pixels

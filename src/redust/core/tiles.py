@@ -96,7 +96,8 @@ def mirrored(first: int, last: int, length: int) -> NDArray[np.intp]:
         return np.zeros(last - first, dtype=np.intp)
     period = 2 * (length - 1)
     index = np.abs(np.arange(first, last)) % period
-    return np.minimum(index, period - index)
+    inside: NDArray[np.intp] = np.minimum(index, period - index)
+    return inside
 
 
 def window(pixels: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
@@ -108,4 +109,5 @@ def window(pixels: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
     columns = mirrored(tile.left, tile.right, width)
     # Rows and columns one after the other on the covering slab: no full-width copy of the picture.
     slab = pixels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    return slab[(rows - rows.min())[:, None], (columns - columns.min())[None, :]]
+    mirror: NDArray[np.generic] = slab[(rows - rows.min())[:, None], (columns - columns.min())[None, :]]
+    return mirror
