@@ -54,6 +54,7 @@ class NetworkDetector:
         if self.card.task != "detect":
             raise ModelError(f"The model {self.card.name} is made to {self.card.task}, not to detect. Choose another.")
         self.name = self.card.name
+        self.kind = kind
         self.level = self.card.level
         size = self.card.fixed_size
         self.needs = Needs(

@@ -85,7 +85,8 @@ class Journal:
         self._facts[role] = engine.name
         card = getattr(engine, "card", None)
         if card is not None:
-            self._models |= {f"{engine.name} {kind}": digest for kind, digest in card.sha256.items()}
+            used = getattr(engine, "kind", None)
+            self._models |= {f"{engine.name} {kind}": one for kind, one in card.sha256.items() if used in (None, kind)}
 
     def cut_at(self, level: float) -> None:
         """Write down the level, and warn of one that decides everything by itself."""
