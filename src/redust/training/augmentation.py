@@ -19,16 +19,19 @@ Affine = NDArray[np.float64]
 _RARELY = 0.15
 
 
-def choose_centre(truth: Truth, patch: int, focus: float, rng: np.random.Generator) -> Centre:
+def choose_centre(truth: Truth, patch: int, focus: float, rng: np.random.Generator, *, shift: bool = False) -> Centre:
     """Where a patch is laid, as (row, column) of its centre.
 
     Parameters
     ----------
     truth : (H, W) uint8
     patch
-        Side in pixels. Along an axis shorter than it, the patch is centred and its rim mirrored.
+        Side in pixels. Along an axis shorter than it, the patch begins with the picture, as a tile does, and is
+        mirrored beyond it.
     focus : 0..1
         Probability to lay it over a damaged pixel, if there is one.
+    shift
+        Along such a short axis, let the patch begin anywhere before the picture instead.
     """
     wanted: list[float | None] = [None, None]
     if focus and rng.random() < focus:
@@ -36,16 +39,17 @@ def choose_centre(truth: Truth, patch: int, focus: float, rng: np.random.Generat
         if damaged.size:
             spot = np.unravel_index(int(rng.choice(damaged)), truth.shape)
             wanted = [float(place) + rng.uniform(-patch / 4, patch / 4) for place in spot]
-    return _place(truth.shape[0], patch, wanted[0], rng), _place(truth.shape[1], patch, wanted[1], rng)
+    first = [
+        _first(length - patch, patch, place, shift, rng) for length, place in zip(truth.shape, wanted, strict=True)
+    ]
+    return first[0] + (patch - 1) / 2, first[1] + (patch - 1) / 2
 
 
-def _place(length: int, patch: int, wanted: float | None, rng: np.random.Generator) -> float:
-    """The centre along one axis; the patch starts on a whole pixel, so that an upright one is copied exactly."""
-    room = length - patch
+def _first(room: int, patch: int, wanted: float | None, shift: bool, rng: np.random.Generator) -> int:
+    """Where the patch begins along one axis: on a whole pixel, so that an upright one is copied exactly."""
     if room <= 0:
-        return (length - patch) // 2 + (patch - 1) / 2
-    first = int(rng.integers(room + 1)) if wanted is None else int(np.clip(round(wanted - patch / 2), 0, room))
-    return first + (patch - 1) / 2
+        return int(rng.integers(room, 1)) if shift else 0
+    return int(rng.integers(room + 1)) if wanted is None else int(np.clip(round(wanted - patch / 2), 0, room))
 
 
 def choose_turn(config: AugmentConfig, rng: np.random.Generator) -> Affine:

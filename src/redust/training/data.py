@@ -102,8 +102,9 @@ class Patches(Dataset[Patch]):
         return torch.from_numpy(np.ascontiguousarray(light.transpose(2, 0, 1))), torch.from_numpy(target)[None]
 
     def _cut(self, pixels: Pixels, truth: Truth, rng: np.random.Generator) -> tuple[Light, Truth]:
-        centre = choose_centre(truth, self.patch, self.config.data.focus, rng)
-        turn = choose_turn(self.config.augment, rng) if self.config.augment.augment else _UPRIGHT
+        augment = self.config.augment.augment
+        centre = choose_centre(truth, self.patch, self.config.data.focus, rng, shift=augment)
+        turn = choose_turn(self.config.augment, rng) if augment else _UPRIGHT
         cutting, target = cut(pixels, truth, centre, turn, self.patch)
         return three_channels(to_light(cutting)), target
 

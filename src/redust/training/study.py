@@ -198,7 +198,7 @@ def run_study(
     if not splits.test:
         raise TrainingError(f"{plan.data} has no test half. Give a folder with train/ and test/, as the thesis had.")
     plan.out.mkdir(parents=True, exist_ok=True)
-    scale = _scale(plan, budget_minutes, fingerprint((*splits.train, *splits.test), plan.mask_level))
+    scale = _scale(plan, cells, budget_minutes, fingerprint((*splits.train, *splits.test), plan.mask_level))
     for number, cell in enumerate(cells):
         if progress:
             progress(number / len(cells))
@@ -222,8 +222,8 @@ def _chosen(cells: tuple[Cell, ...], only: Sequence[str] | None) -> tuple[Cell, 
     return tuple(cell for cell in cells if not only or cell.name in only)
 
 
-def _scale(plan: StudyPlan, budget_minutes: float | None, data: str) -> float:
-    """The factor of all epochs: decided once, then kept in ``plan.json``."""
+def _scale(plan: StudyPlan, cells: Sequence[Cell], budget_minutes: float | None, data: str) -> float:
+    """The factor of all epochs: decided by the cells of the first call, then kept in ``plan.json``."""
     path = plan.out / "plan.json"
     if path.exists():
         kept = json.loads(path.read_text(encoding="utf-8"))
@@ -233,7 +233,7 @@ def _scale(plan: StudyPlan, budget_minutes: float | None, data: str) -> float:
     scale = 1.0
     if budget_minutes:
         pairs = len(find_splits(plan.data).train)
-        wanted = sum(seconds_of(plan, cell, pairs) for cell in plan.cells())
+        wanted = sum(seconds_of(plan, cell, pairs) for cell in cells)
         scale = min(1.0, 60 * budget_minutes / wanted)
         log.info("At full length the grid would take %.0f minutes; epochs are scaled by %.3f.", wanted / 60, scale)
     path.write_text(json.dumps({"scale": scale, "data": data, "budget_minutes": budget_minutes}), encoding="utf-8")
