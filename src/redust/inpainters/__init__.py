@@ -18,6 +18,7 @@ catalogue = Catalogue(
         "fsr": "redust.inpainters.frequency:FrequencyInpainter",
         "telea": "redust.inpainters.marching:telea",
         "navier-stokes": "redust.inpainters.marching:navier_stokes",
+        "biharmonic": "redust.inpainters.biharmonic:BiharmonicInpainter",
     },
     "redust.inpainters",
 )
