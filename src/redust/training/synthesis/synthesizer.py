@@ -138,8 +138,8 @@ class Synthesizer:
         if known is None and rng.random() < recipe.negatives:
             name = _pick(recipe.hard, rng)
             NEGATIVES[name](ground, rng)
-            if name in NIGHT:  # the stars of an inverted sky would be dark dust
-                recipe = recipe.model_copy(update={"negative": 0.0})
+            if name in NIGHT:  # without colour, or inverted, a starry sky is not to be told from a dusty plate
+                recipe = recipe.model_copy(update={"negative": 0.0, "black_and_white": 0.0, "sepia": 0.0})
         ground = before_damage(ground, rng, recipe)
         damaged, target = ground.copy(), np.zeros(ground.shape[:2], np.uint8)
         if rng.random() >= self.recipe.clean:
