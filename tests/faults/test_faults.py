@@ -195,7 +195,9 @@ def test_killed_in_the_middle_and_run_again(roll: Path, tmp_path: Path, how: sig
     install(tmp_path / "site")
     paths = os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[1]), *sys.path])
     arguments = ["restore", str(roll / "0.tif"), "-o", str(tmp_path / "o/0.tif"), "--fill", "telea"]
-    start = [sys.executable, "-c", "from redust.cli.entry import main; main()", *arguments]
+    # A test run started in the background ignores Ctrl-C, and its children would inherit that.
+    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    start = [sys.executable, "-c", f"{hearing}; from redust.cli.entry import main; main()", *arguments]
     stuck = subprocess.Popen([*start, "--detector", "stuck"], env=os.environ | {"PYTHONPATH": paths})
     try:
         wait_for(lambda: (tmp_path / "o").exists(), stuck)  # the scan is read, the detector has it
@@ -203,6 +205,7 @@ def test_killed_in_the_middle_and_run_again(roll: Path, tmp_path: Path, how: sig
         code = stuck.wait(timeout=60)
     finally:
         stuck.kill()
+        stuck.wait()
     assert code == {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}[how]
     assert contents(tmp_path / "o") == []
     subprocess.run([*start, "--detector", "tophat"], check=True, stdout=subprocess.DEVNULL)
