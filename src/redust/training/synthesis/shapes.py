@@ -125,6 +125,8 @@ def dust(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     drawn = _fine(canvas)
     for row, column in _places(canvas, count, rng):
         radius = max(0.45, scale * rng.lognormal(np.log(3.6), 0.35) * 0.7)
+        if rng.random() < 0.1:  # chips and flakes of emulsion
+            radius *= rng.uniform(2.0, 5.0)
         _blot(drawn, row, column, radius, rng)
     specks = soften(_shrink(drawn, canvas), rng.uniform(0.0, 1.3) * min(1.0, scale + 0.3))
     return _uneven(specks, 1.5 + 2 * scale, rng)
