@@ -28,7 +28,7 @@ from redust.core.tiles import tiles
 from redust.models import read_card, shipped_folder
 
 COVERAGE = 0.005
-HALO_TILE = 1024
+HALO_TILE = 768
 
 
 def draw(path: Path, megapixels: float) -> int:

@@ -32,7 +32,8 @@ class Needs:
         Inpainters only: accepted dtype names. A scan of another depth is refused, never converted
         in silence; built-in engines accept all three.
     per_tile
-        Preferred tile side in pixels, None if it does not matter.
+        Preferred tile side in pixels, None if it does not matter. An inpainter that states one gets all
+        the damage of such a square at a time, one that does not each region by itself.
     threadsafe
         Whether several threads may call it at once.
     """

@@ -27,7 +27,7 @@ _FAILURES = (
     runtime.RuntimeException,
 )
 
-_TILE = 1024  # measured: smaller tiles pay more halo, larger ones leave the cache and cost memory
+_TILE = 768  # measured: 5 % slower than 1,024 for its larger share of halo, in 60 % of the memory
 
 
 class NetworkDetector:

@@ -14,6 +14,7 @@ from itertools import islice
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from redust.core.arrays import Mask, Pixels, check_mask, check_pixels
 from redust.core.composite import composite
@@ -75,7 +76,9 @@ def fill_damage(
     hole = _damaged(pixels, mask)
     if hole.all():
         raise MaskMismatch("The mask leaves no sound pixel to fill from. Use a higher level, or another mask.")
-    _fill(inpainter, filled, mask, hole, _workers(inpainter, threads), progress or _unheard)
+    # Regions are small: several threads inside one wait for each other longer than they compute.
+    with threadpool_limits(1, user_api="blas"):
+        _fill(inpainter, filled, mask, hole, _workers(inpainter, threads), progress or _unheard)
     return filled
 
 
@@ -183,14 +186,10 @@ def _as_taken(inpainter: Inpainter, pixels: Pixels) -> list[Pixels]:
 
 def _checked(inpainter: Inpainter, given: Pixels, filled: Pixels) -> Pixels:
     """What the engine returned, if it kept its contract."""
-    if filled.shape != given.shape or filled.dtype != given.dtype:
+    good = isinstance(filled, np.ndarray) and filled.shape == given.shape and filled.dtype == given.dtype
+    if not good or not np.isfinite(filled).all():
         raise EngineError(
-            f"The fill `{inpainter.name}` returned {filled.dtype}{filled.shape} for {given.dtype}{given.shape}. "
-            "Choose another fill, and tell its author."
-        )
-    if filled.dtype == np.float32 and not np.isfinite(filled).all():
-        raise EngineError(
-            f"The fill `{inpainter.name}` returned values that are not finite. "
+            f"The fill `{inpainter.name}` broke its contract: expected finite {given.dtype} of {given.shape}. "
             "Choose another fill, and tell its author."
         )
     return filled
