@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import Any
 
 from redust.core.errors import EngineError, SettingsError, UnknownEngine
@@ -53,7 +54,7 @@ class Catalogue:
             raise UnknownEngine(f"There is no {self.kind} named `{name}`. Choose one of: {', '.join(found)}.")
         module, _, attribute = found[name].partition(":")
         try:
-            made: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+            made: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
         except (ImportError, AttributeError) as error:
             raise EngineError(
                 f"The {self.kind} `{name}` cannot be loaded from {found[name]}: {error}. "
@@ -72,9 +73,9 @@ def merged(kind: str, builtin: Mapping[str, str], plugins: Iterable[EntryPoint])
     """
     table = dict(builtin)
     for plugin in plugins:
-        if plugin.name in table and table[plugin.name] != plugin.value:
+        place = f"{plugin.module}:{plugin.attr}"
+        if table.setdefault(plugin.name, place) != place:
             raise SettingsError(
-                f"Two {kind}s are named `{plugin.name}`: {table[plugin.name]} and {plugin.value}. Uninstall one."
+                f"Two {kind}s are named `{plugin.name}`: {table[plugin.name]} and {place}. Uninstall one."
             )
-        table[plugin.name] = plugin.value
     return table

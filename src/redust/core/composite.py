@@ -21,11 +21,15 @@ def composite(target: Pixels, filled: Pixels, mask: Mask, origin: tuple[int, int
 
     Raises
     ------
+    TypeError
+        If the mask is not bool.
     ValueError
         If shapes or dtypes disagree, or the region leaves the target.
     """
     height, width = mask.shape
     row, column = origin
+    if row < 0 or column < 0:  # would count from the far end
+        raise ValueError(f"the region starts at {origin}, outside the target")
     window = target[row : row + height, column : column + width]
     check_mask(mask, window.shape[:2])
     if filled.shape != window.shape or filled.dtype != window.dtype:

@@ -69,9 +69,14 @@ def tiles(shape: tuple[int, int], side: int, *, halo: int = 0, multiple_of: int 
     ------
     tile : Tile
         Row by row; the cores cover each pixel once.
+
+    Raises
+    ------
+    ValueError
+        If `side` or `multiple_of` is below 1, or `halo` below 0.
     """
-    if side < 1:
-        raise ValueError(f"a tile needs a side of at least 1 pixel, not {side}")
+    if side < 1 or multiple_of < 1 or halo < 0:
+        raise ValueError(f"no tiles of side {side} with a halo of {halo} at multiples of {multiple_of}")
     side, halo = round_up(side, multiple_of), round_up(halo, multiple_of)
     height, width = shape
     for row in range(0, height, side):

@@ -1,0 +1,72 @@
+"""Tiles partition the picture, and a window holds what a mirrored picture holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redust.core.tiles import mirrored, round_up, tiles, window
+
+shapes = st.tuples(st.integers(1, 70), st.integers(1, 70))
+
+
+@given(shape=shapes, side=st.integers(1, 40), halo=st.integers(0, 20), multiple_of=st.integers(1, 9))
+def test_cores_partition_the_picture(shape: tuple[int, int], side: int, halo: int, multiple_of: int) -> None:
+    seen = np.zeros(shape, np.int64)
+    for tile in tiles(shape, side, halo=halo, multiple_of=multiple_of):
+        seen[tile.core] += 1
+    assert (seen == 1).all()
+
+
+@given(shape=shapes, side=st.integers(1, 40), halo=st.integers(0, 20), multiple_of=st.integers(1, 9))
+def test_windows_are_aligned_and_hold_core_and_halo(
+    shape: tuple[int, int], side: int, halo: int, multiple_of: int
+) -> None:
+    for tile in tiles(shape, side, halo=halo, multiple_of=multiple_of):
+        assert all(edge % multiple_of == 0 for edge in (tile.top, tile.left, tile.bottom, tile.right))
+        assert tile.top <= tile.row - halo
+        assert tile.left <= tile.column - halo
+        assert tile.bottom >= tile.row + tile.height + halo
+        assert tile.right >= tile.column + tile.width + halo
+
+
+@given(shape=shapes, side=st.integers(1, 40), halo=st.integers(0, 150), multiple_of=st.integers(1, 9))
+def test_a_window_is_cut_from_the_mirrored_picture(
+    shape: tuple[int, int], side: int, halo: int, multiple_of: int
+) -> None:
+    pixels = np.arange(shape[0] * shape[1]).reshape(*shape, 1)
+    rim = halo + 3 * multiple_of + round_up(side, multiple_of)
+    mirror = np.pad(pixels, ((rim, rim), (rim, rim), (0, 0)), mode="reflect")
+    for tile in tiles(shape, side, halo=halo, multiple_of=multiple_of):
+        seen = window(pixels, tile)
+        expected = mirror[tile.top + rim : tile.bottom + rim, tile.left + rim : tile.right + rim]
+        np.testing.assert_array_equal(seen, expected)
+        np.testing.assert_array_equal(seen[tile.core_in_window], pixels[tile.core])
+
+
+@given(first=st.integers(-200, 200), count=st.integers(0, 200), length=st.integers(1, 30))
+def test_mirrored_is_what_padding_does(first: int, count: int, length: int) -> None:
+    index = mirrored(first, first + count, length)
+    far = np.pad(np.arange(length), 500, mode="reflect")
+    np.testing.assert_array_equal(index, far[first + 500 : first + count + 500])
+
+
+def test_a_window_inside_is_no_copy() -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    inner = next(tile for tile in tiles((64, 64), 16, halo=8) if (tile.row, tile.column) == (16, 16))
+    assert np.shares_memory(window(pixels, inner), pixels)
+
+
+@given(value=st.integers(0, 1000), step=st.integers(1, 64))
+def test_round_up(value: int, step: int) -> None:
+    rounded = round_up(value, step)
+    assert rounded % step == 0
+    assert 0 <= rounded - value < step
+
+
+@pytest.mark.parametrize("wrong", [{"side": 0}, {"side": 8, "halo": -1}, {"side": 8, "multiple_of": 0}])
+def test_impossible_tiles_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="no tiles"):
+        list(tiles((8, 8), **wrong))
