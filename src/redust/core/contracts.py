@@ -85,7 +85,7 @@ def check_inpainter(inpainter: Inpainter) -> None:
 
 
 def _check_fill(inpainter: Inpainter, dtype: np.dtype[Any], channels: int) -> None:
-    side = _side(inpainter.needs, 48)
+    side = _side(inpainter.needs, 40)
     pixels = from_light(_light(side, channels), dtype)
     for mask in _masks(side):
         filled = _filled(inpainter, pixels, mask)
@@ -111,12 +111,12 @@ def _check_even(inpainter: Inpainter, dtype: np.dtype[Any], shape: tuple[int, in
 
 
 def _check_fine(inpainter: Inpainter, dtype: np.dtype[Any], shape: tuple[int, int, int]) -> None:
-    """A faint ramp, far less than one step of 8 bit in all, is not filled in 8-bit steps."""
-    ramp = np.linspace(0.5, 0.5 + 1 / 512, shape[1], dtype=np.float64)[None, :, None] * np.ones(shape)
+    """A faint ramp, half a step of 8 bit in all and between two such steps, is not filled in 8-bit steps."""
+    ramp = np.linspace(0.5 - 1 / 1020, 0.5 + 1 / 1020, shape[1])[None, :, None] * np.ones(shape)
     pixels = ramp.astype(dtype) if dtype == np.float32 else np.rint(ramp * full_scale(dtype)).astype(dtype)
     mask = next(_masks(shape[0]))
     off = np.abs(_filled(inpainter, pixels, mask).astype(np.float64) / full_scale(dtype) - ramp)[mask].max()
-    _demand(off <= 1 / 1024, f"a ramp finer than 8 bit comes back {off * 255:.2g} steps of 8 bit off at {dtype}")
+    _demand(off <= 1 / 700, f"a ramp finer than 8 bit comes back {off * 255:.2g} steps of 8 bit off at {dtype}")
 
 
 def _filled(inpainter: Inpainter, pixels: Pixels, mask: Mask) -> Pixels:
@@ -206,4 +206,4 @@ def _masks(side: int) -> Iterator[Mask]:
 
 def _demand(kept: bool, complaint: str) -> None:
     if not kept:
-        raise BrokenContract(f"{complaint[:1].upper()}{complaint[1:]}.")
+        raise BrokenContract(complaint)

@@ -1,0 +1,204 @@
+"""Every engine in the catalogues keeps the contract, and the checks catch one that does not."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from redust import detectors, inpainters
+from redust.core.arrays import DamageMap, Light, Mask, Pixels
+from redust.core.contracts import BrokenContract, check_detector, check_inpainter
+from redust.core.engines import Detector, Inpainter, Needs
+from redust.core.errors import RedustError
+
+
+@pytest.mark.parametrize("name", detectors.catalogue.names())
+def test_every_detector_keeps_the_contract(name: str) -> None:
+    try:
+        detector = detectors.make_detector(name)
+    except RedustError as error:
+        pytest.skip(f"not installed: {error}")
+    assert isinstance(detector, Detector)
+    check_detector(detector)
+
+
+@pytest.mark.parametrize("name", inpainters.catalogue.names())
+def test_every_fill_keeps_the_contract(name: str) -> None:
+    try:
+        inpainter = inpainters.make_inpainter(name)
+    except RedustError as error:
+        pytest.skip(f"not installed: {error}")
+    assert isinstance(inpainter, Inpainter)
+    with threadpool_limits(1, user_api="blas"):  # as `fill_damage` does
+        check_inpainter(inpainter)
+
+
+class Fill:
+    """A sound fill, but for one trick: the mean of what is sound, then `trick` has its way."""
+
+    def __init__(self, trick: Callable[[Pixels, Pixels, Mask], Any], **needs: Any) -> None:
+        self.name = "trick"
+        self.needs = Needs(**needs)
+        self._trick = trick
+
+    def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
+        mean = pixels[~mask].mean(axis=0, dtype=np.float64)
+        filled = pixels.copy()
+        filled[mask] = mean if pixels.dtype == np.float32 else np.rint(mean)
+        changed = self._trick(filled, pixels, mask)
+        return filled if changed is None else changed  # type: ignore[no-any-return]
+
+
+def sound(filled: Pixels, pixels: Pixels, mask: Mask) -> None:
+    """No trick."""
+
+
+def spoils_pixels(filled: Pixels, pixels: Pixels, mask: Mask) -> None:
+    pixels[mask] = 0
+
+
+def spoils_mask(filled: Pixels, pixels: Pixels, mask: Mask) -> None:
+    mask[...] = False
+
+
+def stretches(filled: Pixels, pixels: Pixels, mask: Mask) -> None:
+    if filled.dtype != np.float32:
+        filled[mask] += 2
+
+
+def detours(filled: Pixels, pixels: Pixels, mask: Mask) -> Pixels | None:
+    """By way of 8 bit."""
+    if filled.dtype == np.uint16:
+        return np.rint(filled / 257).astype(np.uint8).astype(np.uint16) * np.uint16(257)
+    return None
+
+
+def leaves_a_hole(filled: Pixels, pixels: Pixels, mask: Mask) -> None:
+    if filled.dtype == np.float32:
+        filled[mask] = np.nan
+
+
+def test_the_sound_fill_passes() -> None:
+    check_inpainter(Fill(sound))
+    check_inpainter(Fill(sound, multiple_of=16, minimum=20, channels=(3,), depths=("uint16",), threadsafe=False))
+
+
+@pytest.mark.parametrize(
+    ("trick", "complaint"),
+    [
+        (spoils_pixels, "wrote to the pixels"),
+        (spoils_mask, "wrote to the mask"),
+        (stretches, "even ground"),
+        (detours, "finer than 8 bit|even ground"),
+        (leaves_a_hole, "not finite"),
+        (lambda filled, *_: filled[..., 0], "answered shape"),
+        (lambda filled, *_: filled.astype(np.float64), "answered float64 where uint8"),
+        (lambda filled, *_: filled.tolist(), "answered list"),
+    ],
+)
+def test_a_broken_fill_is_caught(trick: Callable[..., Any], complaint: str) -> None:
+    with pytest.raises(BrokenContract, match=complaint):
+        check_inpainter(Fill(trick))
+
+
+def test_a_moody_fill_is_caught() -> None:
+    moods = itertools.count()
+
+    def moody(filled: Pixels, pixels: Pixels, mask: Mask) -> None:
+        filled[mask] = next(moods) % 100
+
+    with pytest.raises(BrokenContract, match="second time"):
+        check_inpainter(Fill(moody))
+
+
+def test_a_fill_that_bears_one_thread_only_must_say_so() -> None:
+    inside: list[int] = []
+
+    def crowded(filled: Pixels, pixels: Pixels, mask: Mask) -> None:
+        inside.append(threading.get_ident())
+        time.sleep(0.02)
+        if len(inside) > 1:
+            filled[mask] = 0
+        inside.pop()
+
+    with pytest.raises(BrokenContract, match=r"needs\.threadsafe"):
+        check_inpainter(Fill(crowded))
+    check_inpainter(Fill(crowded, threadsafe=False))
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [{"channels": ()}, {"channels": (4,)}, {"depths": ()}, {"depths": ("int8",)}, {"multiple_of": 0}, {"context": -1}],
+)
+def test_impossible_needs_are_caught(needs: dict[str, Any]) -> None:
+    with pytest.raises(BrokenContract, match="needs"):
+        check_inpainter(Fill(sound, **needs))
+
+
+class Finder:
+    """A detector of dark pixels that looks `reach` pixels around."""
+
+    def __init__(self, reach: int = 2, level: float = 0.5, **needs: Any) -> None:
+        self.name = "finder"
+        self.level = level
+        self.needs = Needs(**({"context": reach} | needs))
+        self._reach = reach
+
+    def detect(self, light: Light) -> DamageMap:
+        padded = np.pad(light.mean(axis=2), self._reach, mode="edge")
+        size = 2 * self._reach + 1
+        local = np.lib.stride_tricks.sliding_window_view(padded, (size, size)).mean(axis=(2, 3))
+        return np.asarray(1 - local, np.float32)
+
+
+class Overstates(Finder):
+    def detect(self, light: Light) -> DamageMap:
+        return super().detect(light) * 2
+
+
+class Doubles(Finder):
+    def detect(self, light: Light) -> DamageMap:
+        return super().detect(light).astype(np.float64)  # type: ignore[return-value]
+
+
+class Writes(Finder):
+    def detect(self, light: Light) -> DamageMap:
+        found = super().detect(light)
+        light[...] = 0
+        return found
+
+
+class Stretches(Finder):
+    """To the span of the tile: what it says of a pixel depends on all others."""
+
+    def detect(self, light: Light) -> DamageMap:
+        found = super().detect(light)
+        return np.asarray((found - found.min()) / max(float(np.ptp(found)), 1e-6), np.float32)
+
+
+def test_the_sound_detector_passes() -> None:
+    check_detector(Finder())
+    check_detector(Finder(multiple_of=8, minimum=30, channels=(1,)))
+
+
+@pytest.mark.parametrize(
+    ("detector", "complaint"),
+    [
+        (Finder(level=1.5), "level is 1.5"),
+        (Finder(reach=9, context=2), "changes by .* with its tile"),
+        (Overstates(), "spans"),
+        (Doubles(), "answered float64"),
+        (Writes(), "wrote to the light"),
+        (Stretches(), "changes by .* with its tile"),
+    ],
+)
+def test_a_broken_detector_is_caught(detector: Detector, complaint: str) -> None:
+    with pytest.raises(BrokenContract, match=complaint):
+        check_detector(detector)
