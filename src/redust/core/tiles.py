@@ -28,7 +28,7 @@ class Tile:
     row, column, height, width
         The core. Cores partition the picture.
     top, left, bottom, right
-        The window, in picture coordinates; it may reach beyond the picture, where pixels are mirrored.
+        The window, in picture coordinates; it may reach beyond the picture, where the border is repeated.
     """
 
     row: int
@@ -106,13 +106,17 @@ def mirrored(first: int, last: int, length: int) -> NDArray[np.intp]:
 
 
 def window(pixels: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
-    """The window of `tile` out of `pixels` (H, W, ...): a view inside, a mirrored copy at the borders."""
+    """The window of `tile` out of `pixels` (H, W, ...): a view inside, a copy at the borders.
+
+    Beyond the border its nearest pixel is repeated. Mirroring would turn the dark rim of a film frame into a line
+    with two flanks, which is what a scratch looks like.
+    """
     height, width = pixels.shape[:2]
     if tile.top >= 0 and tile.left >= 0 and tile.bottom <= height and tile.right <= width:
         return pixels[tile.top : tile.bottom, tile.left : tile.right]
-    rows = mirrored(tile.top, tile.bottom, height)
-    columns = mirrored(tile.left, tile.right, width)
+    rows = np.clip(np.arange(tile.top, tile.bottom), 0, height - 1)
+    columns = np.clip(np.arange(tile.left, tile.right), 0, width - 1)
     # Rows and columns one after the other on the covering slab: no full-width copy of the picture.
-    slab = pixels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    mirror: NDArray[np.generic] = slab[(rows - rows.min())[:, None], (columns - columns.min())[None, :]]
-    return mirror
+    slab = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    repeated: NDArray[np.generic] = slab[(rows - rows[0])[:, None], (columns - columns[0])[None, :]]
+    return repeated

@@ -1,4 +1,4 @@
-"""Run any detector over a scan of any size: tiles with a halo, borders mirrored, depth and channels converted.
+"""Run any detector over a scan of any size: tiles with a halo, borders repeated, depth and channels converted.
 
 Memory is bounded by the tile. The answer does not depend on the tile size.
 """
