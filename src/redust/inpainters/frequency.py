@@ -49,7 +49,7 @@ class FrequencyInpainter:
     """Continues the waves found around each block of damage."""
 
     name = "fsr"
-    needs = Needs(multiple_of=16, context=16, per_tile=256)
+    needs = Needs(multiple_of=16, context=16, per_tile=512)
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         """Fill the masked pixels of one window; see :class:`redust.core.engines.Inpainter`."""
