@@ -70,8 +70,8 @@ def restore(source: Path, target: Path) -> tuple[float, float, dict[str, float]]
     """Seconds, peak bytes, and seconds by step of one restoration in a process of its own."""
     command = [
         sys.executable,
-        "-m",
-        "redust.cli.entry",
+        "-c",
+        "from redust.cli.entry import main; main()",
         "restore",
         str(source),
         "-o",

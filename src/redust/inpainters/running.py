@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 
 import cv2
@@ -27,6 +28,7 @@ from redust.inpainters.wide import core_of, doubled, halved
 # Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
 _BATCH = 16
 _CORE_TILE = 512
+_LEAST_CONTEXT = 2  # a region must hold something sound, whatever its engine asks for
 
 
 def fill_damage(
@@ -90,7 +92,8 @@ def _fill(
     inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, workers: int, progress: Callable[[float], None]
 ) -> None:
     """Fill `mask` in place; `hole`, all that is damaged, holds at least the mask and not all pixels."""
-    core = core_of(hole, max(inpainter.needs.context, 2))
+    needs = replace(inpainter.needs, context=max(inpainter.needs.context, _LEAST_CONTEXT))
+    core = core_of(hole, needs.context)
     if core.any():
         _fill_core(inpainter, filled, mask & core, hole, workers)
         mask, hole = mask & ~core, hole & ~(mask & core)
@@ -102,7 +105,7 @@ def _fill(
             composite(filled, patch, region.target, (region.top, region.left))
         return sum(int(np.count_nonzero(region.target)) for region in batch)
 
-    for count in _in_parallel(work, _batches(regions(mask, inpainter.needs)), workers):
+    for count in _in_parallel(work, _batches(regions(mask, needs)), workers):
         done += count
         progress(done / total)
 
