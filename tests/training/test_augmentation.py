@@ -50,15 +50,15 @@ def test_picture_and_mask_turn_together() -> None:
         assert target.any()
 
 
-def test_small_pictures_are_mirrored() -> None:
+def test_small_pictures_are_lengthened_as_tiles_are() -> None:
     pixels, truth = picture(2)
     centre = choose_centre(truth, 64, 0.0, np.random.default_rng(0))
     patch, target = cut(pixels, truth, centre, UPRIGHT, 64)
     assert patch.shape == (64, 64, 3)
     # It begins with the picture, as a tile does: a network learns by heart what it will see.
     np.testing.assert_array_equal(patch[:40, :48], pixels)
-    np.testing.assert_array_equal(patch[40, :48], pixels[38])
-    np.testing.assert_array_equal(target[:40, 48], truth[:, 46])
+    np.testing.assert_array_equal(patch[40, :48], pixels[39])
+    np.testing.assert_array_equal(target[:40, 48], truth[:, 47])
     rng = np.random.default_rng(0)
     begins = {choose_centre(truth, 64, 0.0, rng, shift=True)[0] - 31.5 for _ in range(200)}
     assert begins == set(range(-24, 1))

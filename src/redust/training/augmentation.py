@@ -26,8 +26,8 @@ def choose_centre(truth: Truth, patch: int, focus: float, rng: np.random.Generat
     ----------
     truth : (H, W) uint8
     patch
-        Side in pixels. Along an axis shorter than it, the patch begins with the picture, as a tile does, and is
-        mirrored beyond it.
+        Side in pixels. Along an axis shorter than it, the patch begins with the picture, as a tile does, and
+        repeats its border beyond it.
     focus : 0..1
         Probability to lay it over a damaged pixel, if there is one.
     shift
@@ -78,7 +78,7 @@ def cut(pixels: Pixels, truth: Truth, centre: Centre, turn: Affine, patch: int) 
     Returns
     -------
     pixels, truth : (patch, patch, C) and (patch, patch)
-        Sampled linearly and by the nearest pixel; beyond the border both are mirrored.
+        Sampled linearly and by the nearest pixel; beyond the border both repeat it.
     """
     reach = int(np.ceil(patch * np.abs(turn).sum(axis=1).max() / 2)) + 2
     top, left = int(centre[0]) - reach, int(centre[1]) - reach

@@ -231,7 +231,7 @@ def _check_loss(loss: float, step: int) -> None:
 def opinion(network: nn.Module, pixels: Pixels) -> DamageMap:
     """The damage map of a whole picture by a network in memory.
 
-    A picture up to 1024 x 1024 is seen in one piece, mirrored only to the network's stride, as training sees
+    A picture up to 1024 x 1024 is seen in one piece, lengthened only to the network's stride, as training sees
     patches; a larger one in tiles with a halo.
 
     Parameters
