@@ -2,7 +2,7 @@
 
 Around each piece of damage a plane is fitted (how the light falls off), and the covariance of what the plane
 leaves is measured (how alike are two pixels, so many rows and columns apart?). Then the masked pixels are
-predicted from the sound ones in a ring by simple kriging: the best linear prediction under that covariance.
+predicted from the known ones in a ring by simple kriging: the best linear prediction under that covariance.
 Edges, grain and weave that run through the surroundings show in the covariance and are carried on; where it tells
 nothing, a general falling-off with distance does. It is computed in float64 at whatever depth the pixels have.
 
@@ -16,6 +16,7 @@ prediction itself, without simulated texture.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -29,13 +30,13 @@ from redust.core.tiles import round_up
 _Floats: TypeAlias = NDArray[np.float64]
 _Box: TypeAlias = tuple[int, int, int, int]
 
-_CONTEXT = 16  # pixels around a piece in which the covariance is measured
-_PIECE = 28  # longest side of a piece
-_RING = 4.0  # sound pixels this close to a piece predict it
-_FEWEST, _MOST = 24, 400  # sound pixels to predict from, where there are that many
+_CONTEXT = 24  # pixels around a piece in which the covariance is measured
+_PIECE = 32  # longest side of a piece
+_RING = 3.0  # known pixels this close to a piece predict it
+_FEWEST, _MOST = 24, 400  # known pixels to predict from, where there are that many
 _SHARPEN = 1.2  # exponent on the power spectrum: strong waves are trusted more than their measure
-_GENERAL = 0.15  # share of the general covariance
-_FALL = 20.0  # pixels over which the general covariance falls to 1/e
+_GENERAL = 0.2  # share of the general covariance
+_FALL = 40.0  # pixels over which the general covariance falls to 1/e
 _NOISE = 0.03  # share of the variance that is taken as noise
 
 
@@ -47,14 +48,22 @@ class KrigingInpainter:
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         """Fill the masked pixels of one region; see :class:`redust.core.engines.Inpainter`."""
-        filled = pixels.copy()
-        for box in pieces(mask):
-            _fill_piece(filled, pixels, mask, box)
+        filled, hole = pixels.copy(), mask.copy()
+        for box in sorted(pieces(mask), key=partial(_enclosed, mask)):
+            _fill_piece(filled, hole, box)
+            hole[box[0] : box[2], box[1] : box[3]] = False
         return filled
 
 
+def _enclosed(mask: Mask, box: _Box) -> float:
+    """The share of masked pixels in and close around a box: pieces with the least are filled first."""
+    top, left, bottom, right = box
+    reach = int(2 * _RING)
+    return float(mask[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach].mean())
+
+
 def pieces(mask: Mask) -> Iterator[_Box]:
-    """Cut the masked pixels into pieces of at most 28 x 28, where they are thinnest.
+    """Cut the masked pixels into pieces of at most 32 x 32, where they are thinnest.
 
     Yields
     ------
@@ -94,18 +103,18 @@ def _thinnest(counts: NDArray[np.intp]) -> int:
     return int(middle[order[0]])
 
 
-def _fill_piece(filled: Pixels, pixels: Pixels, mask: Mask, box: _Box) -> None:
-    """Fill the masked pixels within `box`."""
-    crop, own = _surroundings(mask, box)
-    sound = ~mask[crop]
-    light = pixels[crop].astype(np.float64)
-    plane = _plane(light, sound)
+def _fill_piece(filled: Pixels, hole: Mask, box: _Box) -> None:
+    """Fill the masked pixels within `box`, in place."""
+    crop, own = _surroundings(hole, box)
+    known = ~hole[crop]
+    light = filled[crop].astype(np.float64)
+    plane = _plane(light, known)
     rest = light - plane
-    ring = _ring(own, sound)
-    predicted = plane[own] + _predict(rest[ring], ring, own, _covariance(rest, sound))
-    seen = light[sound]
+    ring = _ring(own, known)
+    predicted = plane[own] + _predict(rest[ring], ring, own, _covariance(rest, known, own | ring))
+    seen = light[known]
     predicted = np.clip(predicted, seen.min(axis=0), seen.max(axis=0))
-    filled[crop][own] = predicted if pixels.dtype == np.float32 else np.rint(predicted)
+    filled[crop][own] = predicted if filled.dtype == np.float32 else np.rint(predicted)
 
 
 def _surroundings(mask: Mask, box: _Box) -> tuple[tuple[slice, slice], Mask]:
@@ -124,30 +133,32 @@ def _surroundings(mask: Mask, box: _Box) -> tuple[tuple[slice, slice], Mask]:
     return crop, own
 
 
-def _ring(own: Mask, sound: Mask) -> Mask:
-    """The sound pixels to predict from: those nearest to the piece, within the ring if they are enough."""
+def _ring(own: Mask, known: Mask) -> Mask:
+    """The known pixels to predict from: those nearest to the piece, within the ring if they are enough."""
     distance = cv2.distanceTransform((~own).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    near = np.sort(distance[sound])
+    near = np.sort(distance[known])
     reach = min(max(_RING, near[min(_FEWEST, near.size) - 1]), near[min(_MOST, near.size) - 1])
-    return np.asarray(sound & (distance <= reach))
+    return np.asarray(known & (distance <= reach))
 
 
-def _plane(light: _Floats, sound: Mask) -> _Floats:
-    """The plane (H, W, C) that fits the sound pixels best; level where they are too few or in a line."""
-    rows, columns = (np.arange(length) - length / 2 for length in sound.shape)
-    slopes = np.stack([*np.meshgrid(rows, columns, indexing="ij"), np.ones(sound.shape)], axis=2)
-    known = slopes[sound]
-    fitted = np.linalg.lstsq(known.T @ known, known.T @ light[sound], rcond=1e-9)[0]
+def _plane(light: _Floats, known: Mask) -> _Floats:
+    """The plane (H, W, C) that fits the known pixels best; level where they are too few or in a line."""
+    rows, columns = (np.arange(length) - length / 2 for length in known.shape)
+    slopes = np.stack([*np.meshgrid(rows, columns, indexing="ij"), np.ones(known.shape)], axis=2)
+    known = slopes[known]
+    fitted = np.linalg.lstsq(known.T @ known, known.T @ light[known], rcond=1e-9)[0]
     return np.asarray(slopes @ fitted)
 
 
-def _covariance(rest: _Floats, sound: Mask) -> _Floats:
-    """The covariance of the sound pixels by distance in rows and columns, 1 at the middle of the table.
+def _covariance(rest: _Floats, known: Mask, places: Mask) -> _Floats:
+    """The covariance of the known pixels by distance in rows and columns, 1 at the middle of the table.
 
-    The measured part is the inverse transform of a power spectrum, so it is a covariance whatever the picture.
+    The table is as wide as `places` ask for. The measured part is the inverse transform of a power spectrum,
+    so it is a covariance whatever the picture.
     """
-    height, width = (round_up(2 * length, 16) for length in sound.shape)
-    spectrum = np.fft.rfft2(rest.mean(axis=2) * sound, (height, width))
+    spans = (np.ptp(np.flatnonzero(places.any(axis=1 - axis))) for axis in (0, 1))
+    height, width = (round_up(length + int(span) + 1, 16) for length, span in zip(known.shape, spans, strict=True))
+    spectrum = np.fft.rfft2(rest.mean(axis=2) * known, (height, width))
     measured = np.fft.fftshift(np.fft.irfft2(np.abs(spectrum) ** (2 * _SHARPEN), (height, width)))
     rows, columns = np.ogrid[-(height // 2) : height // 2, -(width // 2) : width // 2]
     general = np.exp(-np.hypot(rows, columns) / _FALL)

@@ -23,7 +23,7 @@ from redust.core.engines import Inpainter
 from redust.core.errors import EngineError, MaskMismatch
 from redust.core.tiles import mirrored, round_up, tiles
 from redust.inpainters.regions import Region, coarse, regions
-from redust.inpainters.wide import core_of, doubled, halved
+from redust.inpainters.wide import core_of, doubled, halved, wide_windows
 
 # Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
 _BATCH = 16
@@ -95,8 +95,12 @@ def _fill(
     needs = replace(inpainter.needs, context=max(inpainter.needs.context, _LEAST_CONTEXT))
     core = core_of(hole, needs.context)
     if core.any():
-        _fill_core(inpainter, filled, mask & core, hole, workers)
-        mask, hole = mask & ~core, hole & ~(mask & core)
+        wanted = mask & core
+        for window, own in wide_windows(core, needs.context):
+            inner = np.zeros_like(wanted[window])
+            inner[own] = wanted[window][own]
+            _fill_core(inpainter, filled[window], inner, hole[window], workers)
+        mask, hole = mask & ~core, hole & ~wanted
     done, total = 0, max(int(np.count_nonzero(mask)), 1)
 
     def work(batch: list[Region]) -> int:

@@ -7,11 +7,19 @@ the work grows with the damage, however wide, and every region has something sou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
+from redust.inpainters.regions import coarse
+
+Window: TypeAlias = tuple[slice, slice]
+
+_CELL = 64  # pixels: cores nearer than this are filled together
 
 
 def core_of(hole: Mask, reach: int) -> Mask:
@@ -28,6 +36,38 @@ def core_of(hole: Mask, reach: int) -> Mask:
     """
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return cv2.erode(hole.view(np.uint8), square).view(np.bool_)
+
+
+def wide_windows(core: Mask, reach: int) -> Iterator[tuple[Window, Window]]:
+    """Where wide holes lie, so that only their surroundings are halved and not the frame.
+
+    Parameters
+    ----------
+    core : (H, W) bool
+        As `core_of` gives it.
+    reach : pixels
+        As given to `core_of`.
+
+    Yields
+    ------
+    window : (rows, columns)
+        A core with ground around it, as far as the core is wide, and at least 16 times the reach.
+    own : (rows, columns)
+        The core's box within that window.
+    """
+    cells = coarse(core, _CELL).view(np.uint8)
+    count, _, boxes, _ = cv2.connectedComponentsWithStats(cells, connectivity=8)
+    for left, top, wide, tall, _ in (boxes[1:count] * _CELL).tolist():
+        margin = max(wide, tall, 16 * reach)
+        window = tuple(
+            slice(max(0, first - margin), min(length, first + size + margin))
+            for first, size, length in zip((top, left), (tall, wide), core.shape, strict=True)
+        )
+        own = tuple(
+            slice(first - side.start, min(side.stop, first + size) - side.start)
+            for first, size, side in zip((top, left), (tall, wide), window, strict=True)
+        )
+        yield (window[0], window[1]), (own[0], own[1])
 
 
 def halved(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
