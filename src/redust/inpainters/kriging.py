@@ -145,8 +145,8 @@ def _plane(light: _Floats, known: Mask) -> _Floats:
     """The plane (H, W, C) that fits the known pixels best; level where they are too few or in a line."""
     rows, columns = (np.arange(length) - length / 2 for length in known.shape)
     slopes = np.stack([*np.meshgrid(rows, columns, indexing="ij"), np.ones(known.shape)], axis=2)
-    known = slopes[known]
-    fitted = np.linalg.lstsq(known.T @ known, known.T @ light[known], rcond=1e-9)[0]
+    terms = slopes[known]
+    fitted = np.linalg.lstsq(terms.T @ terms, terms.T @ light[known], rcond=1e-9)[0]
     return np.asarray(slopes @ fitted)
 
 
