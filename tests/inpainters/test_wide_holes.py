@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redust.core.arrays import PIXEL_DTYPES
-from redust.inpainters.wide import core_of, doubled, halved
+from redust.inpainters.wide import core_of, doubled, halved, wide_windows
 
 
 @given(seed=st.integers(0, 999), reach=st.integers(1, 5), share=st.sampled_from([0.5, 0.95, 0.99]))
@@ -54,3 +54,26 @@ def test_a_window_doubled_is_a_window_of_the_whole_doubled(top: int, left: int, 
     whole = doubled(half, (slice(0, 20), slice(0, 16)))
     window = slice(top, min(20, top + height)), slice(left, min(16, left + width))
     np.testing.assert_array_equal(doubled(half, window), whole[window])
+
+
+@given(seed=st.integers(0, 999), reach=st.integers(2, 6))
+def test_windows_hold_every_core_and_ground_around_it(seed: int, reach: int) -> None:
+    random = np.random.default_rng(seed)
+    hole = np.zeros((400, 500), np.bool_)
+    for row, column, tall, wide in random.integers(1, 200, (3, 4)):
+        hole[row * 2 : row * 2 + tall, column * 2 : column * 2 + wide] = True
+    core = core_of(hole, reach)
+    covered = np.zeros_like(core)
+    for window, own in wide_windows(core, reach):
+        assert not hole[window].all()
+        covered[window][own] = True
+    assert covered[core].all()
+
+
+def test_only_the_surroundings_of_a_core_are_looked_at() -> None:
+    core = np.zeros((4000, 5000), np.bool_)
+    core[2000:2030, 2500:2540] = True
+    ((rows, columns), _) = next(wide_windows(core, 8))
+    assert rows.stop - rows.start <= 2 * 128 + 64
+    assert columns.stop - columns.start <= 2 * 128 + 128
+    assert list(wide_windows(np.zeros((40, 50), np.bool_), 8)) == []
