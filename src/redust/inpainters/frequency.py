@@ -9,7 +9,7 @@ Sources: J. Seiler, M. Jonscher, M. Schöberl, A. Kaup, "Resampling Images to a 
 of Pixel Positions Using Frequency Selective Reconstruction", IEEE Transactions on Image Processing 24 (2015),
 doi:10.1109/TIP.2015.2463084; N. Genser, J. Seiler, F. Schilling, A. Kaup, "Signal and Loss Geometry Aware Frequency
 Selective Extrapolation for Error Concealment", PCS 2018, doi:10.1109/PCS.2018.8456259. The parameters are those of
-``INPAINT_FSR_FAST`` in OpenCV's extra modules. That function is not used: it takes 16 bit, but computes and returns
+``INPAINT_FSR_FAST`` in OpenCV's extra modules. That function is not used: it takes 16 bit, but computes in
 8 bit, and leaves pixels unfilled where a side is no multiple of 16. Ours computes in floating point; it differs in
 removing the mean first, in the order of blocks (any two that do not touch are filled at once), and in that a block
 stays within the range of what it was filled from.
