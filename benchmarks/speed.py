@@ -25,10 +25,9 @@ import numpy as np
 import tifffile
 
 from redust.core.tiles import tiles
-from redust.models import read_card, shipped_folder
+from redust.detectors.network import shipped_unet
 
 COVERAGE = 0.005
-HALO_TILE = 768
 
 
 def draw(path: Path, megapixels: float) -> int:
@@ -104,12 +103,13 @@ def measure(folder: Path, megapixels: float, repeat: int) -> None:
         f"peak memory {peak / 1e6:.0f} MB of {limit / 1e6:.0f} MB allowed"
     )
     print("  " + ", ".join(f"{name} {value:.2f} s ({value / seconds:.0%})" for name, value in steps.items()))
-    card = read_card(shipped_folder("unet"))
+    detector = shipped_unet()
+    card = detector.card
     if card.gflop_per_megapixel:
         shape = (round((megapixels * 1e6 / 1.5) ** 0.5), round((megapixels * 1e6 / 1.5) ** 0.5 * 1.5))
         seen = sum(
             (one.bottom - one.top) * (one.right - one.left)
-            for one in tiles(shape, HALO_TILE, halo=card.halo, multiple_of=card.stride)
+            for one in tiles(shape, detector.needs.per_tile or max(shape), halo=card.halo, multiple_of=card.stride)
         )
         rate = card.gflop_per_megapixel * seen / 1e6 / steps["detect"]
         plain = statistics.median(matrix_product() for _ in range(3))

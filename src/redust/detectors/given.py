@@ -5,7 +5,6 @@ from __future__ import annotations
 from redust.core.arrays import DamageMap, Mask
 
 NAME = "given"
-LEVEL = 0.5
 
 
 def as_damage(mask: Mask) -> DamageMap:
