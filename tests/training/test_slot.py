@@ -40,13 +40,16 @@ def test_a_slot_is_packed_trained_elsewhere_and_goes_on_in_the_next(config: Trai
 def test_a_pack_holds_the_material_too(config: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "overlays/hair").mkdir(parents=True)
-    for path in ("photos/a.png", "overlays/hair/1.png"):
+    (tmp_path / "folds").mkdir()
+    for path in ("photos/a.png", "overlays/hair/1.png", "folds/1.png"):
         cv2.imwrite(str(tmp_path / path), np.full((8, 8), 90, np.uint8))
     (tmp_path / "recipe.toml").write_text("clean = 0.5\n")
-    material = {"photos": tmp_path / "photos", "overlays": tmp_path / "overlays", "recipe": tmp_path / "recipe.toml"}
+    material = {name: tmp_path / name for name in ("photos", "overlays", "folds")}
+    material["recipe"] = tmp_path / "recipe.toml"
     pack(changed(config, **material), tmp_path / "packed")
     packed = TrainConfig.load(tmp_path / "packed/config.toml")
-    for path in (packed.data.data, packed.data.photos, packed.data.overlays, packed.data.recipe):
+    data = packed.data
+    for path in (data.data, data.photos, data.overlays, data.folds, data.recipe):
         assert path is not None
         assert not path.is_absolute()
         assert (tmp_path / "packed" / path).exists()

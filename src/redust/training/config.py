@@ -72,6 +72,12 @@ class DataConfig(Settings):
     overlays: Annotated[Path | None, Field(description="Folder of alpha shapes to draw on photos too.")] = None
     outlines: Annotated[tuple[Path, ...], Field(description="Files of outlined artefacts to draw on photos too.")] = ()
     cracks: Annotated[Path | None, Field(description="File of crack shapes to draw on photos too.")] = None
+    folds: Annotated[
+        Path | None, Field(description="Folder of grey pictures of folds and rings to darken photos with too.")
+    ] = None
+    transplant: Annotated[
+        Path | None, Field(description="Folder of scans with masks whose real damage is pasted on photos too.")
+    ] = None
     val_share: Annotated[
         float, Field(gt=0, lt=1, description="Share of the training pairs kept back to choose the best epoch by.")
     ] = 0.1
@@ -208,9 +214,10 @@ class TrainConfig(Settings):
     def _has_data(self) -> Self:
         if self.data.data is None and self.data.photos is None:
             raise ValueError("there is nothing to learn from: give --data, a folder of pairs, or --photos")
-        drawn = (self.data.recipe, self.data.overlays, self.data.cracks, *self.data.outlines)
-        if self.data.photos is None and any(drawn):
-            raise ValueError("recipe, overlays, outlines and cracks are drawn on photos: give --photos too")
+        data = self.data
+        drawn = (data.recipe, data.overlays, data.cracks, data.folds, data.transplant, *data.outlines)
+        if data.photos is None and any(drawn):
+            raise ValueError("a recipe and material are there to draw on photos: give --photos too")
         return self
 
     @classmethod

@@ -48,9 +48,10 @@ from redust.training.scoring import score
 
 log = logging.getLogger(__name__)
 
+_MATERIAL = ("recipe", "overlays", "outlines", "cracks", "folds", "transplant")
 _FREE_TO_CHANGE = {
     # Where data lies; what lies there is compared by its fingerprint.
-    "data": {"data", "photos", "recipe", "overlays", "outlines", "cracks", "workers", "cache_megabytes"},
+    "data": {*_MATERIAL, "data", "photos", "workers", "cache_megabytes"},
     "run": {"out", "slot_minutes", "save_minutes", "threads", "accelerator", "samples", "tophat"},
 }
 _CALIBRATION_PICTURES = 16

@@ -15,6 +15,7 @@ from redust.training.pairs import find_photos, find_splits
 LIMIT_MIB = 60.0
 CARRIED = ("last.ckpt", "best.safetensors")
 
+_FOLDERS = ("overlays", "folds", "transplant")  # material that is a whole folder
 _LEFT_OUT = ("weights", "__pycache__")  # the models that are shipped are not needed to train
 _RUNNER = '''"""Train for some minutes and put the state into a folder to bring back: python go.py MINUTES BACK"""
 
@@ -121,10 +122,11 @@ def _material(config: TrainConfig) -> Files:
     for path in (config.data.recipe, config.data.cracks, *config.data.outlines):
         if path:
             yield path, Path("material", path.name)
-    overlays = config.data.overlays
-    if overlays:
-        for path in sorted(overlays.rglob("*.png")):
-            yield path, Path("material/overlays") / path.relative_to(overlays)
+    for name in _FOLDERS:
+        folder = getattr(config.data, name)
+        for path in sorted(folder.rglob("*")) if folder else ():
+            if path.is_file():
+                yield path, Path("material", name) / path.relative_to(folder)
 
 
 def _start(config: TrainConfig) -> Files:
@@ -150,7 +152,7 @@ def _packed(config: TrainConfig) -> TrainConfig:
         "recipe": data.recipe and Path("material", data.recipe.name),
         "cracks": data.cracks and Path("material", data.cracks.name),
         "outlines": tuple(Path("material", path.name) for path in data.outlines),
-        "overlays": data.overlays and Path("material/overlays"),
+        **{name: getattr(data, name) and Path("material", name) for name in _FOLDERS},
     }
     model = config.model.model_copy(update={"start": config.model.start and "material/start"})
     return config.model_copy(update={"data": data.model_copy(update=paths), "model": model})

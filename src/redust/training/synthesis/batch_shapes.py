@@ -263,6 +263,16 @@ def sprinkle(dice: Dice, canvas: Canvas, scale: Tensor) -> Tensor:
     return discs(points, width, alive(count, most), 1 + size_of_hole, canvas, 4)
 
 
+def spot(dice: Dice, canvas: Canvas, scale: Tensor) -> Tensor:
+    """A few round spots without a sharp rim, 5 to 28 pixels across at scale 1."""
+    layers, most, reach = len(scale), 8, 28
+    count = 1 + dice.poisson(dice.uniform(layers, low=0.5, high=3) * min(1.0, canvas[0] * canvas[1] / 65536))
+    radius = (scale[:, None] * dice.lognormal(layers, most, middle=5.0, deviation=0.45)).clamp(1.5, reach / 1.6)
+    value = alive(count, most) * dice.uniform(layers, most, low=0.5, high=1.0)
+    soft = 1 + radius.mean(dim=1) * dice.uniform(layers, low=0.3, high=1.0)
+    return discs(places(dice, canvas, layers, most), 1.9 * radius, value, soft, canvas, reach)
+
+
 def _blotch(dice: Dice, canvas: Canvas, scale: Tensor, low: float, high: float, oval: float) -> tuple[Tensor, Tensor]:
     """How far pixels lie inside an uneven outline, and its radius; (M, H, W) and (M, 1, 1)."""
     layers = len(scale)
@@ -351,6 +361,7 @@ BATCH_SHAPES: dict[str, BatchShape] = {
     "tramline": tramline,
     "crack": crack,
     "sprinkle": sprinkle,
+    "spot": spot,
     "stain": stain,
     "coffee-ring": coffee_ring,
     "mould": mould,

@@ -128,6 +128,42 @@ def strands(light: Light, rng: np.random.Generator) -> None:
     np.clip(light, 0, 1, out=light)
 
 
+def bristles(light: Light, rng: np.random.Generator) -> None:
+    """Seed heads, whiskers, sparklers, spokes: fine rays from one hub, near ones sharp, others not; in place."""
+    height, width = light.shape[:2]
+    hub = rng.uniform(-0.3, 1.3, 2) * [height, width]
+    middle, fan = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, np.pi)
+    reach = max(height, width) * rng.uniform(0.3, 1.3)
+    colour = np.clip(rng.uniform(0.0, 1.0) + rng.normal(0, 0.06, 3), 0, 1).astype(np.float32)
+    for blur in (rng.uniform(2.0, 6.0), rng.uniform(0.8, 2.0), rng.uniform(0.0, 0.7)):
+        layer = np.zeros((height, width), np.float32)
+        for _ in range(int(rng.integers(3, 40))):
+            angle, bend = middle + rng.uniform(-fan, fan), rng.normal(0, 0.15)
+            along = np.linspace(rng.uniform(0, 0.3), rng.uniform(0.4, 1.0), 24)
+            turn = angle + bend * along
+            path = hub + (along * reach)[:, None] * np.stack([np.sin(turn), np.cos(turn)], 1)
+            points = np.rint(path[:, ::-1] * 16).astype(np.int32)
+            cv2.polylines(layer, [points], False, rng.uniform(0.3, 1.0), int(rng.integers(1, 4)), cv2.LINE_AA, 4)
+        layer *= np.clip(0.9 + 0.4 * smooth_noise((height, width), rng.uniform(3, 12), rng), 0.2, 1)  # barbs and beads
+        _mix(light, layer, colour, rng.uniform(0.4, 1.0), blur)
+
+
+def frame_edge(light: Light, rng: np.random.Generator) -> None:
+    """The rim of a frame or print on one or two sides, dark or pale, not quite straight, sharp or soft; in place."""
+    height, width = light.shape[:2]
+    rows, columns = np.ogrid[:height, :width]
+    inside = np.full((height, width), np.inf, np.float32)
+    for side in rng.permutation(4)[: int(rng.integers(1, 3))]:
+        depth = [rows, height - 1 - rows, columns, width - 1 - columns][side]
+        along = [columns, columns, rows, rows][side]
+        edge = rng.uniform(1, 0.2 * min(height, width)) + rng.normal(0, 0.006) * along
+        inside = np.minimum(inside, (depth - edge).astype(np.float32))
+    inside += 0.5 * smooth_noise((height, width), rng.uniform(4, 30), rng)
+    colour = np.clip(rng.choice([0.04, 0.95]) + rng.normal(0, 0.04, 3), 0, 1).astype(np.float32)
+    beyond = np.clip(0.5 - inside / rng.uniform(0.7, 4.0), 0, 1).astype(np.float32)
+    _mix(light, beyond, colour, rng.uniform(0.8, 1.0), 0)
+
+
 def catchlights(light: Light, rng: np.random.Generator) -> None:
     """Eyes with the window's reflection in them: a small bright spot in a dark disc in a pale almond; in place."""
     height, width = light.shape[:2]
@@ -279,6 +315,8 @@ NEGATIVES: dict[str, Callable[[Light, np.random.Generator], None]] = {
     "wires": wires,
     "highlights": highlights,
     "strands": strands,
+    "bristles": bristles,
+    "frame-edge": frame_edge,
     "catchlights": catchlights,
     "window-bars": window_bars,
     "court-lines": court_lines,

@@ -34,6 +34,7 @@ def _weights() -> dict[str, float]:
         "tramline": 2.2,
         "crack": 0.8,
         "sprinkle": 0.7,
+        "spot": 0.5,
         "stain": 0.3,
         "coffee-ring": 0.05,
         "mould": 0.3,
@@ -57,6 +58,8 @@ def _hard_weights() -> dict[str, float]:
         "wires": 1.2,
         "highlights": 0.7,
         "strands": 1.0,
+        "bristles": 0.6,
+        "frame-edge": 0.4,
         "catchlights": 0.3,
         "window-bars": 0.3,
         "court-lines": 0.2,
@@ -87,6 +90,9 @@ class Recipe(Settings):
     barely: Annotated[
         float, Field(ge=0, le=255, description="Weaker spots, in 8-bit steps, are not judged (128 in the mask).")
     ] = 3.0
+    margin: Annotated[
+        int, Field(ge=0, le=16, description="Widen the masks by this many pixels: damage changes its surroundings.")
+    ] = 0
     black_and_white: float = _share(0.336, "Share of pictures in black and white.")
     sepia: float = _share(0.084, "Share of pictures toned brown.")
     cast: float = _share(0.18, "Share of colour pictures with a colour cast, of all pictures.")

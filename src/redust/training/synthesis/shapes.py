@@ -280,6 +280,23 @@ def sprinkle(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage
     return holes
 
 
+def spot(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
+    """A few round spots without a sharp rim, 5 to 28 pixels across at scale 1: bubbles, dust far out of focus."""
+    count = 1 + rng.poisson(rng.uniform(0.5, 3) * crowd(canvas))
+    rows, columns = np.ogrid[: canvas[0], : canvas[1]]
+    covered = np.zeros(canvas, np.float32)
+    for row, column in _places(canvas, count, rng):
+        radius = max(1.5, scale * rng.lognormal(np.log(5.0), 0.45))
+        turn, stretch = rng.uniform(0, np.pi), rng.uniform(0.7, 1.0)
+        down, across = rows - row, columns - column
+        along = (down * np.sin(turn) + across * np.cos(turn)) * stretch
+        distance = np.hypot(along, down * np.cos(turn) - across * np.sin(turn)) / radius
+        # From a bell to a disc with a soft rim.
+        profile = np.exp(-(distance ** rng.uniform(2, 7)))
+        covered = np.maximum(covered, (profile * rng.uniform(0.5, 1.0)).astype(np.float32))
+    return _uneven(covered, 3 + 4 * scale, rng)
+
+
 def stain(canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
     """A blotch of 10 to 150 pixels with an uneven inside and often a darker edge (drying mark)."""
     radius = min(scale * rng.uniform(10, 110), 0.6 * max(canvas))
@@ -396,6 +413,7 @@ SHAPES: dict[str, Shape] = {
     "tramline": tramline,
     "crack": crack,
     "sprinkle": sprinkle,
+    "spot": spot,
     "stain": stain,
     "coffee-ring": coffee_ring,
     "mould": mould,

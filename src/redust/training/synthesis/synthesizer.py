@@ -145,6 +145,7 @@ class Synthesizer:
         if rng.random() >= self.recipe.clean:
             drawn = self._damage(damaged, target, rng)
         _excuse_barely_visible(damaged, ground, target, self.recipe.barely)
+        _widen(target, self.recipe.margin)
         if known is not None:
             np.maximum(target, known, out=target)
         # One generator state for both: the clean picture gets the same noise as the damaged one.
@@ -215,6 +216,13 @@ def _pick(weights: dict[str, float], rng: np.random.Generator) -> str:
     """A key, as often as its weight says."""
     share = np.array(list(weights.values()))
     return str(rng.choice(list(weights), p=share / share.sum()))
+
+
+def _widen(target: NDArray[np.uint8], margin: int) -> None:
+    """Let what is damaged reach `margin` pixels farther, in place."""
+    if margin:
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
+        target[cv2.dilate((target == DAMAGE).astype(np.uint8), disc) > 0] = DAMAGE
 
 
 def _excuse_barely_visible(damaged: Light, ground: Light, target: NDArray[np.uint8], barely: float) -> None:
