@@ -111,6 +111,20 @@ def test_verbose_tells_every_step(redust_command: Command, scan_file: ScanFile, 
     assert told == ["read", "detect", "decide", "fill", "write"]
 
 
+def test_a_level_and_a_sensitivity_exclude_each_other(
+    redust_command: Command, scan_file: ScanFile, tmp_path: Path
+) -> None:
+    asked = ("restore", scan_file(), "-o", tmp_path / "o.tif", "--sensitivity", "eager", *BRIGHT)
+    ended = redust_command(*asked, "--level", 0.3)
+    assert ended.code == 2
+    assert "exclude each other" in ended.err
+    preset = tmp_path / "roll.toml"
+    preset.write_text("level = 0.3")
+    ended = redust_command(*asked, "--preset", preset, "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out)["settings"]["sensitivity"] == "eager"
+
+
 def test_warnings_are_told(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
     pixels = draw(specks=0)
     pixels[:, :9] = 255

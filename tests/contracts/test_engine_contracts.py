@@ -158,6 +158,13 @@ class Finder:
         return np.asarray(1 - local, np.float32)
 
 
+def with_levels(**levels: float) -> Finder:
+    """A detector that has these levels by sensitivity, beside 0.5."""
+    finder = Finder()
+    finder.levels = levels
+    return finder
+
+
 class Overstates(Finder):
     def detect(self, light: Light) -> DamageMap:
         return super().detect(light) * 2
@@ -186,12 +193,16 @@ class Stretches(Finder):
 def test_the_sound_detector_passes() -> None:
     check_detector(Finder())
     check_detector(Finder(multiple_of=8, minimum=30, channels=(1,)))
+    check_detector(with_levels(eager=0.1, normal=0.5, shy=0.5))
 
 
 @pytest.mark.parametrize(
     ("detector", "complaint"),
     [
         (Finder(level=1.5), "level is 1.5"),
+        (with_levels(normal=0.5), "not one for each sensitivity"),
+        (with_levels(eager=0.1, normal=0.4, shy=0.8), "another level for normal"),
+        (with_levels(eager=0.6, normal=0.5, shy=0.8), "not in order"),
         (Finder(reach=9, context=2), "changes by .* with its tile"),
         (Overstates(), "spans"),
         (Doubles(), "answered float64"),

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from redust.core.errors import SettingsError
-from redust.core.settings import DetectSettings, Polarity, RepairSettings, RestoreSettings, ScanSettings
+from redust.core.settings import (
+    DetectSettings,
+    Polarity,
+    RepairSettings,
+    RestoreSettings,
+    ScanSettings,
+    Sensitivity,
+)
 
 
 def test_settings_are_frozen() -> None:
@@ -25,6 +32,8 @@ def test_settings_are_frozen() -> None:
         ({"polarity": "grey"}, "`polarity`.*'both', 'bright' or 'dark'"),
         ({"min_size": 9, "max_size": 3}, r"max_size \(3\) is below min_size \(9\)"),
         ({"tile": 3}, "`tile`"),
+        ({"sensitivity": "bold"}, "`sensitivity`.*'shy', 'normal' or 'eager'"),
+        ({"level": 0.4, "sensitivity": "shy"}, r"level \(0\.4\) and sensitivity \(shy\) exclude each other"),
         ({"page": 0}, "`page`"),
         ({"levle": 1, "grow": 99}, "`levle`; `grow`|`grow`.*; there is no setting `levle`"),
     ],
@@ -62,6 +71,22 @@ def test_a_preset_and_a_keyword_that_clash_are_refused(tmp_path: Path) -> None:
     preset.write_text("max_size = 5")
     with pytest.raises(SettingsError, match="below min_size"):
         RestoreSettings.from_preset(preset, min_size=9)
+
+
+@pytest.mark.parametrize("kind", [DetectSettings, RestoreSettings])
+def test_a_keyword_for_one_of_two_rivals_overrules_the_other_in_a_preset(
+    tmp_path: Path, kind: type[DetectSettings]
+) -> None:
+    preset = tmp_path / "p.toml"
+    preset.write_text("level = 0.3\nmin_size = 4\n")
+    settings = kind.from_preset(preset, sensitivity="eager")
+    assert (settings.level, settings.sensitivity, settings.min_size) == (None, Sensitivity.eager, 4)
+    preset.write_text('sensitivity = "shy"')
+    assert kind.from_preset(preset, level=0.3).sensitivity is None
+    assert kind.from_preset(preset, min_size=2).sensitivity is Sensitivity.shy
+    preset.write_text('sensitivity = "shy"\nlevel = 0.2')
+    with pytest.raises(SettingsError, match="exclude each other"):
+        kind.from_preset(preset)
 
 
 def test_detection_alone_grows_nothing_and_restoring_grows_by_one() -> None:

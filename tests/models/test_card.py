@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from redust.core.errors import ModelError
+from redust.core.settings import Sensitivity
 from redust.models import shipped, shipped_folder
 from redust.models.card import ModelCard, digest, read_card, weights
 
@@ -50,6 +52,38 @@ def test_a_bad_card_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "card.json").write_text(text)
     with pytest.raises(ModelError, match="card"):
         read_card(tmp_path)
+
+
+LEVELS = {"eager": 0.3, "normal": 0.5, "shy": 0.9}
+
+
+def test_levels_by_sensitivity_are_on_the_card(tmp_path: Path) -> None:
+    make_model(tmp_path, level=0.5, levels=LEVELS, false_positive_rates={"normal": 9e-5})
+    assert read_card(tmp_path).levels[Sensitivity.shy] == 0.9
+    assert read_card(tmp_path).false_positive_rates == {"normal": 9e-5}
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ({"normal": 0.5}, "one level for each"),
+        (LEVELS | {"bold": 0.1}, "'shy', 'normal' or 'eager'"),
+        (LEVELS | {"normal": 0.6}, "another level for normal"),
+        (LEVELS | {"shy": 0.4}, "not in order"),
+        (LEVELS | {"shy": 1.4}, r"levels\.shy"),
+    ],
+)
+def test_levels_that_make_no_sense_are_refused(tmp_path: Path, levels: dict[str, float], words: str) -> None:
+    card = make_model(tmp_path).model_copy(update={"level": 0.5, "levels": levels})
+    (tmp_path / "card.json").write_text(json.dumps(card.model_dump(warnings=False)))
+    with pytest.raises(ModelError, match=words):
+        read_card(tmp_path)
+
+
+def test_a_card_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    card = make_model(tmp_path)
+    with pytest.raises(ModelError, match="cannot be written"):
+        card.to_folder(tmp_path / "nowhere")
 
 
 def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:

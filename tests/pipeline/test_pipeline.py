@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -146,6 +146,36 @@ def test_a_level_that_decides_everything_is_pointed_out(
 ) -> None:
     report = pipeline(level=level).restore(scan_file(), mask_out=tmp_path / "m.png")
     assert any(word in warning for warning in report.warnings)
+
+
+class Calibrated(Bright):
+    """Bright, with levels by sensitivity."""
+
+    levels = MappingProxyType({"eager": 0.25, "normal": 0.5, "shy": 0.75})
+
+
+@pytest.mark.parametrize(
+    ("choices", "level"),
+    [({}, 0.5), ({"sensitivity": "eager"}, 0.25), ({"sensitivity": "shy"}, 0.75), ({"level": 0.6}, 0.6)],
+)
+def test_the_sensitivity_chooses_the_level(
+    scan_file: ScanFile, tmp_path: Path, choices: dict[str, object], level: float
+) -> None:
+    one = Pipeline(RestoreSettings(**choices), detector=Calibrated())
+    report = one.restore(scan_file(), mask_out=tmp_path / "m.png")
+    assert (one.level, report.level, report.warnings) == (level, level, [])
+
+
+def test_a_sensitivity_the_detector_has_no_level_for_is_pointed_out(
+    scan_file: ScanFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = pipeline(sensitivity="eager")
+    report = one.restore(scan_file(), mask_out=tmp_path / "m.png")
+    assert report.level == Bright.level
+    assert ["`eager` changes nothing" in warning for warning in report.warnings] == [True]
+    caplog.clear()
+    one.mark(Scan(draw()))
+    assert "`eager` changes nothing" in caplog.text
 
 
 def test_a_mask_without_sound_pixels_is_an_error(scan_file: ScanFile, tmp_path: Path) -> None:

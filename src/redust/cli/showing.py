@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from redust.models import ModelCard
     from redust.pipeline.health import Engine
 
 
@@ -37,6 +38,7 @@ def models() -> None:
     for engine in found:
         if engine.card is not None:
             console.print(f"{engine.name}: {engine.card.summary}", soft_wrap=True)
+            console.print(f"  {_levels(engine.card)}", soft_wrap=True)
             for name, digest in engine.card.sha256.items():
                 console.print(f"  sha256 of {name}: {digest}", soft_wrap=True)
 
@@ -48,6 +50,18 @@ def _cells(engine: Engine) -> tuple[str, str, str, str, str]:
     licence = "" if engine.card is None else engine.card.licence
     remark = engine.problem or ("the default" if engine.default else "")
     return engine.name, level, size, licence, remark
+
+
+def _levels(card: ModelCard) -> str:
+    """A model's levels by sensitivity, and how much each marks of what is not damaged."""
+    if not card.levels:
+        return f"level {card.level:g} for every sensitivity (not calibrated)"
+    parts = []
+    for name, level in card.levels.items():
+        rate = card.false_positive_rates.get(name)
+        said = "" if rate is None else f" ({1e6 * rate:.3g} ppm of undamaged pictures)"
+        parts.append(f"{name} {level:g}{said}")
+    return f"levels by sensitivity: {', '.join(parts)}"
 
 
 def doctor() -> None:

@@ -1,4 +1,4 @@
-"""The commands that make and measure networks: `train`, `evaluate`, `study`.
+"""The commands that make and measure networks: `train`, `evaluate`, `calibrate`, `study`.
 
 Nothing of torch is loaded before a command runs.
 """
@@ -19,17 +19,20 @@ from redust.training.config import TrainConfig, flag_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from redust.training.calibration import Calibration
     from redust.training.evaluation import Tally
     from redust.training.keeper import TrainingProgress
     from redust.training.run import TrainingResult
 
 _PLAIN_LINE_SECONDS = 15.0
+_FEW_PIXELS = 100
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(no_args_is_help=True)(with_flags(flag_settings(), leave_out=("start",))(train))
     app.command(no_args_is_help=True)(evaluate)
+    app.command(no_args_is_help=True)(calibrate)
     app.command(no_args_is_help=True)(study)
 
 
@@ -123,6 +126,54 @@ def evaluate(
             written = score_files(pairs, predictions, mask_level, level=cut, tolerance=tolerance)
             tallies = {predictions.name: written} | tallies
     show_figures(tallies, as_json=as_json)
+
+
+def calibrate(
+    *,
+    photos: Annotated[
+        Path, typer.Option("--photos", metavar="DIR", help="Undamaged pictures, the more the better, at full size.")
+    ],
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME|DIR", help="A detector, or the folder of a model.")
+    ] = "unet",
+    write: Annotated[bool, typer.Option("--write", help="Write the levels into the model's card.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
+) -> None:
+    """Find a detector's levels for `--sensitivity` shy, normal and eager by what it marks on undamaged pictures."""
+    from redust.core.errors import SettingsError
+    from redust.detectors import make_detector
+    from redust.models.card import CARD_NAME, read_card
+    from redust.training.calibration import calibrate as find_levels
+    from redust.training.pairs import Library, find_photos
+
+    detector = make_detector(model, threads=threads)
+    folder: Path | None = getattr(detector, "folder", None)
+    if write and folder is None:
+        raise SettingsError(f"{model} has no card to write to. Leave --write out, or name a model folder.")
+    with _bar("calibrate") as tell:
+        found = find_levels(detector, Library(find_photos(photos), None, megabytes=0), progress=tell)
+    _tell_calibration(found)
+    if write and folder is not None:
+        card = read_card(folder)
+        found.on_card(card).to_folder(folder)
+        typer.echo(f"Written to {folder / CARD_NAME}; the level was {card.level:g}.")
+
+
+def _tell_calibration(found: Calibration) -> None:
+    """A row per sensitivity, and whether the pictures were enough."""
+    from redust.training.calibration import RATES
+
+    typer.echo(f"{'':8}{'level':>9}{'marked, ppm':>13}{'at most':>9}   pictures left unmarked")
+    for name, level in found.levels.items():
+        measured, allowed = 1e6 * found.rates[name], 1e6 * RATES[name]
+        typer.echo(f"{name:8}{level:9.5f}{measured:13.2f}{allowed:9g}   {found.unmarked[name]} of {found.pictures}")
+    least = min(RATES.values())
+    if found.megapixels * 1e6 * least < _FEW_PIXELS:
+        typer.echo(
+            f"There are only {found.megapixels:.1f} megapixels: a rate of {least:g} is less than {_FEW_PIXELS} pixels "
+            "of them. Add pictures to trust the level `shy`.",
+            err=True,
+        )
 
 
 def study(

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from redust.core.arrays import PIXEL_DTYPES, DamageMap, Light, Mask, Pixels, from_light, full_scale
-from redust.core.engines import Detector, Inpainter, Needs
+from redust.core.engines import Detector, Inpainter, Needs, levels_of
+from redust.core.settings import Sensitivity
 from redust.core.tiles import round_up
 
 _CALLS_AT_ONCE = 4
@@ -34,9 +35,9 @@ class BrokenContract(AssertionError):
 def check_detector(detector: Detector, *, tolerance: float = 1e-3) -> None:
     """Check a detector against its contract.
 
-    It states its needs and a level in 0..1; answers float32 of the tile's size in 0..1, finite, the same every
-    time and from several threads at once; writes to nothing it was given; and gives a pixel the same answer in
-    any tile that reaches `needs.context` beyond it.
+    It states its needs and a level in 0..1, and if it has levels by sensitivity, all three in order; answers float32
+    of the tile's size in 0..1, finite, the same every time and from several threads at once; writes to nothing it
+    was given; and gives a pixel the same answer in any tile that reaches `needs.context` beyond it.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ def check_detector(detector: Detector, *, tolerance: float = 1e-3) -> None:
     """
     _check_facts(detector, detector.needs)
     _demand(0.0 <= detector.level <= 1.0, f"level is {detector.level}, not in 0..1")
+    _check_levels(detector)
     for channels in detector.needs.channels:
         light = _light(_side(detector.needs, 64), channels)
         found = _detected(detector, light)
@@ -82,6 +84,18 @@ def check_inpainter(inpainter: Inpainter) -> None:
     for depth in needs.depths:
         for channels in needs.channels:
             _check_fill(inpainter, np.dtype(depth), channels)
+
+
+def _check_levels(detector: Detector) -> None:
+    """Levels by sensitivity, where there are any: all of them, in order, the usual one among them."""
+    levels = levels_of(detector)
+    if levels:
+        _demand(set(levels) == set(Sensitivity), f"levels has {sorted(levels)}, not one for each sensitivity")
+        _demand(levels[Sensitivity.normal] == detector.level, "levels has another level for normal than level says")
+        _demand(
+            0.0 <= levels[Sensitivity.eager] <= detector.level <= levels[Sensitivity.shy] <= 1.0,
+            f"levels are {dict(levels)}, not in order from eager to shy within 0..1",
+        )
 
 
 def _check_fill(inpainter: Inpainter, dtype: np.dtype[Any], channels: int) -> None:

@@ -6,6 +6,7 @@ An engine only computes. The house pads, tiles, converts, crops and composites f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -49,7 +50,10 @@ class Needs:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Gives an opinion on every pixel."""
+    """Gives an opinion on every pixel.
+
+    It may also have ``levels``, by the names of :class:`redust.core.settings.Sensitivity`; see :func:`levels_of`.
+    """
 
     @property
     def name(self) -> str: ...
@@ -103,3 +107,9 @@ class Inpainter(Protocol):
             Only the masked pixels of it are used.
         """
         ...
+
+
+def levels_of(detector: Detector) -> Mapping[str, float]:
+    """A detector's levels by the name of their sensitivity; empty if it has but one level."""
+    levels: Mapping[str, float] = getattr(detector, "levels", {})
+    return levels

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -25,10 +25,21 @@ class Polarity(StrEnum):
     dark = "dark"
 
 
+class Sensitivity(StrEnum):
+    """How readily damage is seen: each step is a false-positive rate on undamaged pictures."""
+
+    shy = "shy"
+    normal = "normal"
+    eager = "eager"
+
+
 class Settings(BaseModel):
     """Frozen, validated, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # Fields of which one may be given: a keyword for one overrules what a preset says of the other.
+    rivals: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def of(cls, **choices: Any) -> Self:
@@ -53,7 +64,13 @@ class Settings(BaseModel):
         SettingsError
             If the file is missing, is no TOML, or holds an unknown key or a bad value.
         """
-        return cls.of(**(cls.preset_choices(path) | choices))
+        return cls.of(**cls._overruled(cls.preset_choices(path), choices))
+
+    @classmethod
+    def _overruled(cls, preset: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
+        """A preset's choices where `choices` do not say otherwise, and these."""
+        beaten = cls.rivals if cls.rivals & choices.keys() else frozenset()
+        return {name: value for name, value in preset.items() if name not in beaten} | choices
 
     @classmethod
     def preset_choices(cls, path: Path) -> dict[str, Any]:
@@ -98,11 +115,14 @@ class ScanSettings(Settings):
         One preset serves all commands: what only `restore` knows is checked, then left out.
         """
         preset = RestoreSettings.preset_choices(path)
-        return cls.of(**({name: value for name, value in preset.items() if name in cls.model_fields} | choices))
+        own = {name: value for name, value in preset.items() if name in cls.model_fields}
+        return cls.of(**cls._overruled(own, choices))
 
 
 class DetectSettings(ScanSettings):
     """How a scan becomes a mask."""
+
+    rivals: ClassVar[frozenset[str]] = frozenset({"level", "sensitivity"})
 
     detector: Annotated[
         str, Field(description="How damage is found: a name that `redust models` lists, or a model's folder.")
@@ -113,6 +133,13 @@ class DetectSettings(ScanSettings):
             ge=0.0,
             le=1.0,
             description="Pixels at or above it count as damaged; lower finds more. The model's own level unless given.",
+        ),
+    ] = None
+    sensitivity: Annotated[
+        Sensitivity | None,
+        Field(
+            description="The model's level for at most 10 (shy), 100 (normal) or 1,000 (eager) falsely marked pixels "
+            "per million of undamaged pictures, in place of a level; normal unless given."
         ),
     ] = None
     grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 0
@@ -130,6 +157,14 @@ class DetectSettings(ScanSettings):
     def _sizes_in_order(self) -> Self:
         if self.max_size is not None and self.max_size < self.min_size:
             raise ValueError(f"max_size ({self.max_size}) is below min_size ({self.min_size})")
+        return self
+
+    @model_validator(mode="after")
+    def _one_level(self) -> Self:
+        if self.level is not None and self.sensitivity is not None:
+            raise ValueError(
+                f"level ({self.level:g}) and sensitivity ({self.sensitivity}) exclude each other; give one of them"
+            )
         return self
 
 

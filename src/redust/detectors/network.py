@@ -54,8 +54,10 @@ class NetworkDetector:
         if self.card.task != "detect":
             raise ModelError(f"The model {self.card.name} is made to {self.card.task}, not to detect. Choose another.")
         self.name = self.card.name
+        self.folder = folder
         self.kind = kind
         self.level = self.card.level
+        self.levels = self.card.levels
         size = self.card.fixed_size
         self.needs = Needs(
             multiple_of=self.card.stride,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from redust.core.errors import ModelError
+from redust.core.settings import Sensitivity
 
 CARD_NAME = "card.json"
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 class ModelCard(BaseModel):
@@ -18,6 +21,10 @@ class ModelCard(BaseModel):
 
     A model is a folder: ``card.json`` beside one or more weight files it names. Weights without a card, or
     whose sha256 differs from the card's, are refused.
+
+    ``level`` is where its maps are cut unless the user says otherwise. ``levels`` are those by sensitivity, ``normal``
+    being ``level``; ``false_positive_rates`` the shares of pixels they mark on the undamaged pictures that
+    ``calibrated_on`` describes. All three are empty where nobody has calibrated the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -35,7 +42,10 @@ class ModelCard(BaseModel):
     halo: Annotated[int, Field(ge=0)]
     patch: int | None = None
     fixed_size: int | None = None
-    level: Annotated[float, Field(ge=0, le=1)] = 0.5
+    level: Share = 0.5
+    levels: dict[Sensitivity, Share] = {}
+    false_positive_rates: dict[Sensitivity, Share] = {}
+    calibrated_on: str = ""
     files: dict[str, str]
     sha256: dict[str, str]
     resolution: str = ""
@@ -46,9 +56,33 @@ class ModelCard(BaseModel):
     limits: list[str] = []
     made_with: str = ""
 
+    @model_validator(mode="after")
+    def _levels_in_order(self) -> Self:
+        if not self.levels:
+            return self
+        if set(self.levels) != set(Sensitivity):
+            raise ValueError("levels has not one level for each sensitivity")
+        if self.levels[Sensitivity.normal] != self.level:
+            raise ValueError("levels has another level for normal than level says")
+        if not self.levels[Sensitivity.eager] <= self.level <= self.levels[Sensitivity.shy]:
+            raise ValueError("levels are not in order from eager to shy")
+        return self
+
     def to_folder(self, folder: Path) -> None:
-        """Write ``card.json`` into `folder`."""
-        (folder / CARD_NAME).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write ``card.json`` into `folder`.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be written.
+        """
+        path = folder / CARD_NAME
+        try:
+            path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ModelError(
+                f"{path} cannot be written: {error.strerror}. Check the folder's permissions, or copy the model."
+            ) from error
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -65,9 +99,15 @@ def read_card(folder: Path) -> ModelCard:
     except OSError as error:
         raise ModelError(f"{folder} holds no {CARD_NAME}. Name a folder that `redust train` made.") from error
     except ValidationError as error:
-        raise ModelError(
-            f"{path} is no model card ({error.error_count()} faults). Train or copy the model again."
-        ) from error
+        raise ModelError(f"{path} is no model card ({_faults(error)}). Train or copy the model again.") from error
+
+
+def _faults(error: ValidationError) -> str:
+    """The first fault, and how many there are."""
+    first = error.errors()[0]
+    place = ".".join(str(step) for step in first["loc"])
+    said = f"{place}: {first['msg']}" if place else str(first["msg"])
+    return said if error.error_count() == 1 else f"{said}; {error.error_count()} faults"
 
 
 def weights(folder: Path, kind: str) -> Path:

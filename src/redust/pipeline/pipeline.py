@@ -10,12 +10,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 from redust.core.arrays import DamageMap, Mask
-from redust.core.engines import Detector, Inpainter
+from redust.core.engines import Detector, Inpainter, levels_of
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
@@ -30,6 +31,8 @@ from redust.pipeline.decide import decide
 from redust.pipeline.journal import Journal, Progress
 from redust.pipeline.outputs import change_outside, prepare_outputs
 from redust.pipeline.worklist import Job, as_path
+
+_LOG = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -74,8 +77,21 @@ class Pipeline:
 
     @property
     def level(self) -> float:
-        """Where the damage map is cut: the user's level, or the detector's own."""
-        return self.detector.level if self.settings.level is None else self.settings.level
+        """Where the damage map is cut: the user's level, the detector's for the sensitivity, or its own."""
+        if self.settings.level is not None:
+            return self.settings.level
+        wanted = self.settings.sensitivity
+        return self.detector.level if wanted is None else levels_of(self.detector).get(wanted, self.detector.level)
+
+    def remarks(self) -> list[str]:
+        """What cannot be done as the settings say, one sentence each."""
+        wanted = self.settings.sensitivity
+        if wanted is None or levels_of(self.detector):
+            return []
+        return [
+            f"{self.detector.name} has one level, {self.detector.level:g}, for every sensitivity: `{wanted}` changes "
+            "nothing. Calibrate the model (redust calibrate), or give a level."
+        ]
 
     def read(self, source: Path) -> Scan:
         """Read a scan as the settings say.
@@ -137,6 +153,8 @@ class Pipeline:
         areas = areas or Areas()
         if areas.only is not None:
             return areas.apply(areas.only)
+        for remark in self.remarks():
+            _LOG.warning(remark)
         return self.decide(self.detect(scan), scan, areas)
 
     def repair(self, scan: Scan, mask: Mask, *, progress: Callable[[float], None] | None = None) -> Scan:
@@ -239,6 +257,8 @@ class Pipeline:
             damage = self.detect(scan, progress=tell)
         journal.used("detector", self.detector)
         journal.cut_at(self.level)
+        for remark in self.remarks():
+            journal.warn(remark)
         if job.map_out is not None:
             self._write_map(damage, job.map_out, journal)
         with journal.step("decide"):
