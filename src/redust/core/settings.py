@@ -148,6 +148,15 @@ class DetectSettings(ScanSettings):
     polarity: Annotated[Polarity, Field(description="Keep only damage brighter or darker than its surroundings.")] = (
         Polarity.both
     )
+    max_tile_coverage: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Leave squares of about 768 pixels alone of which more than this share is marked: that is more "
+            "than damage looks like. 1 accepts everything.",
+        ),
+    ] = 0.05
     tile: Annotated[
         int | None,
         Field(ge=64, le=16384, description="Tile side in pixels: it changes memory and time, not the result."),

@@ -1,10 +1,13 @@
 """From an opinion to a decision: which pixels to repair.
 
-The order: cut the damage map at a level, drop regions by size and polarity, widen what is left. Everything
-works in bands of rows: masks are the only arrays of the scan's size.
+The order: cut the damage map at a level, drop regions by size and polarity, drop what is more than damage looks
+like, widen what is left. Everything works in bands of rows: masks are the only arrays of the scan's size.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,13 +15,45 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap, Mask, Pixels, check_mask, full_scale
 from redust.core.settings import Polarity
+from redust.pipeline.guard import Spared, spare
 from redust.pipeline.regions import Regions, bands
 
 # How far around a region the sound pixels lie that it is compared with.
 _RING = 7
 
 
-def decide(
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """Which pixels to repair, and what was seen on the way.
+
+    Parameters
+    ----------
+    mask : (H, W) bool
+        True where the scan is to be repaired.
+    spared
+        What was left alone because more was marked than damage looks like.
+    """
+
+    mask: Mask
+    spared: Spared
+
+
+def decide(damage: DamageMap, level: float = 0.5, **choices: Any) -> Mask:
+    """Decide which pixels to repair: the mask of :func:`judge`, which takes the same.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> damage = np.array([[0.1, 0.2, 0.1, 0.6, 0.9]], dtype=np.float32)
+    >>> decide(damage, 0.5).tolist()
+    [[False, False, False, True, True]]
+    >>> decide(damage, 0.5, grow=1).tolist()
+    [[False, False, True, True, True]]
+    """
+    return judge(damage, level, **choices).mask
+
+
+def judge(
     damage: DamageMap,
     level: float = 0.5,
     *,
@@ -26,9 +61,11 @@ def decide(
     min_size: int = 1,
     max_size: int | None = None,
     polarity: Polarity = Polarity.both,
+    max_tile_coverage: float = 1.0,
     pixels: Pixels | None = None,
-) -> Mask:
-    """Decide which pixels to repair.
+    protect: Mask | None = None,
+) -> Decision:
+    """Decide which pixels to repair, and say what was seen on the way.
 
     Parameters
     ----------
@@ -42,27 +79,21 @@ def decide(
         Drop regions of fewer or more pixels, counted before growing.
     polarity
         Keep only regions that are on average brighter, or darker, than the sound pixels around them.
+    max_tile_coverage : above 0, up to 1
+        Leave squares alone of which more than this share is marked before growing; see :mod:`redust.pipeline.guard`.
     pixels : (H, W, C) uint8, uint16 or float32, optional
         The scan; needed for `polarity` other than ``both``.
+    protect : (H, W) bool, optional
+        Areas that will not be touched: they do not count for `max_tile_coverage`.
 
     Returns
     -------
-    mask : (H, W) bool
-        True where the scan is to be repaired.
+    decision : Decision
 
     Raises
     ------
     ValueError
         If `level` is outside 0..1, or `pixels` are missing or of another size.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> damage = np.array([[0.1, 0.2, 0.1, 0.6, 0.9]], dtype=np.float32)
-    >>> decide(damage, 0.5).tolist()
-    [[False, False, False, True, True]]
-    >>> decide(damage, 0.5, grow=1).tolist()
-    [[False, False, True, True, True]]
     """
     if not 0.0 <= level <= 1.0:
         raise ValueError(f"level must lie in 0..1, not {level}")
@@ -73,7 +104,8 @@ def decide(
         if pixels is None:
             raise ValueError("polarity needs the pixels of the scan")
         mask = by_polarity(mask, pixels, polarity)
-    return grown(mask, grow)
+    mask, spared = spare(mask, max_tile_coverage, protect)
+    return Decision(grown(mask, grow), spared)
 
 
 def by_size(mask: Mask, least: int, most: int | None) -> Mask:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
 from redust.pipeline.areas import Areas
 from redust.pipeline.compare import comparison
-from redust.pipeline.decide import decide
+from redust.pipeline.decide import Decision, judge
 from redust.pipeline.journal import Journal, Progress
 from redust.pipeline.outputs import change_outside, prepare_outputs
 from redust.pipeline.worklist import Job, as_path
@@ -136,17 +137,29 @@ class Pipeline:
         -------
         mask : (H, W) bool
         """
+        decision = self._decision(damage, scan, areas or Areas())
+        for remark in self._remarks_on(decision):
+            _LOG.warning(remark)
+        return decision.mask
+
+    def _decision(self, damage: DamageMap, scan: Scan, areas: Areas) -> Decision:
         settings = self.settings
-        mask = decide(
+        decision = judge(
             damage,
             self.level,
             grow=settings.grow,
             min_size=settings.min_size,
             max_size=settings.max_size,
             polarity=settings.polarity,
+            max_tile_coverage=settings.max_tile_coverage,
             pixels=scan.pixels,
+            protect=areas.protect,
         )
-        return (areas or Areas()).apply(mask)
+        return replace(decision, mask=areas.apply(decision.mask))
+
+    def _remarks_on(self, decision: Decision) -> list[str]:
+        """What the user should know of a decision, one sentence each."""
+        return [said] if (said := decision.spared.sentence(self.settings.max_tile_coverage)) else []
 
     def mark(self, scan: Scan, areas: Areas | None = None) -> Mask:
         """Detect and decide in one call, or obey the person who has marked it all: (H, W) bool."""
@@ -262,7 +275,10 @@ class Pipeline:
         if job.map_out is not None:
             self._write_map(damage, job.map_out, journal)
         with journal.step("decide"):
-            return self.decide(damage, scan, areas)
+            decision = self._decision(damage, scan, areas)
+        for remark in self._remarks_on(decision):
+            journal.warn(remark)
+        return decision.mask
 
     def _write_map(self, damage: DamageMap, path: Path, journal: Journal) -> None:
         with journal.step("write"):
