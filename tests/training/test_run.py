@@ -80,7 +80,7 @@ def test_ends_in_a_model_that_detects_and_results_that_people_read(config: Train
     assert result.finished
     assert seen[-1].step == seen[-1].steps == 120
     assert seen[-1].share == 1.0
-    assert seen[-1].f1 > 0.9
+    assert seen[-1].score > 0.9
     detector = make_detector(str(result.folders.model))
     tally = Tally(detector.level)
     for number in range(10):

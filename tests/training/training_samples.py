@@ -38,3 +38,14 @@ def changed(config: TrainConfig, **flags: object) -> TrainConfig:
     for name, value in flags.items():
         tables[section_of(name)][name] = value
     return TrainConfig(**tables)
+
+
+def write_photos(folder: Path, number: int) -> Path:
+    """Sound photos of 64 x 80: ramps with noise."""
+    folder.mkdir(parents=True)
+    for one in range(number):
+        rng = np.random.default_rng(one)
+        ramp = np.linspace(30, 200, 80, dtype=np.float32)[None, :, None] + rng.uniform(-20, 20, 3)
+        pixels = np.repeat(ramp, 64, axis=0) + rng.normal(0, 6, (64, 80, 3))
+        cv2.imwrite(str(folder / f"{one}.png"), pixels.clip(0, 255).astype(np.uint8)[..., ::-1])
+    return folder

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 _PLAIN_LINE_SECONDS = 15.0
 _FEW_PIXELS = 100
+_USES = {
+    "detect": "redust detect --detector {} SCAN -o masks",
+    "fill": "redust restore --fill {} SCAN -o restored.tif",
+    "blind": "redust restore --method blind --generator {} SCAN -o restored.tif",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +71,7 @@ def train(
     ] = None,
     **choices: Any,
 ) -> None:
-    """Train a network on pairs of damaged pictures and masks, or on photos with drawn damage."""
+    """Train a network to detect, to fill or to restore blindly: on pairs with masks, or on photos with drawn damage."""
     given = {name: value for name, value in choices.items() if value not in ([], ())}
     chosen = TrainConfig.load(config, given | ({"start": start} if start else {}))
     if pack is not None:
@@ -216,7 +221,7 @@ def _needs_extra() -> Iterator[None]:
 
 @contextmanager
 def training_screen(label: str) -> Iterator[Callable[[TrainingProgress], None]]:
-    """A bar with loss and f1 on a terminal, a line now and then elsewhere; gives what a run tells its progress to."""
+    """A bar with loss and score on a terminal, elsewhere a line now and then; yields what a run tells its progress."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     console = _console()
@@ -234,7 +239,7 @@ def training_screen(label: str) -> Iterator[Callable[[TrainingProgress], None]]:
 
     def tell(progress: TrainingProgress) -> None:
         nonlocal told
-        facts = f"epoch {progress.epoch:.1f}  loss {progress.loss:.4f}  f1 {progress.f1:.3f}"
+        facts = f"epoch {progress.epoch:.1f}  loss {progress.loss:.4f}  {progress.measure} {progress.score:.3f}"
         bar.update(task, completed=progress.share, facts=facts)
         if not console.is_terminal and time.monotonic() - told >= _PLAIN_LINE_SECONDS:
             told = time.monotonic()
@@ -267,8 +272,13 @@ def _tell_result(result: TrainingResult) -> None:
     if not result.finished:
         typer.echo(f"Paused. Go on with: redust train --config {results / 'config.toml'} --resume")
         return
-    show_figures(result.tallies, as_json=False)
-    typer.echo(f"model:   {result.folders.model}   (redust detect --detector {result.folders.model} SCAN -o masks)")
+    if result.figures:
+        for name, figures in result.figures.items():
+            typer.echo(f"{name:>12}  " + "  ".join(f"{what} {value:.2f}" for what, value in figures.items()))
+    else:
+        show_figures(result.tallies, as_json=False)
+    assert result.card is not None
+    typer.echo(f"model:   {result.folders.model}   ({_USES[result.card.task].format(result.folders.model)})")
     typer.echo(f"results: {results}")
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from redust.core.arrays import PIXEL_DTYPES, DamageMap, Light, Mask, Pixels, from_light, full_scale
-from redust.core.engines import Detector, Inpainter, Needs, levels_of
+from redust.core.engines import Detector, Generator, Inpainter, Needs, levels_of
 from redust.core.settings import Sensitivity
 from redust.core.tiles import round_up
 
@@ -60,7 +60,36 @@ def check_detector(detector: Detector, *, tolerance: float = 1e-3) -> None:
         _check_repeats(partial(detector.detect, light), found, detector.needs)
         _detected(detector, np.zeros_like(light))
         _detected(detector, np.ones_like(light))
-    _check_tiles(detector, tolerance)
+    _check_tiles(partial(_detected, detector), detector.needs, tolerance)
+
+
+def check_generator(generator: Generator, *, tolerance: float = 1e-3) -> None:
+    """Check a generator that restores without a mask against its contract.
+
+    It states its needs and a level in 0..1; answers float32 light of the tile's shape, finite, the same every time
+    and from several threads at once; writes to nothing it was given; and gives a pixel the same answer in any tile
+    that reaches `needs.context` beyond it.
+
+    Parameters
+    ----------
+    generator
+        Ready for use.
+    tolerance
+        By how much the answer for one pixel may differ between tiles.
+
+    Raises
+    ------
+    BrokenContract
+        At the first broken promise.
+    """
+    _check_facts(generator, generator.needs)
+    _demand(0.0 <= generator.level <= 1.0, f"level is {generator.level}, not in 0..1")
+    for channels in generator.needs.channels:
+        light = _light(_side(generator.needs, 64), channels)
+        _check_repeats(partial(generator.generate, light), _generated(generator, light), generator.needs)
+        _generated(generator, np.zeros_like(light))
+        _generated(generator, np.ones_like(light))
+    _check_tiles(partial(_generated, generator), generator.needs, tolerance)
 
 
 def check_inpainter(inpainter: Inpainter) -> None:
@@ -153,21 +182,29 @@ def _detected(detector: Detector, light: Light) -> DamageMap:
     return found
 
 
-def _check_tiles(detector: Detector, tolerance: float) -> None:
+def _generated(generator: Generator, light: Light) -> Light:
+    """The answer for a copy, checked for what every answer must be."""
+    given = light.copy()
+    found = generator.generate(given)
+    _demand(np.array_equal(given, light), "it wrote to the light it was given")
+    _check_array(found, light.shape, np.dtype(np.float32))
+    return found
+
+
+def _check_tiles(ask: Callable[[Light], Any], needs: Needs, tolerance: float) -> None:
     """A pixel gets the same answer in any tile that reaches far enough."""
-    needs = detector.needs
     halo, core = round_up(needs.context, needs.multiple_of), _side(needs, 16)
     shift = max(needs.multiple_of, 8 // needs.multiple_of * needs.multiple_of)
     light = _light(core + 2 * halo + shift, max(needs.channels))
     inner = slice(halo + shift, halo + core)
-    whole = _detected(detector, light)[inner, inner]
-    part = _detected(detector, np.ascontiguousarray(light[shift:, shift:]))
+    whole = ask(light)[inner, inner]
+    part = ask(np.ascontiguousarray(light[shift:, shift:]))
     moved = slice(inner.start - shift, inner.stop - shift)
     off = float(np.abs(whole - part[moved, moved]).max()) if whole.size else 0.0
     _demand(off <= tolerance, f"a pixel's answer changes by {off:.3g} with its tile: needs.context is too small")
 
 
-def _check_facts(engine: Detector | Inpainter, needs: Needs) -> None:
+def _check_facts(engine: Detector | Inpainter | Generator, needs: Needs) -> None:
     _demand(bool(isinstance(engine.name, str) and engine.name), "name is not a word")
     _demand(isinstance(needs, Needs), "needs is no Needs")
     _demand(needs.multiple_of >= 1 and needs.minimum >= 1, "needs.multiple_of and needs.minimum are at least 1")

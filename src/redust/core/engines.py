@@ -1,7 +1,7 @@
-"""What a detector and an inpainter are: protocols that state their needs as data.
+"""What a detector, an inpainter and a generator are: protocols that state their needs as data.
 
 An engine only computes. The house pads, tiles, converts, crops and composites for it
-(:mod:`redust.detectors.running`, :mod:`redust.inpainters.running`).
+(:mod:`redust.detectors.running`, :mod:`redust.inpainters.running`, :mod:`redust.blind.running`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Needs:
     minimum
         Least height and width in pixels.
     context
-        Detector: the halo, at least the radius in pixels beyond which a pixel has no influence.
+        Detector, generator: the halo, at least the radius in pixels beyond which a pixel has no influence.
         Inpainter: sound pixels it wants to see around a damaged region.
     channels
         Accepted channel counts. A detector that takes only 1 gets the luma; one that takes only 3
-        gets grey repeated. An inpainter that takes only 1 is called once per channel.
+        gets grey repeated. An inpainter or generator that takes only 1 is called once per channel.
     depths
         Inpainters only: accepted dtype names. A scan of another depth is refused, never converted
         in silence; built-in engines accept all three.
@@ -105,6 +105,36 @@ class Inpainter(Protocol):
         -------
         filled : (H, W, C), dtype of `pixels`
             Only the masked pixels of it are used.
+        """
+        ...
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Restores what it sees, without being told where the damage is."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs(self) -> Needs: ...
+
+    @property
+    def level(self) -> float:
+        """The change of light, 0..1, from which on a pixel is taken from it unless the user says otherwise."""
+        ...
+
+    def generate(self, light: Light) -> Light:
+        """Give the light as it would be without damage.
+
+        Parameters
+        ----------
+        light : (H, W, C) float32 in 0..1
+            A tile with its halo, C and size as `needs` states. It must not be written to.
+
+        Returns
+        -------
+        restored : (H, W, C) float32
         """
         ...
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, cast
 
 from redust.core.catalogue import Catalogue
@@ -15,6 +16,7 @@ catalogue = Catalogue(
     "fill",
     {
         "kriging": "redust.inpainters.kriging:KrigingInpainter",
+        "network": "redust.inpainters.network:shipped_network",
         "fsr": "redust.inpainters.frequency:FrequencyInpainter",
         "telea": "redust.inpainters.marching:telea",
         "navier-stokes": "redust.inpainters.marching:navier_stokes",
@@ -30,7 +32,8 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
     Parameters
     ----------
     name
-        One of ``catalogue.names()``.
+        One of ``catalogue.names()``, or the path of a model folder that `redust train --task fill` made (anything
+        with a path separator, or an existing folder that holds a ``card.json``).
     radius : pixels
         Neighbourhood of the fills that have one; a factory gets it only if it has a parameter of that name.
 
@@ -40,7 +43,14 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
         If there is none of that name.
     EngineError
         If it cannot be loaded.
+    ModelError
+        If its weights or card are missing or damaged.
     """
+    folder = Path(name)
+    if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
+        from redust.inpainters.network import NetworkInpainter
+
+        return NetworkInpainter(folder)
     factory = catalogue.factory(name)
     offered: dict[str, Any] = {"radius": radius}
     taken = inspect.signature(factory).parameters

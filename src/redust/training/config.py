@@ -21,12 +21,30 @@ from redust.models import shipped_folder
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class Task(StrEnum):
+    """What a network is trained to do."""
+
+    detect = "detect"
+    fill = "fill"
+    blind = "blind"
+
+
 class Architecture(StrEnum):
     """The networks that can be trained."""
 
     unet = "unet"
     unet_thesis = "unet-thesis"
     cnn = "cnn"
+    gated = "gated"
+    residual = "residual"
+
+
+ARCHITECTURES = {
+    Task.detect: (Architecture.unet, Architecture.unet_thesis, Architecture.cnn),
+    Task.fill: (Architecture.gated,),
+    Task.blind: (Architecture.residual,),
+}
+"""The networks for each task, the usual one first."""
 
 
 class LossName(StrEnum):
@@ -117,7 +135,10 @@ class AugmentConfig(Settings):
 class ModelConfig(Settings):
     """Which network."""
 
-    architecture: Annotated[Architecture, Field(description="The network to train.")] = Architecture.unet
+    architecture: Annotated[
+        Architecture,
+        Field(description="The network to train; unless given, gated for the task fill, residual for blind."),
+    ] = Architecture.unet
     start: Annotated[
         str | None,
         Field(alias="from", description="Fine-tune: start from this model (a name or a model folder)."),
@@ -151,6 +172,21 @@ class LossConfig(Settings):
         Share, Field(description="Tversky: weight of false alarms; the rest goes to misses.")
     ] = 0.3
     focus_power: Annotated[float, Field(gt=0, description="Tversky: power that stresses hard patches.")] = 0.75
+    frequency: Annotated[
+        float, Field(ge=0, description="Tasks fill and blind: weight of the difference of the spectra.")
+    ] = 0.1
+    adversarial: Annotated[
+        float, Field(ge=0, description="Tasks fill and blind: weight of the discriminator; 0 trains without one.")
+    ] = 0.002
+    adversarial_start: Annotated[
+        Share, Field(description="Tasks fill and blind: share of the run after which the discriminator joins.")
+    ] = 0.5
+    discriminator_channels: Annotated[
+        int, Field(ge=1, description="Tasks fill and blind: channels of the discriminator's first layer.")
+    ] = 32
+    discriminator_rate: Annotated[
+        float, Field(gt=0, description="Tasks fill and blind: learning rate of the discriminator, as a factor.")
+    ] = 0.5
 
 
 class OptimiserConfig(Settings):
@@ -172,6 +208,13 @@ class OptimiserConfig(Settings):
 class RunConfig(Settings):
     """How long, where, on what."""
 
+    task: Annotated[
+        Task,
+        Field(
+            description="What is learned: to find damage (detect), to fill masked pixels (fill), to restore without a "
+            "mask (blind)."
+        ),
+    ] = Task.detect
     name: Annotated[str, Field(pattern=r"^[\w][\w.-]*$", description="Name of the run and of its folders.")] = (
         "my-model"
     )
@@ -185,7 +228,7 @@ class RunConfig(Settings):
         float | None, Field(gt=0, description="Pause after this time, ready to be resumed in the next slot.")
     ] = None
     patience: Annotated[
-        int | None, Field(ge=1, description="Stop after this many validations without a better f1.")
+        int | None, Field(ge=1, description="Stop after this many validations without a better one.")
     ] = None
     validate_every: Annotated[float, Field(gt=0, description="Validate every so many epochs.")] = 1.0
     save_minutes: Annotated[float, Field(ge=0, description="Save the state at least this often.")] = 5.0
@@ -209,6 +252,30 @@ class TrainConfig(Settings):
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     run: RunConfig = RunConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_network(cls, tables: Any) -> Any:
+        """The architecture follows from the task unless it is given."""
+        run, model = tables.get("run", {}), tables.get("model", {})
+        task = run.get("task") if isinstance(run, dict) else None
+        if task in tuple(Task) and isinstance(model, dict) and "architecture" not in model:
+            return tables | {"model": model | {"architecture": ARCHITECTURES[Task(task)][0]}}
+        return tables
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> Self:
+        task, architecture = self.run.task, self.model.architecture
+        if architecture not in ARCHITECTURES[task]:
+            usual = ", ".join(one.value for one in ARCHITECTURES[task])
+            raise ValueError(f"the network {architecture.value} is not made to {task.value}: choose {usual}")
+        if task is Task.detect:
+            return self
+        if self.data.data is not None:
+            raise ValueError(f"the task {task.value} learns from sound photos: give --photos and not --data")
+        if self.run.devices > 1 or self.run.precision is Precision.fp16:
+            raise ValueError(f"the task {task.value} trains on one device, in float32 or bf16")
+        return self
 
     @model_validator(mode="after")
     def _has_data(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,9 +173,9 @@ class TrainingData:
     Parameters
     ----------
     patches, items
-        What is learned from; patches per epoch.
+        What is learned from, a dataset by keys; patches per epoch. What a patch holds depends on the task.
     validation
-        Pictures that choose the best weights.
+        What chooses the best weights, by number; what one holds depends on the task.
     test
         Pairs that are only measured at the end; empty if the folder has none.
     sha256
@@ -183,9 +184,9 @@ class TrainingData:
         Sentences for the model card.
     """
 
-    patches: Patches
+    patches: Any
     items: int
-    validation: Pictures
+    validation: Any
     test: tuple[PairPaths, ...]
     sha256: str
     facts: list[str]
@@ -208,8 +209,8 @@ def prepare(config: TrainConfig, stride: int) -> TrainingData:
     """
     data = config.data
     splits = find_splits(data.data) if data.data else None
-    train, held = _hold_back(splits.train, config) if splits else ((), ())
-    photos, held_photos = _hold_back(find_photos(data.photos), config) if data.photos else ((), ())
+    train, held = hold_back(splits.train, config) if splits else ((), ())
+    photos, held_photos = hold_back(find_photos(data.photos), config) if data.photos else ((), ())
     facts, areas = [], []
     pairs = Library(train, data.mask_level, data.cache_megabytes) if train else None
     if pairs:
@@ -246,9 +247,7 @@ def _validation(
     return Drawn(Library(photos, None, config.data.cache_megabytes), synthesizer, max(32, 2 * len(photos)))
 
 
-def _hold_back(
-    pairs: tuple[PairPaths, ...], config: TrainConfig
-) -> tuple[tuple[PairPaths, ...], tuple[PairPaths, ...]]:
+def hold_back(pairs: tuple[PairPaths, ...], config: TrainConfig) -> tuple[tuple[PairPaths, ...], tuple[PairPaths, ...]]:
     """Split into what is learned from and what chooses the best weights."""
     order = np.random.default_rng(config.run.seed).permutation(len(pairs))
     mixed = [pairs[index] for index in order]

@@ -24,6 +24,11 @@ from redust.training.keeper import save_weights
 FILES = {"safetensors": "weights.safetensors", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
 _INPUT, _OUTPUT, _OPSET = "light", "damage", 20
 _AGREE = 1e-3
+_NORMALISATION = {
+    "detect": "light in 0..1, R G B; grey is repeated",
+    "fill": "light in 0..1, R G B, filled by kriging where masked, and the mask, 0 or 1; grey is repeated",
+    "blind": "light in 0..1, R G B; grey is repeated",
+}
 
 
 class Probability(nn.Module):
@@ -63,8 +68,9 @@ def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], fac
     stride = int(network.stride)  # type: ignore[arg-type]
     batches = [_batch(one, stride) for one in samples]
     save_weights(network, folder / FILES["safetensors"])
-    write_onnx(network, folder / FILES["onnx"])
-    _check_agreement(network, folder / FILES["onnx"], batches[0])
+    probability = Probability(network).eval()
+    write_onnx(probability, folder / FILES["onnx"], stride=stride)
+    _check_agreement(probability, folder / FILES["onnx"], batches[0])
     write_int8(folder / FILES["onnx"], folder / FILES["onnx-int8"], batches)
     card = card_of(network, folder, FILES, facts)
     card.to_folder(folder)
@@ -77,7 +83,7 @@ def card_of(network: nn.Module, folder: Path, files: dict[str, str], facts: dict
         parameters=sum(one.numel() for one in network.parameters()),
         gflop_per_megapixel=gflop_per_megapixel(network),
         channels=3,
-        normalisation="light in 0..1, R G B; grey is repeated",
+        normalisation=_NORMALISATION[facts.get("task", "detect")],
         stride=int(network.stride),  # type: ignore[arg-type]
         halo=int(network.halo),  # type: ignore[arg-type]
         files=files,
@@ -86,16 +92,47 @@ def card_of(network: nn.Module, folder: Path, files: dict[str, str], facts: dict
     )
 
 
-def write_onnx(network: nn.Module, path: Path) -> None:
-    """Write a network as float32 ONNX that gives probabilities for any height and width its stride divides."""
+def export_restorer(network: nn.Module, folder: Path, sample: NDArray[np.float32], facts: dict[str, Any]) -> ModelCard:
+    """Write a model folder of a network that gives light: one that fills, or restores blindly.
+
+    Parameters
+    ----------
+    network
+        Trained; on the CPU.
+    folder
+        Made if it is missing.
+    sample : (1, C, H, W) float32
+        What the network takes; sides are multiples of its stride.
+    facts
+        As for :func:`export_model`.
+
+    Raises
+    ------
+    TrainingError
+        If ONNX Runtime does not give what the network gives.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network.eval()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
+    files = {kind: FILES[kind] for kind in ("safetensors", "onnx")}
+    save_weights(network, folder / files["safetensors"])
     stride = int(network.stride)  # type: ignore[arg-type]
-    example = torch.zeros(1, 3, 2 * stride, 3 * stride)
+    write_onnx(network, folder / files["onnx"], stride=stride, channels=sample.shape[1], output="restored")
+    _check_agreement(network, folder / files["onnx"], sample)
+    card = card_of(network, folder, files, facts)
+    card.to_folder(folder)
+    return card
+
+
+def write_onnx(network: nn.Module, path: Path, *, stride: int, channels: int = 3, output: str = _OUTPUT) -> None:
+    """Write a network as float32 ONNX that takes any height and width its stride divides."""
+    example = torch.zeros(1, channels, 2 * stride, 3 * stride)
     height, width = torch.export.Dim("rows", min=1, max=4096), torch.export.Dim("columns", min=1, max=4096)
-    shapes = {"light": {2: stride * height, 3: stride * width}}
+    shapes = ({2: stride * height, 3: stride * width},)
     with _quiet_exporter():
         program = torch.onnx.export(
-            Probability(network).eval(), (example,), dynamo=True, opset_version=_OPSET, dynamic_shapes=shapes,
-            input_names=[_INPUT], output_names=[_OUTPUT], verbose=False,
+            network.eval(), (example,), dynamo=True, opset_version=_OPSET, dynamic_shapes=shapes,
+            input_names=[_INPUT], output_names=[output], verbose=False,
         )  # fmt: skip
     assert program is not None
     program.save(path, external_data=False)
@@ -152,7 +189,7 @@ def _check_agreement(network: nn.Module, path: Path, batch: NDArray[np.float32])
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {_INPUT: batch})
     with torch.no_grad():
-        expected = torch.sigmoid(network(torch.from_numpy(batch))).numpy()
+        expected = network(torch.from_numpy(batch)).numpy()
     gap = float(np.abs(found - expected).max())
     if not gap < _AGREE:
         raise TrainingError(
@@ -168,7 +205,7 @@ def gflop_per_megapixel(network: nn.Module) -> float:
     counter, training = FlopCounterMode(display=False), network.training
     network.eval()  # counting must not move the statistics of batch norms
     with torch.no_grad(), counter:
-        network(torch.zeros(1, 3, side, side))
+        network(torch.zeros(1, getattr(network, "in_channels", 3), side, side))
     network.train(training)
     return round(counter.get_total_flops() / side**2 / 1e3, 2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from redust.training.config import RunConfig
-from redust.training.module import DamageModule, Row, opinion
-from redust.training.pictures import sample_sheet, write_picture
+from redust.training.module import Row, TrainingModule
+from redust.training.pictures import write_picture
 
-# At the best level: while a network is unsure of everything, f1 at 0.5 is 0 and says nothing.
-MONITOR = "val_f1_best_level"
 LAST, BEST, HISTORY, SAMPLES = "last.ckpt", "best.safetensors", "history.csv", "samples.png"
 
 
@@ -31,8 +29,9 @@ class Paused(Exception):
 class TrainingProgress:
     """How far a run is.
 
-    ``share`` is 0..1 of the whole run over all slots; ``loss`` the latest training loss, ``f1`` the latest
-    strict f1 on the validation pictures, at its best level; both NaN before the first.
+    ``share`` is 0..1 of the whole run over all slots; ``loss`` the latest training loss; ``score`` the latest
+    figure on the validation pictures by which the best weights are chosen, and ``measure`` its name: strict f1 at
+    its best level, or decibels. Both are NaN before the first.
     """
 
     step: int
@@ -40,8 +39,9 @@ class TrainingProgress:
     epoch: float
     share: float
     loss: float
-    f1: float
+    score: float
     seconds: float
+    measure: str = "f1"
 
 
 Listener = Callable[[TrainingProgress], None]
@@ -76,7 +76,7 @@ class Keeper(pl.Callback):  # type: ignore[misc]  # Lightning has no types
         self.validate_steps = validate_steps
         self.listener = listener
         self.pause_wanted = False
-        self.best = -1.0
+        self.best = -math.inf
         self.since_best = 0
         self._saved_at = 0.0
 
@@ -106,7 +106,7 @@ class Keeper(pl.Callback):  # type: ignore[misc]  # Lightning has no types
         if trainer.sanity_checking:
             return
         module = _own(pl_module)
-        score = module.history[-1][MONITOR]
+        score = module.history[-1][module.monitor]
         self.since_best = 0 if score > self.best else self.since_best + 1
         if score > self.best:
             self.best = score
@@ -126,15 +126,18 @@ class Keeper(pl.Callback):  # type: ignore[misc]  # Lightning has no types
         _own(pl_module).finished = True
         self._save(trainer)
 
-    def _report(self, module: DamageModule) -> None:
+    def _report(self, module: TrainingModule) -> None:
         if self.listener is None or module.global_rank:
             return
-        f1 = module.history[-1][MONITOR] if module.history else float("nan")
-        step = module.global_step
-        epoch, seconds = step / module.steps_per_epoch, module.clock.total
-        self.listener(TrainingProgress(step, module.steps, epoch, module.progress, module.last_loss, f1, seconds))
+        score = module.history[-1][module.monitor] if module.history else float("nan")
+        step, epoch = module.global_step, module.global_step / module.steps_per_epoch
+        self.listener(
+            TrainingProgress(
+                step, module.steps, epoch, module.progress, module.last_loss, score, module.clock.total, module.measure
+            )
+        )
 
-    def _keep(self, trainer: pl.Trainer, module: DamageModule) -> None:
+    def _keep(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         slot = self.run.slot_minutes
         pause = self.pause_wanted or (slot is not None and module.clock.slot >= 60 * slot)
         due = module.clock.slot - self._saved_at >= 60 * self.run.save_minutes
@@ -153,21 +156,19 @@ class Keeper(pl.Callback):  # type: ignore[misc]  # Lightning has no types
         if trainer.is_global_zero:
             os.replace(part, self.folder / LAST)
 
-    def _draw_samples(self, trainer: pl.Trainer, module: DamageModule) -> None:
+    def _draw_samples(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         number = min(self.run.samples, len(module.pictures))
         if not number:
             return
-        chosen = [module.pictures[index] for index in np.linspace(0, len(module.pictures) - 1, number).astype(int)]
         with torch.no_grad():
-            rows = [(pixels, truth, opinion(module.best_network, pixels)) for pixels, truth in chosen]
-        sheet = sample_sheet(rows, level=0.5)
+            sheet = module.sample_sheet(number)
         write_picture(sheet, self.results / SAMPLES)
         for logger in trainer.loggers:
             logger.experiment.add_image("samples", sheet, trainer.global_step, dataformats="HWC")
 
 
-def _own(module: pl.LightningModule) -> DamageModule:
-    assert isinstance(module, DamageModule)
+def _own(module: pl.LightningModule) -> TrainingModule:
+    assert isinstance(module, TrainingModule)
     return module
 
 

@@ -6,6 +6,8 @@ Everything random is a function of the seed and the step, so a run that was paus
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
+from collections.abc import Sized
 from typing import Any
 
 import lightning.pytorch as pl
@@ -22,6 +24,7 @@ from redust.training.config import Precision, Schedule, TrainConfig
 from redust.training.evaluation import Tally
 from redust.training.losses import MaskedLoss
 from redust.training.pairs import Pictures
+from redust.training.pictures import Picture, sample_sheet
 
 Row = dict[str, float]
 
@@ -52,8 +55,8 @@ class Clock:
         return self.before + self.slot
 
 
-class DamageModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has no types
-    """A network, its average, its loss and its optimiser.
+class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has no types
+    """What every task shares: a network and its average, how far the run is, and what is saved of it.
 
     Parameters
     ----------
@@ -61,38 +64,35 @@ class DamageModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has n
         The run.
     network
         What is trained; see :mod:`redust.models.networks`.
-    validation
-        Pictures scored at every validation, at full size, with the averaged weights.
     steps, steps_per_epoch
         Optimiser steps of the whole run, and of one epoch.
     data_sha256
         Written into checkpoints, so that a run is not resumed on other data.
     """
 
+    monitor: str
+    """The column of the history by which the best weights are chosen: the highest."""
+
+    measure: str
+    """What people call it."""
+
+    pictures: Sized
+    """What is scored at every validation."""
+
     def __init__(
-        self,
-        config: TrainConfig,
-        network: nn.Module,
-        validation: Pictures,
-        *,
-        steps: int,
-        steps_per_epoch: float,
-        data_sha256: str = "",
+        self, config: TrainConfig, network: nn.Module, *, steps: int, steps_per_epoch: float, data_sha256: str = ""
     ) -> None:
         super().__init__()
         self.config = config
         self.network = network
-        self.loss = MaskedLoss(config.loss)
         self.averaged = AveragedModel(network, use_buffers=True) if config.optimiser.ema else None
         if self.averaged is not None:
             self.averaged.requires_grad_(False)
-        self.pictures = validation
         self.steps = steps
         self.steps_per_epoch = steps_per_epoch
         self.data_sha256 = data_sha256
         self.clock = Clock()
         self.history: list[Row] = []
-        self.tally = Tally()
         self.last_loss = float("nan")
         self.finished = False
         self._losses: list[Tensor] = []
@@ -112,23 +112,22 @@ class DamageModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has n
         minutes = self.config.run.budget_minutes
         return float(min(1.0, max(done, self.clock.total / (60 * minutes)) if minutes else done))
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    @abstractmethod
+    def sample_sheet(self, number: int) -> Picture:
+        """At most `number` validation pictures with what the averaged network makes of them."""
+
+    def optimiser_of(self, network: nn.Module, **options: Any) -> torch.optim.Optimizer:
         """AdamW; weight decay on matrices and kernels, none on norms and biases."""
         choices = self.config.optimiser
-        weights = [one for one in self.network.parameters() if one.ndim > 1]
-        others = [one for one in self.network.parameters() if one.ndim <= 1]
+        weights = [one for one in network.parameters() if one.ndim > 1]
+        others = [one for one in network.parameters() if one.ndim <= 1]
         groups = [
             {"params": weights, "weight_decay": choices.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
         # The fused step is the fastest, but cannot be clipped under fp16's gradient scaling.
         fused = self.config.run.precision is not Precision.fp16
-        return torch.optim.AdamW(groups, lr=choices.learning_rate, fused=fused)
-
-    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
-        """Clip the gradient's norm. Lightning's own clipping refuses fused optimisers, also where it need not."""
-        if self.config.optimiser.gradient_clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.gradient_clip)
+        return torch.optim.AdamW(groups, lr=choices.learning_rate, fused=fused, **options)
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Set what this step depends on: the random state and the learning rate."""
@@ -138,26 +137,103 @@ class DamageModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has n
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The loss of one batch of light (N, 3, H, W) and truth (N, 1, H, W)."""
-        light, truth = batch
-        loss: Tensor = self.loss(self.network(light.contiguous(memory_format=torch.channels_last)), truth)
-        self._losses.append(loss.detach())
-        if loss.device.type == "cpu" or batch_idx % _LOSS_CHECK_STEPS == 0:
-            self.last_loss = float(loss.detach())
-            _check_loss(self.last_loss, self.global_step)
-        self.log("train_loss", loss)
-        return loss
-
-    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
-        """Step, then follow the weights with their average, more closely while they move fast."""
-        # Not on_train_batch_end: the keeper's comes first, and would save a state without this step's average.
-        super().optimizer_step(*arguments, **named)
+    def follow(self) -> None:
+        """Follow the weights with their average, more closely while they move fast."""
         if self.averaged is None:
             return
         decay = min(self.config.optimiser.ema, (1 + self.global_step) / (10 + self.global_step))
         self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         self.averaged.update_parameters(self.network)
+
+    def place(self) -> Row:
+        """How far the run is: the first columns of a row of the history."""
+        losses = torch.stack(self._losses).mean().item() if self._losses else float("nan")
+        self._losses = []
+        return {
+            "step": float(self.global_step),
+            "epoch": self.global_step / self.steps_per_epoch,
+            "seconds": self.clock.total,
+            "learning_rate": self.config.optimiser.learning_rate * rate_factor(self.progress, self.config),
+            "train_loss": losses,
+        }
+
+    def keep_loss(self, loss: Tensor, batch_idx: int) -> None:
+        """Note the loss of a step, and look now and then whether it is still a number."""
+        self._losses.append(loss.detach())
+        if loss.device.type == "cpu" or batch_idx % _LOSS_CHECK_STEPS == 0:
+            self.last_loss = float(loss.detach())
+            _check_loss(self.last_loss, self.global_step)
+        self.log("train_loss", loss)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know."""
+        checkpoint["redust"] = {
+            "config": self.config.model_dump(mode="json"),
+            "data": self.data_sha256,
+            "finished": self.finished,
+            "seconds": self.clock.total,
+            "history": self.history,
+            "losses": [float(one) for one in self._losses],
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it over again."""
+        own = checkpoint["redust"]
+        self.clock.before, self.history = own["seconds"], own["history"]
+        self._losses = [torch.tensor(one) for one in own["losses"]]
+
+
+class DamageModule(TrainingModule):
+    """A network that detects, its loss and its optimiser.
+
+    Parameters
+    ----------
+    config, network, steps, steps_per_epoch, data_sha256
+        See :class:`TrainingModule`.
+    validation
+        Pictures scored at every validation, at full size, with the averaged weights.
+    """
+
+    # At the best level: while a network is unsure of everything, f1 at 0.5 is 0 and says nothing.
+    monitor = "val_f1_best_level"
+    measure = "f1"
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: nn.Module,
+        validation: Pictures,
+        *,
+        steps: int,
+        steps_per_epoch: float,
+        data_sha256: str = "",
+    ) -> None:
+        super().__init__(config, network, steps=steps, steps_per_epoch=steps_per_epoch, data_sha256=data_sha256)
+        self.loss = MaskedLoss(config.loss)
+        self.pictures: Pictures = validation
+        self.tally = Tally()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One for the network."""
+        return self.optimiser_of(self.network)
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        """Clip the gradient's norm. Lightning's own clipping refuses fused optimisers, also where it need not."""
+        if self.config.optimiser.gradient_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.gradient_clip)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The loss of one batch of light (N, 3, H, W) and truth (N, 1, H, W)."""
+        light, truth = batch
+        loss: Tensor = self.loss(self.network(light.contiguous(memory_format=torch.channels_last)), truth)
+        self.keep_loss(loss, batch_idx)
+        return loss
+
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Step, then follow the weights with their average."""
+        # Not on_train_batch_end: the keeper's comes first, and would save a state without this step's average.
+        super().optimizer_step(*arguments, **named)
+        self.follow()
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
@@ -177,35 +253,16 @@ class DamageModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has n
         self.log_dict({name: value for name, value in self.history[-1].items() if name != "step"}, rank_zero_only=True)
 
     def _row(self, tally: Tally) -> Row:
-        losses = torch.stack(self._losses).mean().item() if self._losses else float("nan")
-        self._losses = []
-        row = {
-            "step": float(self.global_step),
-            "epoch": self.global_step / self.steps_per_epoch,
-            "seconds": self.clock.total,
-            "learning_rate": self.config.optimiser.learning_rate * rate_factor(self.progress, self.config),
-            "train_loss": losses,
-        }
         numbers = tally.figures().model_dump(exclude={"objects_by_area", "files", "level", "tolerance"})
         numbers["f1_best_level"] = tally.best()[1]
-        return row | {f"val_{name}": float(value) for name, value in numbers.items()}
+        return self.place() | {f"val_{name}": float(value) for name, value in numbers.items()}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what Lightning does not know."""
-        checkpoint["redust"] = {
-            "config": self.config.model_dump(mode="json"),
-            "data": self.data_sha256,
-            "finished": self.finished,
-            "seconds": self.clock.total,
-            "history": self.history,
-            "losses": [float(one) for one in self._losses],
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it over again."""
-        own = checkpoint["redust"]
-        self.clock.before, self.history = own["seconds"], own["history"]
-        self._losses = [torch.tensor(one) for one in own["losses"]]
+    def sample_sheet(self, number: int) -> Picture:
+        """Pictures, truth, damage map and what was found."""
+        chosen = [self.pictures[index] for index in np.linspace(0, len(self.pictures) - 1, number).astype(int)]
+        return sample_sheet(
+            [(pixels, truth, opinion(self.best_network, pixels)) for pixels, truth in chosen], level=0.5
+        )
 
 
 def rate_factor(progress: float, config: TrainConfig) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import pickle
 import platform
@@ -16,7 +17,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,17 @@ from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
 from redust.models import ModelCard, networks, read_card
 from redust.models.card import weights
-from redust.training.config import Architecture, ModelConfig, Precision, TrainConfig
+from redust.training.config import Architecture, ModelConfig, Precision, Task, TrainConfig
 from redust.training.data import Numbers, Stream, TrainingData, prepare
 from redust.training.evaluation import DAMAGE, Tally
 from redust.training.export import export_model
 from redust.training.keeper import BEST, LAST, Keeper, Listener, Paused
-from redust.training.module import DamageModule, opinion
+from redust.training.module import DamageModule, TrainingModule, opinion
 from redust.training.pairs import Library, Pictures
 from redust.training.pictures import draw_curves, draw_precision_recall, sample_sheet, write_picture
+from redust.training.restoring.data import prepare_restoring
+from redust.training.restoring.finishing import export_and_measure
+from redust.training.restoring.module import RestoringModule
 from redust.training.scoring import score
 
 log = logging.getLogger(__name__)
@@ -82,13 +86,15 @@ class Folders:
 class TrainingResult:
     """What became of a run.
 
-    ``card`` is None and ``tallies`` are empty where it was paused, and in all processes but the ``main`` one.
+    ``card`` is None where it was paused, and in all processes but the ``main`` one; ``tallies`` hold the counts of
+    detectors, ``figures`` those of networks that fill or restore blindly, and of what they are compared with.
     """
 
     folders: Folders
     card: ModelCard | None
     tallies: dict[str, Tally]
     main: bool = True
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -100,7 +106,7 @@ class TrainingResult:
 class Fitted:
     """A run as far as it was fitted, not yet exported."""
 
-    module: DamageModule
+    module: TrainingModule
     data: TrainingData
     folders: Folders
     paused: bool
@@ -150,7 +156,8 @@ def fit(config: TrainConfig, *, resume: bool = False, listener: Listener | None 
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
     network = make_network(config.model, seed=config.run.seed)
-    data = prepare(config, int(network.stride))  # type: ignore[arg-type]
+    look = prepare if config.run.task is Task.detect else prepare_restoring
+    data = look(config, int(network.stride))  # type: ignore[arg-type]
     module = _module(config, network, data)
     saved = _read_state(state, config, data) if state.exists() else None
     folders.make()
@@ -214,6 +221,8 @@ def start_from(network: nn.Module, config: ModelConfig) -> None:
     folder = config.start_folder
     assert folder is not None
     found = load_file(weights(folder, "safetensors"))
+    fresh = tuple(getattr(network, "fresh", ()))  # parts that another task's network lacks keep their own beginning
+    found |= {name: own for name, own in network.state_dict().items() if name.startswith(fresh) and name not in found}
     try:
         network.load_state_dict(found)
     except RuntimeError as error:
@@ -223,12 +232,13 @@ def start_from(network: nn.Module, config: ModelConfig) -> None:
         ) from error
 
 
-def _module(config: TrainConfig, network: nn.Module, data: TrainingData) -> DamageModule:
+def _module(config: TrainConfig, network: nn.Module, data: TrainingData) -> TrainingModule:
     """The Lightning module; the run is rounded up to whole validations, so that none of it goes unscored."""
     per_epoch = data.items / (config.optimiser.batch_size * config.run.devices)
     between = validate_steps(config, data)
     steps = max(1, round(config.run.epochs * per_epoch))
-    return DamageModule(
+    kind = DamageModule if config.run.task is Task.detect else RestoringModule
+    return kind(
         config, network, data.validation, steps=-(-steps // between) * between, steps_per_epoch=per_epoch,
         data_sha256=data.sha256,
     )  # fmt: skip
@@ -262,17 +272,19 @@ def _read_state(path: Path, config: TrainConfig, data: TrainingData) -> dict[str
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Choices that differ and must not when a run is resumed, in words."""
+    """Choices that differ and must not when a run is resumed, in words; what was no choice yet was at its default."""
+    usual = TrainConfig.model_construct().model_dump(mode="json")
     return [
-        f"{name} was {before.get(section, {}).get(name)}, is {value}"
+        f"{name} was {was}, is {value}"
         for section, fields in now.items()
         for name, value in fields.items()
-        if name not in _FREE_TO_CHANGE.get(section, set()) and before.get(section, {}).get(name) != value
-    ]  # fmt: skip
+        if name not in _FREE_TO_CHANGE.get(section, set())
+        and (was := before.get(section, {}).get(name, usual[section][name])) != value
+    ]
 
 
 def _fit(
-    module: DamageModule, data: TrainingData, folders: Folders, state: Path | None, listener: Listener | None
+    module: TrainingModule, data: TrainingData, folders: Folders, state: Path | None, listener: Listener | None
 ) -> None:
     config = module.config
     keeper = Keeper(folders.state, folders.results, config.run, validate_steps(config, data), listener)
@@ -285,11 +297,11 @@ def _fit(
             ckpt_path=state,
             weights_only=True if state else None,
         )
-    if keeper.best < 0:
+    if not math.isfinite(keeper.best):
         raise TrainingError("The run ended before anything was scored. Give it more epochs or a larger budget.")
 
 
-def make_trainer(module: DamageModule, folders: Folders, callbacks: list[pl.Callback]) -> pl.Trainer:
+def make_trainer(module: TrainingModule, folders: Folders, callbacks: list[pl.Callback]) -> pl.Trainer:
     """The Lightning trainer of a run. To it, the run is one endless epoch: see :class:`Stream`."""
     run = module.config.run
     between = callbacks[0].validate_steps if callbacks and isinstance(callbacks[0], Keeper) else None
@@ -322,7 +334,7 @@ def precision_of(wanted: Precision, accelerator: str) -> Any:
     return {Precision.float32: "32-true", Precision.bf16: "bf16-mixed", Precision.fp16: "16-mixed"}[wanted]
 
 
-def _train_loader(module: DamageModule, data: TrainingData, trainer: pl.Trainer) -> DataLoader[Any]:
+def _train_loader(module: TrainingModule, data: TrainingData, trainer: pl.Trainer) -> DataLoader[Any]:
     config = module.config
     stream = Stream(
         data.items, config.optimiser.batch_size, config.run.seed,
@@ -409,10 +421,14 @@ def _interruptible(keeper: Keeper) -> Iterator[None]:
 
 
 def finish(fitted: Fitted) -> TrainingResult:
-    """The part of :func:`train` that exports the best weights and measures them at full size, as detectors run."""
+    """The part of :func:`train` that exports the best weights and measures them, as engines run."""
     module, data, folders = fitted.module, fitted.data, fitted.folders
     config = module.config
     network = load_network(config, folders.state / BEST)
+    if isinstance(module, RestoringModule):
+        card, figures = export_and_measure(network, module, folders.model, folders.results, facts_of(module, data))
+        return TrainingResult(folders, card, {}, figures=figures)
+    assert isinstance(module, DamageModule)
     level = choose_level(network, data.validation)
     card = export_model(network, folders.model, _calibration(data), facts_of(module, data, level))
     pictures: Pictures = Library(data.test, config.data.mask_level) if data.test else data.validation
@@ -443,12 +459,13 @@ def _calibration(data: TrainingData) -> list[Light]:
     ]
 
 
-def facts_of(module: DamageModule, data: TrainingData, level: float) -> dict[str, Any]:
+def facts_of(module: TrainingModule, data: TrainingData, level: float = 0.5) -> dict[str, Any]:
     """What the card of a run's model says besides what its weights tell."""
     config = module.config
     steps = module.history[-1]["step"]
     return {
         "name": config.run.name,
+        "task": config.run.task.value,
         "summary": f"{config.model.architecture.value} trained on {'; '.join(data.facts)}",
         "architecture": config.model.architecture.value,
         "options": {name: list(value) if isinstance(value, tuple) else value

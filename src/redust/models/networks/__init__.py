@@ -1,7 +1,8 @@
-"""Networks by name. Each maps light to logits and says what it needs of height and width.
+"""Networks by name, each for one task.
 
-Every network here is a ``torch.nn.Module`` from (N, 3, H, W) float32 in 0..1 to logits (N, 1, H, W), H and W
-multiples of its ``stride``. A pixel of the answer depends on no pixel farther than ``halo`` away
+A network that detects is a ``torch.nn.Module`` from light (N, 3, H, W) float32 in 0..1 to logits (N, 1, H, W), H and
+W multiples of its ``stride``. One that fills maps light and mask (N, 4, H, W) to light (N, 3, H, W), one that
+restores blindly light to light. A pixel of the answer depends on no pixel farther than ``halo`` away
 (or, for a network that works in cells, on none outside its cell of ``stride`` x ``stride``).
 """
 
@@ -16,15 +17,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 _NETWORKS = {
-    "cnn": "redust.models.networks.cnn:CellCNN",
-    "unet": "redust.models.networks.unet:UNet",
-    "unet-thesis": "redust.models.networks.unet_thesis:ThesisUNet",
+    "detect": {
+        "cnn": "redust.models.networks.cnn:CellCNN",
+        "unet": "redust.models.networks.unet:UNet",
+        "unet-thesis": "redust.models.networks.unet_thesis:ThesisUNet",
+    },
+    "fill": {"gated": "redust.models.networks.gated:GatedFill"},
+    "blind": {"residual": "redust.models.networks.residual:ResidualUNet"},
 }
+_PLACES = {name: place for places in _NETWORKS.values() for name, place in places.items()}
 
 
-def names() -> list[str]:
-    """The names :func:`build` knows."""
-    return list(_NETWORKS)
+def names(task: str = "detect") -> list[str]:
+    """The networks for a task: ``detect``, ``fill`` or ``blind``."""
+    return list(_NETWORKS[task])
 
 
 def build(name: str, **options: Any) -> nn.Module:
@@ -35,9 +41,9 @@ def build(name: str, **options: Any) -> nn.Module:
     SettingsError
         If there is no network of that name, or it has no such option.
     """
-    if name not in _NETWORKS:
-        raise SettingsError(f"There is no network named `{name}`. Choose one of: {', '.join(_NETWORKS)}.")
-    module, _, attribute = _NETWORKS[name].partition(":")
+    if name not in _PLACES:
+        raise SettingsError(f"There is no network named `{name}`. Choose one of: {', '.join(_PLACES)}.")
+    module, _, attribute = _PLACES[name].partition(":")
     factory = getattr(importlib.import_module(module), attribute)
     try:
         made: nn.Module = factory(**options)

@@ -58,6 +58,18 @@ class UNet(nn.Module):
         self.unfold = nn.PixelShuffle(2)
         nn.init.constant_(self.head.bias, -4.0)  # type: ignore[arg-type]  # damage is rare: start by saying no
 
+    def features(self, light: Tensor) -> Tensor:
+        """What the head judges by: (N, a + 4 in_channels, H/2, W/2)."""
+        folded = self.fold((light - 0.5) * 4.0)  # (N, 12, H/2, W/2)
+        half = self.enter_2(folded)  # (N, a, H/2, W/2)
+        quarter = self.enter_4(half)  # (N, b, H/4, W/4)
+        eighth = self.enter_8(quarter)  # (N, c, H/8, W/8)
+        deepest = self.deepest(eighth)  # (N, d, H/16, W/16)
+        eighth = self.leave_8(eighth + _double(self.raise_8(deepest)))
+        quarter = self.leave_4(quarter + _double(self.raise_4(eighth)))
+        half = self.leave_2(half + _double(self.raise_2(quarter)))
+        return torch.cat([half, folded], 1)
+
     def forward(self, light: Tensor) -> Tensor:
         """Give logits.
 
@@ -70,15 +82,7 @@ class UNet(nn.Module):
         -------
         logits : (N, 1, H, W)
         """
-        folded = self.fold((light - 0.5) * 4.0)  # (N, 12, H/2, W/2)
-        half = self.enter_2(folded)  # (N, a, H/2, W/2)
-        quarter = self.enter_4(half)  # (N, b, H/4, W/4)
-        eighth = self.enter_8(quarter)  # (N, c, H/8, W/8)
-        deepest = self.deepest(eighth)  # (N, d, H/16, W/16)
-        eighth = self.leave_8(eighth + _double(self.raise_8(deepest)))
-        quarter = self.leave_4(quarter + _double(self.raise_4(eighth)))
-        half = self.leave_2(half + _double(self.raise_2(quarter)))
-        logits: Tensor = self.unfold(self.head(torch.cat([half, folded], 1)))
+        logits: Tensor = self.unfold(self.head(self.features(light)))
         return logits  # (N, 1, H, W)
 
 

@@ -1,0 +1,37 @@
+"""A scan becomes a restored scan, without a mask: blind inpainting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from redust.core.catalogue import Catalogue
+from redust.core.engines import Generator
+
+catalogue = Catalogue("generator", {"blind": "redust.blind.network:shipped_blind"}, "redust.blind")
+
+
+def make_generator(name: str, *, threads: int | None = None) -> Generator:
+    """Make the generator `name`.
+
+    Parameters
+    ----------
+    name
+        A name of the catalogue, or the path of a model folder that `redust train --task blind` made (anything with a
+        path separator, or an existing folder that holds a ``card.json``).
+    threads
+        Threads it may use; all cores unless given.
+
+    Raises
+    ------
+    UnknownEngine
+        If there is none of that name.
+    ModelError
+        If its weights or card are missing or damaged.
+    """
+    folder = Path(name)
+    if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
+        from redust.blind.network import NetworkGenerator
+
+        return NetworkGenerator(folder, threads=threads)
+    generator: Generator = catalogue.factory(name)(threads=threads)
+    return generator

@@ -1,0 +1,1 @@
+"""Networks that give light: one fills masked pixels, one restores without a mask."""

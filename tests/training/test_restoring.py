@@ -1,0 +1,243 @@
+"""The tasks `fill` and `blind`: one step of everything, resumed exactly, and models that the engines run."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from training_samples import changed, picture, write_photos
+
+from redust.blind import make_generator
+from redust.blind.running import generate
+from redust.core.contracts import check_generator, check_inpainter
+from redust.core.errors import ModelError, SettingsError
+from redust.detectors import make_detector
+from redust.inpainters import make_inpainter
+from redust.inpainters.running import fill_damage
+from redust.models import read_card
+from redust.training.config import Architecture, LossConfig, TrainConfig
+from redust.training.keeper import HISTORY, SAMPLES, TrainingProgress
+from redust.training.restoring.data import Holes, Sample
+from redust.training.restoring.losses import Critic, RestoringLoss
+from redust.training.restoring.measuring import blind_figures, decibels, implied
+from redust.training.run import Fitted, fit, train
+
+TASKS = ("fill", "blind")
+SMALL = {"fill": (4, 4, 4), "blind": (8, 8, 8, 8)}
+
+
+def interrupt_at(*steps: int) -> Callable[[TrainingProgress], None]:
+    """A listener that presses Ctrl-C once at each of these steps."""
+    left = set(steps)
+
+    def listen(progress: TrainingProgress) -> None:
+        if progress.step in left:
+            left.remove(progress.step)
+            signal.raise_signal(signal.SIGINT)
+
+    return listen
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos", 6)
+
+
+@pytest.fixture
+def run(photos: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
+    """A run of four steps of a tiny network; the discriminator joins after the second."""
+
+    def make(task: str, **flags: object) -> TrainConfig:
+        return TrainConfig.load(
+            flags={
+                "task": task, "photos": photos, "out": tmp_path / "out", "channels": SMALL[task], "patch": 48,
+                "patches_per_picture": 1, "val_share": 0.34, "batch_size": 2, "epochs": 2, "precision": "float32",
+                "accelerator": "cpu", "samples": 2, "discriminator_channels": 4, "adversarial": 0.01,
+            } | flags
+        )  # fmt: skip
+
+    return make
+
+
+def state(fitted: Fitted) -> dict[str, torch.Tensor]:
+    return fitted.module.state_dict()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_paused_run_ends_as_one_never_paused(run: Callable[..., TrainConfig], task: str) -> None:
+    whole = fit(run(task, name="whole"))
+    assert not whole.paused
+    assert [row["step"] for row in whole.module.history] == [2, 4]
+    for number, step in enumerate((1, 3)):  # before and after the discriminator has joined
+        part = fit(run(task, name="parts"), resume=number > 0, listener=interrupt_at(step))
+        assert part.paused
+        assert part.module.global_step == step
+    part = fit(run(task, name="parts"), resume=True)
+    for name, tensor in state(whole).items():
+        assert torch.equal(tensor, state(part)[name]), name
+    timeless = [
+        [{name: value for name, value in row.items() if name != "seconds"} for row in one.module.history]
+        for one in (whole, part)
+    ]
+    assert timeless[0] == timeless[1]
+
+
+def test_the_discriminator_learns_only_once_it_has_joined(run: Callable[..., TrainConfig]) -> None:
+    before = fit(run("blind", name="a"), listener=interrupt_at(1)).module
+    later = fit(run("blind", name="b", adversarial_start=1.0), listener=interrupt_at(3)).module
+    joined = fit(run("blind", name="c"), listener=interrupt_at(3)).module
+    first, second, third = (one.critic.state_dict() for one in (before, later, joined))
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    assert any(not torch.equal(tensor, third[name]) for name, tensor in first.items())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_ends_in_a_model_that_its_engine_runs(run: Callable[..., TrainConfig], task: str) -> None:
+    seen: list[TrainingProgress] = []
+    result = train(run(task), listener=seen.append)
+    assert seen[-1].share == 1.0
+    assert seen[-1].measure == {"fill": "inside dB", "blind": "gain dB"}[task]
+    assert np.isfinite(seen[-1].score)
+    assert result.card is not None
+    assert (result.card.task, set(result.card.files)) == (task, {"safetensors", "onnx"})
+    assert list(result.figures) == ["my-model", {"fill": "kriging", "blind": "untouched"}[task]]
+    assert result.card.metrics["validation"]["gain"] == pytest.approx(result.figures["my-model"]["gain"], abs=1e-3)
+    names = {path.name for path in result.folders.results.iterdir()}
+    assert names >= {"config.toml", "metrics.json", "curves.png", "predictions.png", HISTORY, SAMPLES}
+    assert json.loads((result.folders.results / "metrics.json").read_text())["figures"] == result.figures
+    folder = str(result.folders.model)
+    if task == "fill":
+        check_inpainter(make_inpainter(folder))
+    else:
+        check_generator(make_generator(folder))
+    with pytest.raises(ModelError, match="train --task detect"):
+        make_detector(folder)
+    assert TrainConfig.load(result.folders.results / "config.toml") == run(task)
+    started = fit(run(task, name="tuned", start=folder), listener=interrupt_at(1))
+    assert started.module.global_step == 1
+
+
+def test_fresh_networks_change_nothing(run: Callable[..., TrainConfig]) -> None:
+    config = run("fill", learning_rate=1e-12, epochs=1)
+    model = str(train(config).folders.model)
+    pixels = np.random.default_rng(0).integers(0, 65536, (96, 72, 1)).astype(np.uint16)
+    mask = np.zeros((96, 72), np.bool_)
+    mask[20:24, 10:60] = True
+    kriged = fill_damage(make_inpainter("kriging"), pixels, mask)
+    np.testing.assert_allclose(make_inpainter(model).fill(pixels, mask).astype(int), kriged, atol=1)
+
+
+def test_a_generator_may_start_from_a_detector(run: Callable[..., TrainConfig]) -> None:
+    config = run("blind", start="unet", channels=None, learning_rate=1e-12)
+    network = fit(config, listener=interrupt_at(1)).module.network
+    light = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(network.eval()(light), light)
+    assert read_card(Path(config.model.start_folder or "")).task == "detect"
+    assert network.head.bias.mean() != 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_bf16_takes_a_step(run: Callable[..., TrainConfig], task: str) -> None:
+    fitted = fit(run(task, precision="bf16", adversarial_start=0.0), listener=interrupt_at(1))
+    assert np.isfinite(fitted.module.last_loss)
+
+
+def test_what_does_not_fit_the_task_is_refused(run: Callable[..., TrainConfig], config: TrainConfig) -> None:
+    assert run("fill").model.architecture is Architecture.gated
+    assert run("blind").model.architecture is Architecture.residual
+    for flags, complaint in (
+        ({"architecture": "unet"}, "choose gated"),
+        ({"data": config.data.data}, "give --photos"),
+        ({"precision": "fp16"}, "one device"),
+        ({"devices": 2}, "one device"),
+    ):
+        with pytest.raises(SettingsError, match=complaint):
+            run("fill", **flags)
+    with pytest.raises(SettingsError, match="not made to detect"):
+        TrainConfig.load(flags={"data": config.data.data, "architecture": "gated"})
+
+
+def test_a_run_saved_before_a_choice_existed_goes_on(config: TrainConfig) -> None:
+    from redust.training.run import changes
+
+    old = config.model_dump(mode="json")
+    del old["run"]["task"], old["loss"]["adversarial"]
+    assert changes(old, config.model_dump(mode="json")) == []
+    assert changes(old, changed(config, adversarial=1.0).model_dump(mode="json")) == ["adversarial was 0.002, is 1.0"]
+
+
+def test_holes_leave_sound_pixels_alone() -> None:
+    light = (picture(0)[0] / np.float32(255)).astype(np.float32)
+    widest = 0
+    for number in range(20):
+        sample = Holes(seed=1)(light, number)
+        assert sample.given.shape == (40, 48, 4)
+        assert sample.where.any()
+        assert not sample.where.all()
+        np.testing.assert_array_equal(sample.given[..., 3] == 1, sample.where)
+        np.testing.assert_array_equal(sample.given[~sample.where, :3], sample.clean[~sample.where])
+        again = Holes(seed=1)(light, number)
+        np.testing.assert_array_equal(sample.given, again.given)
+        widest = max(widest, int(cv2.distanceTransform(sample.where.view(np.uint8), cv2.DIST_L2, 3).max()))
+    assert widest > 4
+
+
+def test_the_loss_is_zero_only_for_the_truth_and_counts_by_damage() -> None:
+    loss = RestoringLoss(LossConfig(frequency=0.5))
+    clean, where = torch.rand(2, 3, 16, 16), torch.zeros(2, 1, 16, 16)
+    where[:, :, :4] = 1
+    assert loss(clean, clean, where) == 0
+    plain = RestoringLoss(LossConfig(frequency=0.0))
+    torch.testing.assert_close(plain(clean + 0.1 * where, clean, where), torch.tensor(0.1))
+    grey = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    loss(grey, torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)).backward()
+    assert torch.isfinite(grey.grad).all()
+
+
+def test_the_discriminator_learns_to_tell() -> None:
+    torch.manual_seed(0)
+    critic = Critic(LossConfig(discriminator_channels=8), given=3)
+    given = torch.rand(4, 3, 48, 48)
+    sound, made = given * 0.5, torch.rand(4, 3, 48, 48)
+    optimiser = torch.optim.AdamW(critic.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(15):
+        optimiser.zero_grad()
+        losses.append(critic.own_loss(given, made, sound))
+        losses[-1].backward()
+        optimiser.step()
+    assert losses[-1] < 0.8 * losses[0]
+    assert critic.loss_of(given, made) > critic.loss_of(given, sound)
+
+
+def test_single_pixels_are_not_meant_and_spots_are_grown() -> None:
+    given = np.full((12, 12, 3), 0.5, np.float32)
+    made = given.copy()
+    made[2, 2] += 0.2
+    made[8, 5:7, 1] -= 0.1
+    mask = implied(given, made, 0.05)
+    assert mask.sum() == 8
+    assert mask[7:10, 5:7].all()
+    where = np.zeros((12, 12), np.bool_)
+    where[8, 5:7] = True
+    figures = blind_figures(Sample(made, given, where), given, 0.05)
+    assert figures["gain"] > 0
+    assert figures["harm_ppm"] == pytest.approx(1e6 * 6 / (144 - 2))
+    assert decibels(given, given) == 60
+
+
+def test_the_answer_of_a_generator_does_not_depend_on_the_tile(run: Callable[..., TrainConfig]) -> None:
+    config = run("blind", epochs=3, learning_rate=0.02, adversarial=0.0)
+    engine = make_generator(str(train(config).folders.model))
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 230, 3)).astype(np.uint8)
+    answers = [generate(engine, pixels, tile=tile) for tile in (64, 112, 1024)]
+    assert answers[0][1].max() > 0
+    for other in answers[1:]:
+        np.testing.assert_allclose(answers[0][1], other[1], atol=2e-5)
+        np.testing.assert_allclose(answers[0][0].astype(int), other[0], atol=1)
