@@ -26,6 +26,21 @@ class Bright:
         return (light.max(axis=2) >= 0.9).astype(np.float32)
 
 
+class Dimmer:
+    """A generator that takes the brightest pixels for damage and makes them a middle grey, and all else darker."""
+
+    name = "dimmer"
+    level = 0.1
+    needs = Needs(context=2, multiple_of=4, channels=(3,))
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self.calls = 0
+
+    def generate(self, light: Light) -> Light:
+        self.calls += 1
+        return np.where(light >= 0.9, np.float32(0.5), light - np.float32(0.02)).astype(np.float32)
+
+
 class Mean:
     """Fills with the mean of the sound pixels of the region."""
 

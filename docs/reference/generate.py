@@ -73,13 +73,16 @@ def settings() -> str:
     for kind in (DetectSettings, RepairSettings, ScanSettings):
         parts.append(f"## {_first_line(kind).rstrip('.')}\n")
         parts.append(_table(("setting", "type", "meaning"), _rows_of(kind)))
+    parts.append(f"## {_first_line(RestoreSettings).split('.')[0]}\n")
+    parts.append(_table(("setting", "type", "meaning"), _rows_of(RestoreSettings)))
     own = RestoreSettings.model_fields["grow"].default
     parts.append(f"`restore` grows by {own} unless told otherwise: the soft rim of a speck is damaged too.\n")
     return "\n".join(parts)
 
 
 def _rows_of(kind: type[ScanSettings]) -> Iterator[tuple[str, str, str]]:
-    inherited = ScanSettings.model_fields if kind is not ScanSettings else {}
+    lower = {ScanSettings: (), RestoreSettings: (DetectSettings, RepairSettings)}.get(kind, (ScanSettings,))
+    inherited = {name for one in lower for name in one.model_fields}
     for name, field in kind.model_fields.items():
         if name not in inherited:
             annotation = field.annotation

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from redust import detectors, inpainters
+from redust import blind, detectors, inpainters
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
-from redust.core.contracts import BrokenContract, check_detector, check_inpainter
-from redust.core.engines import Detector, Inpainter, Needs
+from redust.core.contracts import BrokenContract, check_detector, check_generator, check_inpainter
+from redust.core.engines import Detector, Generator, Inpainter, Needs
 from redust.core.errors import RedustError
 
 
@@ -38,6 +38,16 @@ def test_every_fill_keeps_the_contract(name: str) -> None:
     assert isinstance(inpainter, Inpainter)
     with threadpool_limits(1, user_api="blas"):  # as `fill_damage` does
         check_inpainter(inpainter)
+
+
+@pytest.mark.parametrize("name", blind.catalogue.names())
+def test_every_generator_keeps_the_contract(name: str) -> None:
+    try:
+        generator = blind.make_generator(name)
+    except RedustError as error:
+        pytest.skip(f"not installed: {error}")
+    assert isinstance(generator, Generator)
+    check_generator(generator)
 
 
 class Fill:
@@ -213,3 +223,43 @@ def test_the_sound_detector_passes() -> None:
 def test_a_broken_detector_is_caught(detector: Detector, complaint: str) -> None:
     with pytest.raises(BrokenContract, match=complaint):
         check_detector(detector)
+
+
+class Painter:
+    """A generator that smooths over `reach` pixels, and has its way with what it was given or answers."""
+
+    name = "painter"
+
+    def __init__(self, trick: Callable[[Light, Light], Any] = lambda made, light: made, level: float = 0.1) -> None:
+        self.level = level
+        self.needs = Needs(context=2)
+        self._trick = trick
+
+    def generate(self, light: Light) -> Light:
+        padded = np.pad(light, ((2, 2), (2, 2), (0, 0)), mode="edge")
+        made = np.lib.stride_tricks.sliding_window_view(padded, (5, 5), axis=(0, 1)).mean(axis=(3, 4))
+        return self._trick(made.astype(np.float32), light)  # type: ignore[no-any-return]
+
+
+def spoils_light(made: Light, light: Light) -> Light:
+    light[...] = 0
+    return made
+
+
+def test_the_sound_generator_passes() -> None:
+    check_generator(Painter())
+
+
+@pytest.mark.parametrize(
+    ("generator", "complaint"),
+    [
+        (Painter(level=2.0), r"level is 2\.0"),
+        (Painter(spoils_light), "wrote to the light"),
+        (Painter(lambda made, light: made - made.mean()), "changes by .* with its tile"),
+        (Painter(lambda made, light: made[..., 0]), "answered shape"),
+        (Painter(lambda made, light: made * np.nan), "not finite"),
+    ],
+)
+def test_a_broken_generator_is_caught(generator: Generator, complaint: str) -> None:
+    with pytest.raises(BrokenContract, match=complaint):
+        check_generator(generator)

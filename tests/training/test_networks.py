@@ -13,6 +13,44 @@ SMALL = {
 }
 
 
+def test_networks_that_give_light_begin_by_changing_nothing() -> None:
+    for task, options in (("fill", {"channels": (4, 8, 8)}), ("blind", {"channels": (8, 8, 8, 8)})):
+        (name,) = networks.names(task)
+        network = networks.build(name, **options).eval()
+        given = torch.rand(2, network.in_channels, 2 * network.stride, 3 * network.stride)
+        torch.testing.assert_close(network(given), given[:, :3])
+
+
+def test_a_correction_is_none_outside_the_mask_and_on_even_ground() -> None:
+    torch.manual_seed(0)
+    network = networks.build("gated", channels=(4, 8, 8)).eval()
+    torch.nn.init.normal_(network.head.weight)
+    hole = torch.zeros(1, 1, 32, 32)
+    hole[..., 10:20, 10:20] = 1
+    light = torch.rand(1, 3, 32, 32)
+    off = (network(torch.cat([light, hole], 1)) - light).abs()
+    assert off[..., 10:20, 10:20].min() > 0
+    assert (off * (1 - hole)).max() == 0
+    even = torch.full((1, 3, 32, 32), 0.3)
+    torch.testing.assert_close(network(torch.cat([even, hole], 1)), even, atol=1e-6, rtol=0)
+
+
+def test_the_networks_that_give_light_stay_small() -> None:
+    for name in ("gated", "residual"):
+        assert sum(one.numel() for one in networks.build(name).parameters()) < 1_000_000
+
+
+def test_nothing_beyond_the_halo_has_influence_on_a_correction() -> None:
+    network = networks.build("gated", channels=(2, 2, 2)).double().eval()
+    for parameter in network.parameters():
+        torch.nn.init.uniform_(parameter, 0.01, 0.1)
+    features = torch.rand(1, 7, 384, 384, dtype=torch.float64, requires_grad=True)
+    network.correction(features)[0, 0, 199, 199].backward()
+    assert features.grad is not None
+    seen = (features.grad.abs().sum((0, 1)).nonzero() - 199).abs().max()
+    assert network.halo / 2 < seen <= network.halo
+
+
 @pytest.mark.parametrize("name", networks.names())
 def test_light_becomes_logits_of_its_size(name: str) -> None:
     network = networks.build(name, **SMALL[name]).eval()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from redust.core.arrays import Light
 from redust.core.engines import Needs
-from redust.models import shipped_folder
+from redust.models import shipped_for
 from redust.models.runtime import open_model
 
 _TILE = 768
@@ -49,4 +49,4 @@ class NetworkGenerator:
 
 def shipped_blind(*, threads: int | None = None) -> NetworkGenerator:
     """The generator that comes with ReDust."""
-    return NetworkGenerator(shipped_folder("blind"), threads=threads)
+    return NetworkGenerator(shipped_for("blind", "blind", "--generator"), threads=threads)

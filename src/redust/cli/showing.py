@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from redust.models import ModelCard
     from redust.pipeline.health import Engine
 
+_TITLES = {
+    "detector": "Detectors: --detector NAME",
+    "fill": "Fills: --fill NAME",
+    "generator": "Generators: --method blind --generator NAME",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -18,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def models() -> None:
-    """List the detectors and fills, and the cards of those that carry weights."""
+    """List the detectors, fills and generators, and the cards of those that carry weights."""
     from rich.console import Console
     from rich.table import Table
 
@@ -26,7 +32,7 @@ def models() -> None:
 
     console = Console(highlight=False)
     found = engines()
-    for kind, title in (("detector", "Detectors: --detector NAME"), ("fill", "Fills: --fill NAME")):
+    for kind, title in _TITLES.items():
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
         for heading in ("name", "level", "weights", "licence", "remark"):
             table.add_column(heading, justify="left", overflow="fold")
@@ -38,7 +44,8 @@ def models() -> None:
     for engine in found:
         if engine.card is not None:
             console.print(f"{engine.name}: {engine.card.summary}", soft_wrap=True)
-            console.print(f"  {_levels(engine.card)}", soft_wrap=True)
+            if engine.kind == "detector":
+                console.print(f"  {_levels(engine.card)}", soft_wrap=True)
             for name, digest in engine.card.sha256.items():
                 console.print(f"  sha256 of {name}: {digest}", soft_wrap=True)
 

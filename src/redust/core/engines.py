@@ -139,7 +139,7 @@ class Generator(Protocol):
         ...
 
 
-def levels_of(detector: Detector) -> Mapping[str, float]:
-    """A detector's levels by the name of their sensitivity; empty if it has but one level."""
+def levels_of(detector: Detector | Generator) -> Mapping[str, float]:
+    """An engine's levels by the name of their sensitivity; empty if it has but one level."""
     levels: Mapping[str, float] = getattr(detector, "levels", {})
     return levels

@@ -36,6 +36,7 @@ class Report(BaseModel):
     bits: int = 0
     detector: str | None = None
     fill: str | None = None
+    generator: str | None = None
     level: float | None = None
     models: dict[str, str] = {}
     settings: dict[str, Any] = {}

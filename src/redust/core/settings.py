@@ -25,6 +25,13 @@ class Polarity(StrEnum):
     dark = "dark"
 
 
+class Method(StrEnum):
+    """How a scan is restored."""
+
+    mask = "mask"
+    blind = "blind"
+
+
 class Sensitivity(StrEnum):
     """How readily damage is seen: each step is a false-positive rate on undamaged pictures."""
 
@@ -191,6 +198,25 @@ class RestoreSettings(DetectSettings, RepairSettings):
     """Find and repair. Detected spots are grown by one pixel: the soft rim of a speck is damaged too."""
 
     grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 1
+    method: Annotated[
+        Method,
+        Field(
+            description="Find damage, then fill it (mask), or let a network restore the scan and keep what it changed "
+            "by at least the level (blind)."
+        ),
+    ] = Method.mask
+    generator: Annotated[
+        str, Field(description="What restores with the method blind: a name that `redust models` lists, or a folder.")
+    ] = "blind"
+    everywhere: Annotated[
+        bool, Field(description="With the method blind: keep all of its answer, also where nothing seems damaged.")
+    ] = False
+
+    @model_validator(mode="after")
+    def _everywhere_is_blind(self) -> Self:
+        if self.everywhere and self.method is not Method.blind:
+            raise ValueError("everywhere belongs to the method blind; say so, or leave it out")
+        return self
 
     @classmethod
     def covering(cls, settings: ScanSettings) -> RestoreSettings:

@@ -14,7 +14,7 @@ from redust.core.arrays import Light, Mask, Pixels, from_light, to_light
 from redust.core.engines import Needs
 from redust.inpainters.kriging import KrigingInpainter
 from redust.inpainters.running import fill_damage
-from redust.models import shipped_folder
+from redust.models import shipped_for
 from redust.models.runtime import open_model
 
 _CONTEXT = 32  # pixels: the network has the reach, and its means the ground
@@ -63,4 +63,4 @@ def with_mask(light: Light, mask: Mask) -> Light:
 
 def shipped_network() -> NetworkInpainter:
     """The network that comes with ReDust."""
-    return NetworkInpainter(shipped_folder("fill"))
+    return NetworkInpainter(shipped_for("fill", "fill", "--fill"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from redust.models.card import ModelCard, read_card
+from redust.core.errors import ModelError
+from redust.models.card import CARD_NAME, ModelCard, read_card
 
-__all__ = ["ModelCard", "read_card", "shipped", "shipped_folder"]
+__all__ = ["ModelCard", "read_card", "shipped", "shipped_folder", "shipped_for"]
 
 _WEIGHTS = Path(__file__).parent / "weights"
 
@@ -14,6 +15,23 @@ _WEIGHTS = Path(__file__).parent / "weights"
 def shipped_folder(name: str) -> Path:
     """Where the model `name` that comes with the package lies."""
     return _WEIGHTS / name
+
+
+def shipped_for(name: str, task: str, flag: str) -> Path:
+    """Where the model `name` lies, if this package comes with one.
+
+    Raises
+    ------
+    ModelError
+        If it does not; says how to train one and which flag takes it.
+    """
+    folder = shipped_folder(name)
+    if not (folder / CARD_NAME).is_file():
+        raise ModelError(
+            f"This ReDust comes without a model to {task}. Train one with redust train --task {task}, and name its "
+            f"folder: {flag} models/NAME."
+        )
+    return folder
 
 
 def shipped() -> list[ModelCard]:

@@ -88,7 +88,7 @@ def restore(
         _refuse_files(target, mask_out, compare)
         scan = as_scan(source)
         areas = Areas.read(scan.shape, only=as_path(mask), add=as_path(add_mask), protect=as_path(not_mask))
-        return as_array(pipeline.repair(scan, pipeline.mark(scan, areas)), source)
+        return as_array(pipeline.mend(scan, areas), source)
     target = beside(Path(source)) if target is None else target
     return pipeline.restore(
         source, target, mask=mask, add_mask=add_mask, not_mask=not_mask, mask_out=mask_out, compare=compare

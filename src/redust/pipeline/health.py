@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 import redust
-from redust import detectors, inpainters
+from redust import blind, detectors, inpainters
 from redust.core.catalogue import Catalogue
 from redust.core.errors import ModelError, RedustError
 from redust.core.scan import Scan
@@ -58,13 +58,13 @@ class Engine:
     Parameters
     ----------
     kind
-        ``detector`` or ``fill``.
+        ``detector``, ``fill`` or ``generator``.
     name
-        What ``--detector`` or ``--fill`` takes.
+        What ``--detector``, ``--fill`` or ``--generator`` takes.
     default
         Whether it is used unless another is named.
     level
-        A detector's own level; None for a fill.
+        A detector's or generator's own level; None for a fill.
     card
         Of its weights, if it has any.
     size
@@ -83,11 +83,12 @@ class Engine:
 
 
 def engines() -> list[Engine]:
-    """Every detector and fill by name, each loaded once to see whether it can be used."""
+    """Every detector, fill and generator by name, each loaded once to see whether it can be used."""
     usual = RestoreSettings()
     return [
         *(_engine(detectors.catalogue, name, detectors.make_detector, usual.detector) for name in _names(detectors)),
         *(_engine(inpainters.catalogue, name, inpainters.make_inpainter, usual.fill) for name in _names(inpainters)),
+        *(_engine(blind.catalogue, name, blind.make_generator, usual.generator) for name in _names(blind)),
     ]
 
 
@@ -157,7 +158,8 @@ def _loads(engine: Engine) -> Finding:
     name = f"{engine.kind} {engine.name}"
     if not engine.problem:
         return Finding(name, "ok", "loads")
-    return Finding(name, "broken" if engine.default else "absent", engine.problem)
+    needed = engine.default and engine.kind != "generator"  # restoring does not need one unless it is asked for
+    return Finding(name, "broken" if needed else "absent", engine.problem)
 
 
 def _weights(card: ModelCard) -> Finding:

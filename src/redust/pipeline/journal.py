@@ -96,11 +96,11 @@ class Journal:
         elif level == 1.0:
             self.warn("Level 1 marks only what the detector is certain of. Choose a lower level to find more.")
 
-    def saw_mask(self, mask: Mask) -> None:
-        """Write down how much is marked, and warn if that is more than damage looks like."""
+    def saw_mask(self, mask: Mask, *, wanted: bool = False) -> None:
+        """Write down how much is marked, and warn if that is more than damage looks like and nobody `wanted` it."""
         coverage = np.count_nonzero(mask) / mask.size
         self.note(coverage=coverage, regions=Regions(mask).count)
-        if coverage > _MUCH:
+        if coverage > _MUCH and not wanted:
             self.warn(
                 f"{coverage:.1%} of the scan is marked: more than damage looks like. "
                 "Look at the mask; raise the level or protect areas if it marks what is sound."

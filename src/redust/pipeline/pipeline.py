@@ -6,6 +6,9 @@
     decide(damage, scan)       -> Mask        which pixels to repair
     repair(scan, mask)         -> Scan        those pixels filled, all others untouched
     restore(source, target)    -> Report      read, detect, decide, repair, write
+
+With the method ``blind`` a generator restores the whole scan. The damage map is then by how much it changed the light,
+and `repair` takes the masked pixels from its answer: the story is the same.
 """
 
 from __future__ import annotations
@@ -16,11 +19,16 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
+from redust.blind import make_generator
+from redust.blind.running import generate
 from redust.core.arrays import DamageMap, Mask
-from redust.core.engines import Detector, Inpainter, levels_of
+from redust.core.composite import composite
+from redust.core.engines import Detector, Generator, Inpainter, levels_of
 from redust.core.report import Report
 from redust.core.scan import Scan
-from redust.core.settings import RestoreSettings
+from redust.core.settings import Method, RestoreSettings
 from redust.detectors import given, make_detector
 from redust.detectors.running import find_damage
 from redust.files import read_scan, write_map, write_mask, write_scan
@@ -29,11 +37,13 @@ from redust.inpainters.running import fill_damage
 from redust.pipeline.areas import Areas
 from redust.pipeline.compare import comparison
 from redust.pipeline.decide import Decision, judge
+from redust.pipeline.guard import Spared
 from redust.pipeline.journal import Journal, Progress
 from redust.pipeline.outputs import change_outside, prepare_outputs
 from redust.pipeline.worklist import Job, as_path
 
 _LOG = logging.getLogger(__name__)
+_LEAST_CHANGE = 2  # pixels: a single pixel that a generator changed is no damage
 
 
 class Pipeline:
@@ -43,7 +53,7 @@ class Pipeline:
     ----------
     settings
         Every choice; the defaults unless given.
-    detector, inpainter
+    detector, inpainter, generator
         Engines to use instead of those that the settings name.
 
     Examples
@@ -61,10 +71,12 @@ class Pipeline:
         *,
         detector: Detector | None = None,
         inpainter: Inpainter | None = None,
+        generator: Generator | None = None,
     ) -> None:
         self.settings = settings or RestoreSettings()
         self._detector = detector
         self._inpainter = inpainter
+        self._generator = generator
 
     @cached_property
     def detector(self) -> Detector:
@@ -76,21 +88,36 @@ class Pipeline:
         """How damage is filled."""
         return self._inpainter or make_inpainter(self.settings.fill, radius=self.settings.fill_radius)
 
+    @cached_property
+    def generator(self) -> Generator:
+        """What restores with the method ``blind``."""
+        return self._generator or make_generator(self.settings.generator, threads=self.settings.threads)
+
+    @property
+    def blind(self) -> bool:
+        """Whether a generator restores, and not a detector and a fill."""
+        return self.settings.method is Method.blind
+
+    @property
+    def finder(self) -> Detector | Generator:
+        """What the damage map comes from."""
+        return self.generator if self.blind else self.detector
+
     @property
     def level(self) -> float:
-        """Where the damage map is cut: the user's level, the detector's for the sensitivity, or its own."""
+        """Where the damage map is cut: the user's level, the engine's for the sensitivity, or its own."""
         if self.settings.level is not None:
             return self.settings.level
-        wanted = self.settings.sensitivity
-        return self.detector.level if wanted is None else levels_of(self.detector).get(wanted, self.detector.level)
+        wanted, finder = self.settings.sensitivity, self.finder
+        return finder.level if wanted is None else levels_of(finder).get(wanted, finder.level)
 
     def remarks(self) -> list[str]:
         """What cannot be done as the settings say, one sentence each."""
-        wanted = self.settings.sensitivity
-        if wanted is None or levels_of(self.detector):
+        wanted, finder = self.settings.sensitivity, self.finder
+        if wanted is None or levels_of(finder):
             return []
         return [
-            f"{self.detector.name} has one level, {self.detector.level:g}, for every sensitivity: `{wanted}` changes "
+            f"{finder.name} has one level, {finder.level:g}, for every sensitivity: `{wanted}` changes "
             "nothing. Calibrate the model (redust calibrate), or give a level."
         ]
 
@@ -116,13 +143,27 @@ class Pipeline:
         Returns
         -------
         damage : (H, W) float32 in 0..1
+            With the method ``blind``: by how much light the generator's answer differs.
 
         Raises
         ------
         EngineError
             If the detector fails or breaks its contract.
         """
+        if self.blind:
+            return self.generate(scan, progress=progress)[1]
         return find_damage(self.detector, scan.pixels, tile=self.settings.tile, progress=progress)
+
+    def generate(self, scan: Scan, *, progress: Callable[[float], None] | None = None) -> tuple[Scan, DamageMap]:
+        """Let the generator restore the scan: its raw answer, and by how much light it differs from the scan.
+
+        Raises
+        ------
+        EngineError
+            If the generator fails or breaks its contract.
+        """
+        made, change = generate(self.generator, scan.pixels, tile=self.settings.tile, progress=progress)
+        return scan.with_pixels(made), change
 
     def decide(self, damage: DamageMap, scan: Scan, areas: Areas | None = None) -> Mask:
         """Decide which pixels to repair: quick enough for a slider.
@@ -144,11 +185,13 @@ class Pipeline:
 
     def _decision(self, damage: DamageMap, scan: Scan, areas: Areas) -> Decision:
         settings = self.settings
+        if settings.everywhere:
+            return Decision(areas.apply(np.ones(damage.shape, np.bool_)), Spared())
         decision = judge(
             damage,
             self.level,
             grow=settings.grow,
-            min_size=settings.min_size,
+            min_size=max(settings.min_size, _LEAST_CHANGE if self.blind else 1),
             max_size=settings.max_size,
             polarity=settings.polarity,
             max_tile_coverage=settings.max_tile_coverage,
@@ -170,12 +213,24 @@ class Pipeline:
             _LOG.warning(remark)
         return self.decide(self.detect(scan), scan, areas)
 
-    def repair(self, scan: Scan, mask: Mask, *, progress: Callable[[float], None] | None = None) -> Scan:
+    def mend(self, scan: Scan, areas: Areas | None = None) -> Scan:
+        """Mark and repair in one call."""
+        areas = areas or Areas()
+        if not self.blind or areas.only is not None:
+            return self.repair(scan, self.mark(scan, areas))
+        made, change = self.generate(scan)
+        return self.repair(scan, self.decide(change, scan, areas), made=made)
+
+    def repair(
+        self, scan: Scan, mask: Mask, *, made: Scan | None = None, progress: Callable[[float], None] | None = None
+    ) -> Scan:
         """Fill the masked pixels; every other pixel stays bit-identical.
 
         Parameters
         ----------
         mask : (H, W) bool
+        made
+            With the method ``blind``: what :meth:`generate` has given, if it was asked before.
         progress
             Called with the share done, 0..1.
 
@@ -186,6 +241,10 @@ class Pipeline:
         MaskMismatch
             If the mask leaves nothing to fill from.
         """
+        if self.blind:
+            restored = scan.pixels.copy()
+            composite(restored, (made or self.generate(scan, progress=progress)[0]).pixels, mask)
+            return scan.with_pixels(restored)
         filled = fill_damage(self.inpainter, scan.pixels, mask, threads=self.settings.threads, progress=progress)
         return scan.with_pixels(filled)
 
@@ -239,15 +298,15 @@ class Pipeline:
         with journal.step("read"):
             scan, areas = self._read(job)
         journal.saw_scan(scan)
-        mask = self._mask(job, scan, areas, journal)
-        journal.saw_mask(mask)
+        mask, made = self._mask(job, scan, areas, journal)
+        journal.saw_mask(mask, wanted=self.settings.everywhere)
         if job.mask_out is not None:
             with journal.step("write"):
                 write_mask(mask, job.mask_out, overwrite=self.settings.overwrite)
             journal.note(mask_file=str(job.mask_out))
         if job.target is None and job.compare is None:
             return journal.report("detected")
-        restored, picture = self._repaired(job, scan, mask, journal)
+        restored, picture = self._repaired(job, scan, mask, made, journal)
         del scan  # one scan's pixels less while the file is encoded
         self._write(job, restored, picture, mask, journal)
         if job.target is None:
@@ -259,16 +318,21 @@ class Pipeline:
         prepare_outputs(job, scan, self.settings)
         return scan, Areas.read(scan.shape, only=job.mask, add=job.add_mask, protect=job.not_mask)
 
-    def _mask(self, job: Job, scan: Scan, areas: Areas, journal: Journal) -> Mask:
+    def _mask(self, job: Job, scan: Scan, areas: Areas, journal: Journal) -> tuple[Mask, Scan | None]:
+        """The mask, and what a generator has made on the way."""
         if areas.only is not None:
             journal.note(detector=given.NAME)
             mask = areas.apply(areas.only)
             if job.map_out is not None:
                 self._write_map(given.as_damage(mask), job.map_out, journal)
-            return mask
+            return mask, None
+        made = None
         with journal.step("detect") as tell:
-            damage = self.detect(scan, progress=tell)
-        journal.used("detector", self.detector)
+            if self.blind:
+                made, damage = self.generate(scan, progress=tell)
+            else:
+                damage = self.detect(scan, progress=tell)
+        journal.used("generator" if self.blind else "detector", self.finder)
         journal.cut_at(self.level)
         for remark in self.remarks():
             journal.warn(remark)
@@ -278,17 +342,19 @@ class Pipeline:
             decision = self._decision(damage, scan, areas)
         for remark in self._remarks_on(decision):
             journal.warn(remark)
-        return decision.mask
+        return decision.mask, made
 
     def _write_map(self, damage: DamageMap, path: Path, journal: Journal) -> None:
         with journal.step("write"):
             write_map(damage, path, overwrite=self.settings.overwrite)
         journal.note(map_file=str(path))
 
-    def _repaired(self, job: Job, scan: Scan, mask: Mask, journal: Journal) -> tuple[Scan, Scan | None]:
+    def _repaired(
+        self, job: Job, scan: Scan, mask: Mask, made: Scan | None, journal: Journal
+    ) -> tuple[Scan, Scan | None]:
         with journal.step("fill") as tell:
-            restored = self.repair(scan, mask, progress=tell)
-        journal.used("fill", self.inpainter)
+            restored = self.repair(scan, mask, made=made, progress=tell)
+        journal.used("generator" if self.blind else "fill", self.generator if self.blind else self.inpainter)
         if job.compare is None:
             return restored, None
         with journal.step("compare"):

@@ -81,14 +81,18 @@ class GatedFill(nn.Module):
         """
         light, hole = given[:, :3], given[:, 3:]
         features, strength = _scaled(light, hole)
+        filled: Tensor = light + strength * self.correction(features).float() * hole
+        return filled
+
+    def correction(self, features: Tensor) -> Tensor:
+        """What is to be added, (N, 3, H, W), in units of the detail, from what the network looks at (N, 7, H, W)."""
         half = self.enter_2(self.fold(features))  # (N, a, H/2, W/2)
         quarter = self.enter_4(half)  # (N, b, H/4, W/4)
         deepest = self.deepest(quarter)  # (N, c, H/8, W/8)
         quarter = self.leave_4(quarter + _double(self.raise_4(deepest)))
         half = self.leave_2(half + _double(self.raise_2(quarter)))
-        change = self.unfold(self.head(half)).float()  # (N, 3, H, W)
-        filled: Tensor = light + strength * change * hole
-        return filled
+        change: Tensor = self.unfold(self.head(half))
+        return change
 
 
 def _scaled(light: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
