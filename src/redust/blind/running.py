@@ -105,4 +105,5 @@ def _asked(generator: Generator, light: Light) -> Light:
             f"The generator {generator.name} broke its contract: expected finite float32 of {light.shape}. "
             "Report this to its author, or choose another."
         )
-    return np.asarray(np.clip(found, 0.0, 1.0))
+    clipped: Light = np.clip(found, 0.0, 1.0)
+    return clipped
