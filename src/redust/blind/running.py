@@ -91,7 +91,8 @@ def _answer(generator: Generator, light: Light) -> Light:
     if count in needs.channels:
         return _asked(generator, light)
     if count == 1:
-        return _asked(generator, np.repeat(light, 3, axis=2)).mean(axis=2, keepdims=True)
+        grey: Light = _asked(generator, np.repeat(light, 3, axis=2)).mean(axis=2, keepdims=True)
+        return grey
     return np.concatenate([_asked(generator, light[..., one, None].copy()) for one in range(count)], axis=2)
 
 

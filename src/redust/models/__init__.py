@@ -28,8 +28,8 @@ def shipped_for(name: str, task: str, flag: str) -> Path:
     folder = shipped_folder(name)
     if not (folder / CARD_NAME).is_file():
         raise ModelError(
-            f"This ReDust comes without a model for the task {task}. Train one with redust train --task {task}, and name its "
-            f"folder: {flag} models/NAME."
+            f"This ReDust comes without a model for the task {task}. Train one (redust train --task {task}) "
+            f"and name its folder: {flag} models/NAME."
         )
     return folder
 
