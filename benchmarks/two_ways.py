@@ -161,7 +161,11 @@ def main() -> None:
             continue
         print(f"{name:<15}" + "".join(f"  {what} {value:.2f}" for what, value in figures.items()), flush=True)
     for name in ("kriging", options.fill):
-        figures = score_fill(name, pictures)
+        try:
+            figures = score_fill(name, pictures)
+        except RedustError as error:
+            print(f"fill {name:<20} {error}")
+            continue
         print(f"fill {name:<20}" + "".join(f"  {what} {value:.2f}" for what, value in figures.items()), flush=True)
     if options.sheet:
         redust.write_scan(Scan(sheet(pictures, answers, 6)), options.sheet, overwrite=True)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import typer
+from training_samples import write_photos
 from typer.testing import CliRunner
 
 from redust.cli.app import app
@@ -47,6 +48,17 @@ def test_train_pauses_and_goes_on_by_what_it_prints(pairs: Path, tmp_path: Path)
     figures = json.loads(run("evaluate", "--data", pairs, "--model", out / "models/my-model", "--json"))
     written = json.loads((out / "results/my-model/metrics.json").read_text())["figures"]
     assert figures == written
+
+
+def test_train_says_what_a_fill_is_worth_and_how_it_is_used(tmp_path: Path) -> None:
+    photos, out = write_photos(tmp_path / "photos", 3), tmp_path / "out"
+    said = run(
+        "train", "--task", "fill", "--photos", photos, "--out", out, "--epochs", 1, "--channels", 2, "--channels", 2,
+        "--channels", 2, "--patch", 32, "--patches-per-picture", 1, "--batch-size", 2, "--precision", "float32",
+        "--val-share", 0.3,
+    )  # fmt: skip
+    assert "kriging  inside" in said
+    assert f"redust restore --fill {out / 'models/my-model'} SCAN" in said
 
 
 def test_evaluate_scores_files_that_any_tool_wrote(pairs: Path, tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ class TrainConfig(Settings):
     def _usual_network(cls, tables: Any) -> Any:
         """The architecture follows from the task unless it is given."""
         run, model = tables.get("run", {}), tables.get("model", {})
-        task = run.get("task") if isinstance(run, dict) else None
+        task = run.get("task") if isinstance(run, dict) else run.task
         if task in tuple(Task) and isinstance(model, dict) and "architecture" not in model:
             return tables | {"model": model | {"architecture": ARCHITECTURES[Task(task)][0]}}
         return tables
