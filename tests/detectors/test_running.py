@@ -12,7 +12,7 @@ from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
 from redust.core.errors import EngineError
 from redust.detectors import make_detector
-from redust.detectors.running import find_damage
+from redust.detectors.running import damage_by_tile, find_damage
 
 
 class Blur:
@@ -45,6 +45,16 @@ def test_answer_does_not_depend_on_the_tile(height: int, width: int, tile: int, 
     cut = find_damage(Blur(), pixels, tile=tile)
     assert whole.shape == (height, width)
     np.testing.assert_allclose(cut, whole, atol=1e-6)
+
+
+@given(height=st.integers(1, 90), width=st.integers(1, 90), tile=st.integers(5, 64))
+def test_tiles_make_up_the_map(height: int, width: int, tile: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 1), dtype=np.uint8)
+    joined = np.full((height, width), -1, np.float32)
+    for place, damage in damage_by_tile(Blur(), pixels, tile=tile):
+        assert (joined[place] == -1).all()
+        joined[place] = damage
+    np.testing.assert_array_equal(joined, find_damage(Blur(), pixels, tile=tile))
 
 
 def test_windows_keep_what_the_engine_asks_for() -> None:

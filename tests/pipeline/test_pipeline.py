@@ -13,9 +13,10 @@ from PIL import Image
 import redust
 from doubles import Bright, Explains, Mean, NoFill
 from drawing import draw
+from memory import peak_of
 from redust.core.errors import LossyTarget, MaskMismatch, RedustError, ScanError, TargetExists
 from redust.core.scan import Scan
-from redust.core.settings import RestoreSettings
+from redust.core.settings import Polarity, RestoreSettings
 from redust.files import read_map, read_mask, read_scan, write_mask, write_scan
 from redust.pipeline.areas import Areas
 from redust.pipeline.pipeline import Pipeline
@@ -112,6 +113,34 @@ def test_the_verbs_are_the_steps_of_restore() -> None:
     restored = one.repair(scan, mask)
     np.testing.assert_array_equal(restored.pixels[~mask], scan.pixels[~mask])
     assert restored.pixels[mask].max() < 0.9
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{}, {"grow": 2}, {"min_size": 2, "max_size": 40}, {"polarity": Polarity.dark}, {"level": 0.3, "min_size": 5}],
+)
+def test_a_map_cut_tile_by_tile_gives_the_mask_of_the_whole_map(
+    scan_file: ScanFile, tmp_path: Path, choices: dict[str, object]
+) -> None:
+    settings = RestoreSettings(detector="tophat", tile=64, **choices)
+    scan = Scan(draw(300, 200, specks=40, dtype=np.uint16))
+    one = Pipeline(settings)
+    mask = one.decide(one.detect(scan), scan)
+    assert mask.any() or "polarity" in choices
+    np.testing.assert_array_equal(one.mark(scan), mask)
+    source = scan_file(pixels=scan.pixels)
+    one.restore(source, mask_out=tmp_path / "without.png")
+    one.restore(source, mask_out=tmp_path / "with.png", map_out=tmp_path / "map.png")
+    for name in ("without.png", "with.png"):
+        np.testing.assert_array_equal(read_mask(tmp_path / name, scan.shape), mask)
+
+
+def test_the_map_is_not_held_where_nobody_wants_it() -> None:
+    scan = Scan(draw(1500, 2000, channels=1))
+    one = pipeline(tile=256, grow=0)
+    size = scan.pixels.nbytes
+    assert peak_of(lambda: one.mark(scan)) < 2.5 * size  # the mask, and a tile's light; the map alone would be 4
+    assert peak_of(lambda: one.detect(scan)) > 4 * size
 
 
 def test_progress_tells_each_step_and_its_share(scan_file: ScanFile, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where tiles lie. An answer computed by these tiles does not depend on their size.
+"""Where tiles and bands lie. An answer computed by these tiles does not depend on their size.
 
 A tile's core is cropped out of a larger window: the core plus a halo of at least the network's
 receptive radius on each side, its origin on a multiple of the network's stride. Then every core
@@ -87,6 +87,22 @@ def tiles(shape: tuple[int, int], side: int, *, halo: int = 0, multiple_of: int 
                 row - halo, column - halo,
                 row + round_up(tall, multiple_of) + halo, column + round_up(wide, multiple_of) + halo,
             )  # fmt: skip
+
+
+def bands(height: int, rows: int = 512) -> Iterator[slice]:
+    """Cut `height` rows into slices of at most `rows`, from the top: no temporary array is of the scan's size."""
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
+
+
+def with_margin(side: slice, margin: int, length: int) -> tuple[slice, slice]:
+    """`side` of a box widened by `margin` as far as the picture reaches, and where `side` lies in that.
+
+    >>> with_margin(slice(5, 8), 3, 10)
+    (slice(2, 10, None), slice(3, 6, None))
+    """
+    first = max(0, side.start - margin)
+    return slice(first, min(length, side.stop + margin)), slice(side.start - first, side.stop - first)
 
 
 def mirrored(first: int, last: int, length: int) -> NDArray[np.intp]:

@@ -5,7 +5,7 @@ Memory is bounded by the tile. The answer does not depend on the tile size.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -47,15 +47,46 @@ def find_damage(
         If the detector fails or breaks its contract.
     """
     check_pixels(pixels)
+    damage = np.empty(pixels.shape[:2], np.float32)
+    for place, found in damage_by_tile(detector, pixels, tile=tile, progress=progress):
+        damage[place] = found
+    return damage
+
+
+def damage_by_tile(
+    detector: Detector,
+    pixels: Pixels,
+    *,
+    tile: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[tuple[tuple[slice, slice], DamageMap]]:
+    """Find the damage of a whole scan without holding the map, which takes more memory than an 8-bit scan.
+
+    Parameters
+    ----------
+    detector, pixels, tile, progress
+        As for :func:`find_damage`.
+
+    Yields
+    ------
+    place : (rows, columns)
+        The places cover each pixel once.
+    damage : (h, w) float32 in 0..1
+        The map's values there.
+
+    Raises
+    ------
+    EngineError
+        If the detector fails or breaks its contract.
+    """
+    check_pixels(pixels)
     shape = (pixels.shape[0], pixels.shape[1])
-    damage = np.empty(shape, np.float32)
-    cut = list(_cut(shape, tile or detector.needs.per_tile or _DEFAULT_TILE, detector.needs))
+    cut = _cut(shape, tile or detector.needs.per_tile or _DEFAULT_TILE, detector.needs)
     for number, one in enumerate(cut, start=1):
         light = suited(window(pixels, one), detector.needs)
-        damage[one.core] = _asked(detector, light)[one.core_in_window]
+        yield one.core, _asked(detector, light)[one.core_in_window]
         if progress:
             progress(number / len(cut))
-    return damage
 
 
 def _cut(shape: tuple[int, int], side: int, needs: Needs) -> list[Tile]:

@@ -9,6 +9,7 @@ import numpy as np
 from redust.core.arrays import DamageMap, Mask, Pixels, check_damage, check_mask
 from redust.core.errors import MaskMismatch, TargetError
 from redust.core.scan import Scan
+from redust.core.tiles import bands
 from redust.files.atomic import whole_file
 from redust.files.formats import PNG, TIFF, by_suffix
 from redust.files.reading import by_content, read_picture
@@ -71,7 +72,7 @@ def write_mask(mask: Mask, path: str | Path, *, overwrite: bool = False) -> None
         As for :func:`redust.files.write_scan`.
     """
     check_mask(mask, mask.shape)
-    _write(mask.astype(np.uint8)[..., None] * np.uint8(255), Path(path), overwrite)
+    _write(np.multiply(mask, np.uint8(255), dtype=np.uint8)[..., None], Path(path), overwrite)
 
 
 def write_map(damage: DamageMap, path: str | Path, *, overwrite: bool = False) -> None:
@@ -91,7 +92,10 @@ def write_map(damage: DamageMap, path: str | Path, *, overwrite: bool = False) -
         As for :func:`redust.files.write_scan`.
     """
     check_damage(damage, damage.shape)
-    _write(np.rint(damage * np.float32(_FULL)).astype(np.uint16)[..., None], Path(path), overwrite)
+    steps = np.empty(damage.shape, np.uint16)
+    for rows in bands(len(damage)):
+        steps[rows] = np.rint(damage[rows] * np.float32(_FULL))
+    _write(steps[..., None], Path(path), overwrite)
 
 
 def read_map(path: str | Path) -> DamageMap:

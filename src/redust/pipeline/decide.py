@@ -1,7 +1,8 @@
 """From an opinion to a decision: which pixels to repair.
 
 The order: cut the damage map at a level, drop regions by size and polarity, drop what is more than damage looks
-like, widen what is left. Everything works in bands of rows: masks are the only arrays of the scan's size.
+like, widen what is left. Only the cut looks at the map, each pixel by itself, so it may be made tile by tile. All
+else works in bands of rows: masks are the only arrays of the scan's size.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap, Mask, Pixels, check_mask, full_scale
 from redust.core.settings import Polarity
+from redust.core.tiles import bands, with_margin
 from redust.pipeline.guard import Spared, spare
-from redust.pipeline.regions import Regions, bands
+from redust.pipeline.regions import Regions
 
 # How far around a region the sound pixels lie that it is compared with.
 _RING = 7
@@ -39,7 +41,26 @@ class Decision:
 
 
 def decide(damage: DamageMap, level: float = 0.5, **choices: Any) -> Mask:
-    """Decide which pixels to repair: the mask of :func:`judge`, which takes the same.
+    """Decide which pixels to repair.
+
+    Parameters
+    ----------
+    damage : (H, W) float32 in 0..1
+        How likely each pixel is damaged.
+    level : 0..1
+        Pixels at or above it count as damaged.
+    **choices
+        As for :func:`judge`.
+
+    Returns
+    -------
+    mask : (H, W) bool
+        True where the scan is to be repaired.
+
+    Raises
+    ------
+    ValueError
+        If `level` is outside 0..1, or `pixels` are missing or of another size.
 
     Examples
     --------
@@ -50,12 +71,25 @@ def decide(damage: DamageMap, level: float = 0.5, **choices: Any) -> Mask:
     >>> decide(damage, 0.5, grow=1).tolist()
     [[False, False, True, True, True]]
     """
-    return judge(damage, level, **choices).mask
+    return judge(cut(damage, level), **choices).mask
+
+
+def cut(damage: DamageMap, level: float) -> Mask:
+    """Mark what is at or above the level in a damage map, or in a tile of one: (H, W) bool.
+
+    Raises
+    ------
+    ValueError
+        If `level` is outside 0..1.
+    """
+    if not 0.0 <= level <= 1.0:
+        raise ValueError(f"level must lie in 0..1, not {level}")
+    mask: Mask = damage >= np.float32(level)
+    return mask
 
 
 def judge(
-    damage: DamageMap,
-    level: float = 0.5,
+    mask: Mask,
     *,
     grow: int = 0,
     min_size: int = 1,
@@ -65,14 +99,12 @@ def judge(
     pixels: Pixels | None = None,
     protect: Mask | None = None,
 ) -> Decision:
-    """Decide which pixels to repair, and say what was seen on the way.
+    """Decide which pixels of a map that is cut to repair, and say what was seen on the way.
 
     Parameters
     ----------
-    damage : (H, W) float32 in 0..1
-        How likely each pixel is damaged.
-    level : 0..1
-        Pixels at or above it count as damaged.
+    mask : (H, W) bool
+        As `cut` gives it. Not changed.
     grow : pixels
         Widen every region by this radius: the soft rim of a speck is damaged too.
     min_size, max_size : pixels
@@ -93,11 +125,8 @@ def judge(
     Raises
     ------
     ValueError
-        If `level` is outside 0..1, or `pixels` are missing or of another size.
+        If `pixels` are missing or of another size.
     """
-    if not 0.0 <= level <= 1.0:
-        raise ValueError(f"level must lie in 0..1, not {level}")
-    mask: Mask = damage >= np.float32(level)
     if min_size > 1 or max_size is not None:
         mask = by_size(mask, min_size, max_size)
     if polarity is not Polarity.both:
@@ -152,22 +181,16 @@ def grown(mask: Mask, radius: int) -> Mask:
     disc = (np.hypot(across[:, None], across) <= radius).astype(np.uint8)
     wide = np.empty_like(mask)
     for rows in bands(mask.shape[0]):
-        seen, core = _with_margin(rows, radius, mask.shape[0])
+        seen, core = with_margin(rows, radius, mask.shape[0])
         wide[rows] = cv2.dilate(mask[seen].view(np.uint8), disc)[core].view(np.bool_)
     return wide
-
-
-def _with_margin(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
-    """`rows` widened by `margin` as far as the picture reaches, and where `rows` lie in that."""
-    top = max(0, rows.start - margin)
-    return slice(top, min(height, rows.stop + margin)), slice(rows.start - top, rows.stop - top)
 
 
 def _surroundings(
     mask: Mask, pixels: Pixels, rows: slice
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Light of a band, and the sum and count of sound light in the square around each pixel, each (h, W) float32."""
-    seen, core = _with_margin(rows, _RING, mask.shape[0])
+    seen, core = with_margin(rows, _RING, mask.shape[0])
     scale = np.float32(1.0 / full_scale(pixels.dtype))
     light = np.nan_to_num(pixels[seen].mean(axis=2, dtype=np.float32) * scale, nan=0.0, posinf=1.0, neginf=0.0)
     sound = (~mask[seen]).astype(np.float32)

@@ -30,13 +30,13 @@ from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import Method, RestoreSettings
 from redust.detectors import given, make_detector
-from redust.detectors.running import find_damage
+from redust.detectors.running import damage_by_tile, find_damage
 from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
 from redust.pipeline.areas import Areas
 from redust.pipeline.compare import comparison
-from redust.pipeline.decide import Decision, judge
+from redust.pipeline.decide import Decision, cut, judge
 from redust.pipeline.guard import Spared
 from redust.pipeline.journal import Journal, Progress
 from redust.pipeline.outputs import change_outside, prepare_outputs
@@ -178,18 +178,27 @@ class Pipeline:
         -------
         mask : (H, W) bool
         """
-        decision = self._decision(damage, scan, areas or Areas())
+        return self._told(self._decision(cut(damage, self.level), scan, areas or Areas()))
+
+    def _told(self, decision: Decision) -> Mask:
+        """Log what the user should know of a decision."""
         for remark in self._remarks_on(decision):
             _LOG.warning(remark)
         return decision.mask
 
-    def _decision(self, damage: DamageMap, scan: Scan, areas: Areas) -> Decision:
+    def _found(self, scan: Scan, progress: Callable[[float], None] | None = None) -> Mask:
+        """The detector's map, cut at the level as its tiles arrive."""
+        mask = np.empty(scan.shape, np.bool_)
+        for place, damage in damage_by_tile(self.detector, scan.pixels, tile=self.settings.tile, progress=progress):
+            mask[place] = cut(damage, self.level)
+        return mask
+
+    def _decision(self, found: Mask, scan: Scan, areas: Areas) -> Decision:
         settings = self.settings
         if settings.everywhere:
-            return Decision(areas.apply(np.ones(damage.shape, np.bool_)), Spared())
+            return Decision(areas.apply(np.ones(found.shape, np.bool_)), Spared())
         decision = judge(
-            damage,
-            self.level,
+            found,
             grow=settings.grow,
             min_size=max(settings.min_size, _LEAST_CHANGE if self.blind else 1),
             max_size=settings.max_size,
@@ -205,13 +214,17 @@ class Pipeline:
         return [said] if (said := decision.spared.sentence(self.settings.max_tile_coverage)) else []
 
     def mark(self, scan: Scan, areas: Areas | None = None) -> Mask:
-        """Detect and decide in one call, or obey the person who has marked it all: (H, W) bool."""
+        """Detect and decide in one call, or obey the person who has marked it all: (H, W) bool.
+
+        A detector's map is cut tile by tile and never held: four bytes per pixel less than the two steps take.
+        """
         areas = areas or Areas()
         if areas.only is not None:
             return areas.apply(areas.only)
         for remark in self.remarks():
             _LOG.warning(remark)
-        return self.decide(self.detect(scan), scan, areas)
+        found = cut(self.detect(scan), self.level) if self.blind else self._found(scan)
+        return self._told(self._decision(found, scan, areas))
 
     def mend(self, scan: Scan, areas: Areas | None = None) -> Scan:
         """Mark and repair in one call."""
@@ -299,6 +312,8 @@ class Pipeline:
             scan, areas = self._read(job)
         journal.saw_scan(scan)
         mask, made = self._mask(job, scan, areas, journal)
+        given_whole = areas.only is not None
+        del areas  # what a person has decided is in the mask
         journal.saw_mask(mask, wanted=self.settings.everywhere)
         if job.mask_out is not None:
             with journal.step("write"):
@@ -311,7 +326,7 @@ class Pipeline:
         self._write(job, restored, picture, mask, journal)
         if job.target is None:
             return journal.report("detected")
-        return journal.report("restored" if areas.only is None else "repaired")
+        return journal.report("repaired" if given_whole else "restored")
 
     def _read(self, job: Job) -> tuple[Scan, Areas]:
         scan = self.read(job.source)
@@ -326,23 +341,30 @@ class Pipeline:
             if job.map_out is not None:
                 self._write_map(given.as_damage(mask), job.map_out, journal)
             return mask, None
-        made = None
-        with journal.step("detect") as tell:
-            if self.blind:
-                made, damage = self.generate(scan, progress=tell)
-            else:
-                damage = self.detect(scan, progress=tell)
+        found, made = self._detected(job, scan, journal)
         journal.used("generator" if self.blind else "detector", self.finder)
         journal.cut_at(self.level)
         for remark in self.remarks():
             journal.warn(remark)
-        if job.map_out is not None:
-            self._write_map(damage, job.map_out, journal)
         with journal.step("decide"):
-            decision = self._decision(damage, scan, areas)
+            decision = self._decision(found, scan, areas)
         for remark in self._remarks_on(decision):
             journal.warn(remark)
         return decision.mask, made
+
+    def _detected(self, job: Job, scan: Scan, journal: Journal) -> tuple[Mask, Scan | None]:
+        """The damage map, cut, and what a generator has made. A detector's map is held only where it is written."""
+        made = None
+        with journal.step("detect") as tell:
+            if self.blind:
+                made, damage = self.generate(scan, progress=tell)
+            elif job.map_out is None:
+                return self._found(scan, tell), None
+            else:
+                damage = self.detect(scan, progress=tell)
+        if job.map_out is not None:
+            self._write_map(damage, job.map_out, journal)
+        return cut(damage, self.level), made
 
     def _write_map(self, damage: DamageMap, path: Path, journal: Journal) -> None:
         with journal.step("write"):

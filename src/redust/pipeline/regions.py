@@ -14,17 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask
+from redust.core.tiles import bands
 
 Labels = NDArray[np.int32]
 Sums = NDArray[np.float64]
 
 _BAND = 512
-
-
-def bands(height: int, rows: int = _BAND) -> Iterator[slice]:
-    """Cut `height` rows into slices of at most `rows`, from the top."""
-    for top in range(0, height, rows):
-        yield slice(top, min(top + rows, height))
 
 
 @dataclass(frozen=True, eq=False)
