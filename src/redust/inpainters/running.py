@@ -19,11 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from redust.core.arrays import Mask, Pixels, check_mask, check_pixels
 from redust.core.composite import composite
-from redust.core.engines import Inpainter
+from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, MaskMismatch
-from redust.core.tiles import mirrored, round_up, tiles
+from redust.core.tiles import bands, mirrored, round_up, tiles
 from redust.inpainters.regions import Region, coarse, regions
-from redust.inpainters.wide import core_of, doubled, halved, wide_windows
+from redust.inpainters.wide import Window, core_within, doubled, halved, wide_windows
 
 # Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
 _BATCH = 16
@@ -92,15 +92,7 @@ def _fill(
     inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, workers: int, progress: Callable[[float], None]
 ) -> None:
     """Fill `mask` in place; `hole`, all that is damaged, holds at least the mask and not all pixels."""
-    needs = replace(inpainter.needs, context=max(inpainter.needs.context, _LEAST_CONTEXT))
-    core = core_of(hole, needs.context)
-    if core.any():
-        wanted = mask & core
-        for window, own in wide_windows(core, needs.context):
-            inner = np.zeros_like(wanted[window])
-            inner[own] = wanted[window][own]
-            _fill_core(inpainter, filled[window], inner, hole[window], workers)
-        mask, hole = mask & ~core, hole & ~wanted
+    mask, hole = _fill_cores(inpainter, filled, mask, hole, workers)
     done, total = 0, max(int(np.count_nonzero(mask)), 1)
 
     def work(batch: list[Region]) -> int:
@@ -109,19 +101,65 @@ def _fill(
             composite(filled, patch, region.target, (region.top, region.left))
         return sum(int(np.count_nonzero(region.target)) for region in batch)
 
-    for count in _in_parallel(work, _batches(regions(mask, needs)), workers):
+    for count in _in_parallel(work, _batches(regions(mask, _needs(inpainter))), workers):
         done += count
         progress(done / total)
 
 
-def _fill_core(inpainter: Inpainter, filled: Pixels, core: Mask, hole: Mask, workers: int) -> None:
-    """Fill what lies too deep in a hole for the engine to see sound pixels, by way of half the size."""
-    half, half_hole = halved(filled, hole)
-    wanted = cv2.dilate(coarse(core, 2), np.ones((3, 3), np.uint8)).astype(np.bool_)  # what interpolation looks at
-    _fill(inpainter, half, wanted & half_hole, half_hole, workers, _unheard)
-    for tile in tiles(core.shape, _CORE_TILE):
-        if core[tile.core].any():
-            composite(filled, doubled(half, tile.core), core[tile.core], (tile.row, tile.column))
+def _fill_cores(inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, workers: int) -> tuple[Mask, Mask]:
+    """Fill what lies too deep in a hole for the engine to see sound pixels; returns what is left of mask and hole."""
+    reach = _needs(inpainter).context
+    rest, unknown = mask, hole
+    for box, window in wide_windows(hole, reach):
+        if rest is mask:  # the first: copies are made for wide holes only, and one where both are the same
+            rest = mask.copy()
+            unknown = rest if hole is mask else hole.copy()
+        half = _filled_half(inpainter, filled, mask, hole, (box, window), workers)
+        for place in _tiles_of(box):
+            core = core_within(hole, place, reach)
+            wanted = core & mask[place]
+            if wanted.any():
+                seen = doubled(half, (_shifted(place[0], window[0]), _shifted(place[1], window[1])))
+                composite(filled, seen, wanted, (place[0].start, place[1].start))
+            rest[place] &= ~core
+            unknown[place] &= ~wanted
+    return rest, unknown
+
+
+def _filled_half(
+    inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, where: tuple[Window, Window], workers: int
+) -> Pixels:
+    """A window at half the size, filled where the core in its box is interpolated from."""
+    _, window = where
+    half, half_hole = halved(filled[window], hole[window])
+    wanted = _looked_at(mask, hole, where, _needs(inpainter).context)
+    wanted &= half_hole
+    _fill(inpainter, half, wanted, half_hole, workers, _unheard)
+    return half
+
+
+def _looked_at(mask: Mask, hole: Mask, where: tuple[Window, Window], reach: int) -> Mask:
+    """The pixels of a window at half the size that interpolation of the core in its box looks at."""
+    box, window = where
+    near = np.zeros([-(-(side.stop - side.start) // 2) for side in window], np.uint8)
+    for place in _tiles_of(box):
+        cells = coarse(core_within(hole, place, reach) & mask[place], 2)
+        row, column = (_shifted(side, outer).start // 2 for side, outer in zip(place, window, strict=True))
+        near[row : row + cells.shape[0], column : column + cells.shape[1]] = cells
+    return cv2.dilate(near, np.ones((3, 3), np.uint8)).view(np.bool_)
+
+
+def _tiles_of(box: Window) -> Iterator[Window]:
+    """A box in tiles that start at even rows and columns, as boxes and windows do: a tear's box may be the frame."""
+    rows, columns = box
+    for tile in tiles((rows.stop - rows.start, columns.stop - columns.start), _CORE_TILE):
+        top, left = rows.start + tile.row, columns.start + tile.column
+        yield slice(top, top + tile.height), slice(left, left + tile.width)
+
+
+def _shifted(side: slice, window: slice) -> slice:
+    """A side of a box as seen from a window that holds it."""
+    return slice(side.start - window.start, side.stop - window.start)
 
 
 def fill_region(inpainter: Inpainter, pixels: Pixels, hole: Mask) -> Pixels:
@@ -163,7 +201,12 @@ def neutral(pixels: Pixels, hole: Mask) -> Pixels:
 
 def _damaged(pixels: Pixels, mask: Mask) -> Mask:
     """Where there is nothing to fill from: the mask, and float pixels that are not finite."""
-    return mask if pixels.dtype != np.float32 else mask | ~np.isfinite(pixels).all(axis=2)
+    if pixels.dtype != np.float32:
+        return mask
+    hole = mask.copy()
+    for rows in bands(mask.shape[0]):
+        hole[rows] |= ~np.isfinite(pixels[rows]).all(axis=2)
+    return hole
 
 
 def _check_depth(inpainter: Inpainter, pixels: Pixels) -> None:
@@ -173,6 +216,11 @@ def _check_depth(inpainter: Inpainter, pixels: Pixels) -> None:
             f"The fill `{inpainter.name}` takes {', '.join(inpainter.needs.depths)}, this scan is {depth}. "
             "Choose another fill: nothing is converted in silence."
         )
+
+
+def _needs(inpainter: Inpainter) -> Needs:
+    """The engine's needs, with the least context that shows it something sound."""
+    return replace(inpainter.needs, context=max(inpainter.needs.context, _LEAST_CONTEXT))
 
 
 def _padding(inpainter: Inpainter, length: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

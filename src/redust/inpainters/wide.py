@@ -3,6 +3,8 @@
 A pixel farther from sound ground than an engine looks would be filled from nothing. Such cores are filled
 first, on a copy of half the size where the hole is half as wide, and then count as ground for the rest:
 the work grows with the damage, however wide, and every region has something sound in its window.
+
+Nothing here is of the scan's size but cells and halves: cores are looked for in bands and looked at in their boxes.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
+from redust.core.tiles import bands, with_margin
 from redust.inpainters.regions import coarse
 
 Window: TypeAlias = tuple[slice, slice]
 
 _CELL = 64  # pixels: cores nearer than this are filled together
+_BAND = 16 * _CELL  # rows
 
 
 def core_of(hole: Mask, reach: int) -> Mask:
@@ -38,36 +42,51 @@ def core_of(hole: Mask, reach: int) -> Mask:
     return cv2.erode(hole.view(np.uint8), square).view(np.bool_)
 
 
-def wide_windows(core: Mask, reach: int) -> Iterator[tuple[Window, Window]]:
+def core_within(hole: Mask, box: Window, reach: int) -> Mask:
+    """What `core_of(hole, reach)` is in a box (rows, columns), without computing it elsewhere."""
+    (rows, own_rows), (columns, own_columns) = (
+        with_margin(side, reach, length) for side, length in zip(box, hole.shape, strict=True)
+    )
+    return core_of(hole[rows, columns], reach)[own_rows, own_columns]
+
+
+def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Window, Window]]:
     """Where wide holes lie, so that only their surroundings are halved and not the frame.
 
     Parameters
     ----------
-    core : (H, W) bool
-        As `core_of` gives it.
+    hole : (H, W) bool
     reach : pixels
-        As given to `core_of`.
+        As for `core_of`.
 
     Yields
     ------
+    box : (rows, columns)
+        A core's place in the frame; it starts at multiples of 64. Every core pixel is in a box.
     window : (rows, columns)
-        A core with ground around it, as far as the core is wide, and at least 16 times the reach.
-    own : (rows, columns)
-        The core's box within that window.
+        The box with ground around it, as far as it is wide, and at least 16 times the reach.
     """
-    cells = coarse(core, _CELL).view(np.uint8)
+    cells = _core_cells(hole, reach)
+    if not cells.any():
+        return
     count, _, boxes, _ = cv2.connectedComponentsWithStats(cells, connectivity=8)
     for left, top, wide, tall, _ in (boxes[1:count] * _CELL).tolist():
         margin = max(wide, tall, 16 * reach)
-        window = tuple(
-            slice(max(0, first - margin), min(length, first + size + margin))
-            for first, size, length in zip((top, left), (tall, wide), core.shape, strict=True)
+        rows, columns = (
+            slice(first, min(length, first + size))
+            for first, size, length in zip((top, left), (tall, wide), hole.shape, strict=True)
         )
-        own = tuple(
-            slice(first - side.start, min(side.stop, first + size) - side.start)
-            for first, size, side in zip((top, left), (tall, wide), window, strict=True)
-        )
-        yield (window[0], window[1]), (own[0], own[1])
+        window = tuple(with_margin(side, margin, end)[0] for side, end in zip((rows, columns), hole.shape, strict=True))
+        yield (rows, columns), (window[0], window[1])
+
+
+def _core_cells(hole: Mask, reach: int) -> NDArray[np.uint8]:
+    """One value per square of 64 x 64 pixels: 1 where the core reaches into it."""
+    cells = np.zeros((-(-hole.shape[0] // _CELL), -(-hole.shape[1] // _CELL)), np.uint8)
+    for rows in bands(hole.shape[0], _BAND):
+        core = core_within(hole, (rows, slice(0, hole.shape[1])), reach)
+        cells[rows.start // _CELL : -(-rows.stop // _CELL)] = coarse(core, _CELL)
+    return cells
 
 
 def halved(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
@@ -83,6 +102,15 @@ def halved(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
     pixels : (ceil(H / 2), ceil(W / 2), C), dtype of `pixels`
     hole : (ceil(H / 2), ceil(W / 2)) bool
     """
+    height, width = (-(-side // 2) for side in hole.shape)
+    half, half_hole = np.empty((height, width, pixels.shape[2]), pixels.dtype), np.empty((height, width), np.bool_)
+    for rows in bands(height):
+        twice = slice(2 * rows.start, 2 * rows.stop)
+        half[rows], half_hole[rows] = _halved_band(pixels[twice], hole[twice])
+    return half, half_hole
+
+
+def _halved_band(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
     height, width = (-(-side // 2) for side in hole.shape)
     total = np.zeros((height, width, pixels.shape[2]), np.float32)
     count = np.zeros((height, width, 1), np.float32)
