@@ -322,7 +322,7 @@ class Pipeline:
         if job.target is None and job.compare is None:
             return journal.report("detected")
         restored, picture = self._repaired(job, scan, mask, made, journal)
-        del scan  # one scan's pixels less while the file is encoded
+        del scan, made  # less to hold while the file is encoded
         self._write(job, restored, picture, mask, journal)
         if job.target is None:
             return journal.report("detected")
