@@ -35,6 +35,15 @@ def test_a_correction_is_none_outside_the_mask_and_on_even_ground() -> None:
     torch.testing.assert_close(network(torch.cat([even, hole], 1)), even, atol=1e-6, rtol=0)
 
 
+def test_fresh_gated_features_neither_vanish_nor_grow() -> None:
+    torch.manual_seed(0)
+    network = networks.build("gated").eval()
+    seen: list[float] = []
+    network.head.register_forward_pre_hook(lambda _, given: seen.append(given[0].std().item()))
+    network(torch.cat([torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)], 1))
+    assert 0.1 < seen[0] < 3
+
+
 def test_the_networks_that_give_light_stay_small() -> None:
     for name in ("gated", "residual"):
         assert sum(one.numel() for one in networks.build(name).parameters()) < 1_000_000
