@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Light
 from redust.training.synthesis.lettering import text_lines
-from redust.training.synthesis.shapes import smooth_noise, soften
+from redust.training.synthesis.shapes import cloud_noise, smooth_noise, soften
 
 
 def lettering(light: Light, rng: np.random.Generator) -> None:
@@ -30,7 +30,36 @@ def stars(light: Light, rng: np.random.Generator) -> None:
     spread = rng.uniform(0.4, 1.6)
     glow = cv2.GaussianBlur(seeds, (0, 0), spread) * (2 * np.pi * spread**2)
     halo = cv2.GaussianBlur(seeds, (0, 0), spread * 4) * 2
-    _shine(light, sky, glow * rng.uniform(0.15, 0.8) + halo * 0.3, rng)
+    if rng.random() < 0.4:
+        _nebula(light, sky, rng)
+    _shine(light, sky, glow * rng.uniform(0.15, 0.8) + halo * 0.3 + _spikes(seeds, spread, rng), rng)
+
+
+def _nebula(light: Light, sky: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Bright and dark clouds of gas of two colours, with fine edges, where the sky is; in place."""
+    canvas = light.shape[0], light.shape[1]
+    for _ in range(2):
+        cloud = np.clip(cloud_noise(canvas, rng.uniform(30, 200), rng) + rng.uniform(-0.5, 0.7), 0, 2.5)
+        tint = rng.random(3).astype(np.float32) * np.float32(rng.uniform(0.1, 0.45))
+        light += (cloud * sky)[..., None] * tint
+    dark = np.clip(1 - 0.5 * np.clip(cloud_noise(canvas, rng.uniform(20, 120), rng), 0, 2) * sky, 0.1, 1)
+    light *= dark[..., None]
+    np.clip(light, 0, 1, out=light)
+
+
+def _spikes(seeds: NDArray[np.float32], spread: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The cross that a telescope's spider draws through the brightest stars, (H, W) in 0..1."""
+    crosses = np.zeros_like(seeds)
+    if rng.random() < 0.5:
+        return crosses
+    turn, brightest = rng.uniform(0, np.pi / 2), np.argsort(seeds, axis=None)[-int(rng.integers(1, 12)) :]
+    for row, column in zip(*np.unravel_index(brightest, seeds.shape), strict=True):
+        reach = spread * rng.uniform(6, 40)
+        for angle in turn + np.arange(2) * np.pi / 2:
+            step = np.array([np.cos(angle), np.sin(angle)]) * reach
+            ends = np.rint((np.array([column, row]) + np.outer([-1, 1], step)) * 16).astype(np.int32)
+            cv2.polylines(crosses, [ends], False, rng.uniform(0.3, 1.0), 1, cv2.LINE_AA, 4)
+    return cv2.GaussianBlur(crosses, (0, 0), 0.4 + 0.4 * spread).astype(np.float32)
 
 
 def star_trails(light: Light, rng: np.random.Generator) -> None:
