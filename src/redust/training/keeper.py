@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from redust.training.config import RunConfig
 from redust.training.module import Row, TrainingModule
@@ -175,7 +175,8 @@ def _own(module: pl.LightningModule) -> TrainingModule:
 def save_weights(network: torch.nn.Module, path: Path) -> None:
     """Write the weights as safetensors; appears whole or not at all."""
     part = path.with_name(f"{path.name}.part")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, part)
+    # Not save_file: its files can be read by their owner alone, and a model is made to be passed on.
+    part.write_bytes(save({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}))
     os.replace(part, path)
 
 
