@@ -58,7 +58,7 @@ _FREE_TO_CHANGE = {
     "data": {*_MATERIAL, "data", "photos", "workers", "cache_megabytes"},
     "run": {"out", "slot_minutes", "save_minutes", "threads", "accelerator", "samples", "tophat"},
 }
-_CALIBRATION_PICTURES = 16
+_CALIBRATION_PICTURES = 32  # with 16, INT8 lost 0.009 of f1 on real plates; with 24, nothing
 _LEVELS = (0.05, 0.95)
 
 
