@@ -1,6 +1,6 @@
-"""Score detectors on sets of scans with true masks, at their default level.
+"""Score detectors on sets of scans with true masks, at their default level or another.
 
-    python benchmarks/detection.py BENCH_DIR [--detector unet --detector tophat] [--write DIR]
+    python benchmarks/detection.py BENCH_DIR [--detector unet --detector tophat] [--level 0.95] [--write DIR]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/`` (255 damage, 128 not judged, 0 sound).
 With ``--write`` the masks and damage maps are also written, ``DIR/<detector>/<set>/{mask,map}/NAME.png``, so that
@@ -28,9 +28,10 @@ def truth_of(path: Path) -> np.ndarray:
     return redust.read_scan(path).pixels[..., 0]
 
 
-def score(detector: Detector, folder: Path, write: Path | None) -> tuple[Tally, float]:
+def score(detector: Detector, folder: Path, level: float | None, write: Path | None) -> tuple[Tally, float]:
     """The tally of one set and the megapixels per second of detection alone."""
-    tally, seconds, megapixels = Tally(level=detector.level), 0.0, 0.0
+    level = detector.level if level is None else level
+    tally, seconds, megapixels = Tally(level=level), 0.0, 0.0
     for path in sorted((folder / "damaged").iterdir()):
         scan = redust.read_scan(path)
         start = time.perf_counter()
@@ -41,7 +42,7 @@ def score(detector: Detector, folder: Path, write: Path | None) -> tuple[Tally, 
         if write:
             for kind in ("mask", "map"):
                 (write / folder.name / kind).mkdir(parents=True, exist_ok=True)
-            redust.write_mask(damage >= detector.level, write / folder.name / "mask" / path.name, overwrite=True)
+            redust.write_mask(damage >= level, write / folder.name / "mask" / path.name, overwrite=True)
             write_map(damage, write / folder.name / "map" / path.name, overwrite=True)
     return tally, megapixels / seconds
 
@@ -51,13 +52,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench", type=Path)
     parser.add_argument("--detector", action="append")
+    parser.add_argument("--level", type=float)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     names = options.detector or ["unet", "tophat"]
     for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
         rows, speeds = {}, []
         for name in names:
-            tally, speed = score(make_detector(name), folder, options.write / name if options.write else None)
+            tally, speed = score(
+                make_detector(name), folder, options.level, options.write / name if options.write else None
+            )
             rows[name] = tally.figures()
             speeds.append(f"{name} {speed:.2f} MP/s")
         print(f"\n{folder.name}: {rows[names[0]].files} scans; {', '.join(speeds)}")
