@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from redust.cli.app import app
 from redust.cli.flags import describe, flag_name
@@ -85,9 +85,15 @@ def _rows_of(kind: type[ScanSettings]) -> Iterator[tuple[str, str, str]]:
     inherited = {name for one in lower for name in one.model_fields}
     for name, field in kind.model_fields.items():
         if name not in inherited:
-            annotation = field.annotation
-            words = " or ".join(one.__name__ for one in get_args(annotation) if one is not type(None))
-            yield f"`{name}`", words or getattr(annotation, "__name__", str(annotation)), describe(field)
+            yield f"`{name}`", _type(field.annotation), describe(field)
+
+
+def _type(annotation: Any) -> str:
+    """A type in words: ``int | None`` is int, a tuple of dusts is a list of dust."""
+    inner = [one.__name__ for one in get_args(annotation) if isinstance(one, type) and one is not type(None)]
+    if get_origin(annotation) is tuple:
+        return f"list of {inner[0]}"
+    return " or ".join(inner) or str(annotation.__name__)
 
 
 def _command(command: Callable[..., Any]) -> str:

@@ -37,6 +37,15 @@ def test_the_band_does_not_change_the_regions(mask: Mask, rows: int) -> None:
     assert sorted(found.sizes()) == sorted(np.bincount(expected.ravel(), minlength=count + 1)[1:])
 
 
+@given(mask=masks(), rows=st.integers(1, 30))
+def test_boxes_hold_their_regions_just(mask: Mask, rows: int) -> None:
+    found = Regions(mask, rows)
+    labels = np.concatenate([labels for _, labels in found.bands()])
+    for number, box in enumerate(found.boxes().tolist(), start=1):
+        where = np.argwhere(labels == number)
+        assert box == [*where.min(axis=0), *(where.max(axis=0) + 1)]
+
+
 @given(mask=masks(), rows=st.integers(1, 30), seed=st.integers(0, 99))
 def test_keeping_some_drops_the_others_whole(mask: Mask, rows: int, seed: int) -> None:
     found = Regions(mask, rows)

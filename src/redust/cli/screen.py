@@ -105,7 +105,9 @@ def line(report: Report) -> str:
     written = [report.target, report.mask_file, report.map_file, report.compare_file]
     where = ", ".join(path for path in written if path is not None)
     verb = "marked" if report.status == "detected" else "repaired"
-    share = f"{report.coverage:.3%} {verb} in {report.regions} regions" if report.regions else "nothing to repair"
+    kinds = ", ".join(f"{count} {name}" for name, count in report.classes.items() if count)
+    share = f"{report.coverage:.3%} {verb} in {report.regions} regions{f' ({kinds})' if kinds else ''}"
+    share = share if report.regions else "nothing to repair"
     return f"{report.source} -> {where}: {share}, {sum(report.seconds.values()):.1f} s"
 
 

@@ -40,6 +40,16 @@ class Sensitivity(StrEnum):
     eager = "eager"
 
 
+class DamageClass(StrEnum):
+    """What damage is, by its shape."""
+
+    dust = "dust"  # and dirt, pinholes
+    hair = "hair"  # and fibres, lint
+    scratch = "scratch"  # and lines along the film's travel
+    crack = "crack"  # and creases
+    stain = "stain"  # and missing parts
+
+
 class Settings(BaseModel):
     """Frozen, validated, unknown keys refused."""
 
@@ -155,6 +165,13 @@ class DetectSettings(ScanSettings):
     polarity: Annotated[Polarity, Field(description="Keep only damage brighter or darker than its surroundings.")] = (
         Polarity.both
     )
+    only: Annotated[
+        tuple[DamageClass, ...],
+        Field(description="Keep only damage of this class; may be given several times. All classes unless given."),
+    ] = ()
+    skip: Annotated[
+        tuple[DamageClass, ...], Field(description="Leave damage of this class alone; may be given several times.")
+    ] = ()
     max_tile_coverage: Annotated[
         float,
         Field(
@@ -173,6 +190,12 @@ class DetectSettings(ScanSettings):
     def _sizes_in_order(self) -> Self:
         if self.max_size is not None and self.max_size < self.min_size:
             raise ValueError(f"max_size ({self.max_size}) is below min_size ({self.min_size})")
+        return self
+
+    @model_validator(mode="after")
+    def _some_class(self) -> Self:
+        if set(self.only or DamageClass) <= set(self.skip):
+            raise ValueError("only and skip leave no class of damage")
         return self
 
     @model_validator(mode="after")

@@ -1,12 +1,13 @@
 """From an opinion to a decision: which pixels to repair.
 
-The order: cut the damage map at a level, drop regions by size and polarity, drop what is more than damage looks
-like, widen what is left. Only the cut looks at the map, each pixel by itself, so it may be made tile by tile. All
-else works in bands of rows: masks are the only arrays of the scan's size.
+The order: cut the damage map at a level, drop regions by size, polarity and class, drop what is more than damage
+looks like, widen what is left. Only the cut looks at the map, each pixel by itself, so it may be made tile by tile.
+All else works in bands of rows: masks are the only arrays of the scan's size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap, Mask, Pixels, check_mask, full_scale
-from redust.core.settings import Polarity
+from redust.core.settings import DamageClass, Polarity
 from redust.core.tiles import bands, with_margin
+from redust.pipeline.classes import of_classes
 from redust.pipeline.guard import Spared, spare
 from redust.pipeline.regions import Regions
 
@@ -32,11 +34,14 @@ class Decision:
     ----------
     mask : (H, W) bool
         True where the scan is to be repaired.
+    found : (H, W) bool
+        The same before growing.
     spared
         What was left alone because more was marked than damage looks like.
     """
 
     mask: Mask
+    found: Mask
     spared: Spared
 
 
@@ -95,6 +100,8 @@ def judge(
     min_size: int = 1,
     max_size: int | None = None,
     polarity: Polarity = Polarity.both,
+    only: Sequence[DamageClass] = (),
+    skip: Sequence[DamageClass] = (),
     max_tile_coverage: float = 1.0,
     pixels: Pixels | None = None,
     protect: Mask | None = None,
@@ -111,6 +118,8 @@ def judge(
         Drop regions of fewer or more pixels, counted before growing.
     polarity
         Keep only regions that are on average brighter, or darker, than the sound pixels around them.
+    only, skip
+        Keep only regions of these classes, or all but these; see :mod:`redust.pipeline.classes`.
     max_tile_coverage : above 0, up to 1
         Leave squares alone of which more than this share is marked before growing; see :mod:`redust.pipeline.guard`.
     pixels : (H, W, C) uint8, uint16 or float32, optional
@@ -133,8 +142,10 @@ def judge(
         if pixels is None:
             raise ValueError("polarity needs the pixels of the scan")
         mask = by_polarity(mask, pixels, polarity)
+    if only or skip:
+        mask = of_classes(mask, only, skip)
     mask, spared = spare(mask, max_tile_coverage, protect)
-    return Decision(grown(mask, grow), spared)
+    return Decision(grown(mask, grow), mask, spared)
 
 
 def by_size(mask: Mask, least: int, most: int | None) -> Mask:

@@ -35,6 +35,7 @@ from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
 from redust.pipeline.areas import Areas
+from redust.pipeline.classes import count_classes
 from redust.pipeline.compare import comparison
 from redust.pipeline.decide import Decision, cut, judge
 from redust.pipeline.guard import Spared
@@ -196,13 +197,15 @@ class Pipeline:
     def _decision(self, found: Mask, scan: Scan, areas: Areas) -> Decision:
         settings = self.settings
         if settings.everywhere:
-            return Decision(areas.apply(np.ones(found.shape, np.bool_)), Spared())
+            return Decision(areas.apply(np.ones(found.shape, np.bool_)), found, Spared())
         decision = judge(
             found,
             grow=settings.grow,
             min_size=max(settings.min_size, _LEAST_CHANGE if self.blind else 1),
             max_size=settings.max_size,
             polarity=settings.polarity,
+            only=settings.only,
+            skip=settings.skip,
             max_tile_coverage=settings.max_tile_coverage,
             pixels=scan.pixels,
             protect=areas.protect,
@@ -338,6 +341,7 @@ class Pipeline:
         if areas.only is not None:
             journal.note(detector=given.NAME)
             mask = areas.apply(areas.only)
+            journal.note(classes=count_classes(mask))
             if job.map_out is not None:
                 self._write_map(given.as_damage(mask), job.map_out, journal)
             return mask, None
@@ -348,6 +352,7 @@ class Pipeline:
             journal.warn(remark)
         with journal.step("decide"):
             decision = self._decision(found, scan, areas)
+            journal.note(classes=count_classes(decision.found))
         for remark in self._remarks_on(decision):
             journal.warn(remark)
         return decision.mask, made

@@ -77,6 +77,23 @@ class Regions:
             total += np.bincount(labels[labels > 0], minlength=self.count + 1)
         return total[1:]
 
+    def boxes(self) -> NDArray[np.int64]:
+        """Where each region lies, (count, 4) int64: top, left, bottom, right, the last two exclusive."""
+        low = np.full((self.count, 2), np.iinfo(np.int64).max)
+        high = np.zeros((self.count, 2), np.int64)
+        for band, labels in self.bands():
+            rows, columns = np.nonzero(labels)
+            if rows.size:
+                region = labels[rows, columns] - 1
+                order = np.argsort(region, kind="stable")
+                starts = np.flatnonzero(np.diff(region[order], prepend=-1))
+                here = region[order][starts]
+                for axis, places in enumerate((rows + band.start, columns)):
+                    in_order = places[order]
+                    low[here, axis] = np.minimum(low[here, axis], np.minimum.reduceat(in_order, starts))
+                    high[here, axis] = np.maximum(high[here, axis], np.maximum.reduceat(in_order, starts) + 1)
+        return np.hstack([low, high])
+
     def keep(self, wanted: NDArray[np.bool_]) -> Mask:
         """The mask of the regions for which `wanted`, (count,) bool, is True."""
         lookup = np.concatenate([[False], wanted])
