@@ -67,9 +67,7 @@ class Seen:
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
         for number, (left, top, width, height, area) in enumerate(stats):
             if number and max(width, height) > 4:
-                self.measured.append(
-                    classes.measures(labels[top : top + height, left : left + width] == number)
-                )
+                self.measured.append(classes.measures(labels[top : top + height, left : left + width] == number))
                 self.areas.append(int(area))
 
 

@@ -109,9 +109,9 @@ def measures(region: Mask) -> Measures:
         spread across (over that of a bar), swelling (largest over mean width), corners per width, and how sharp
         they are in radians.
     """
-    drawn = cv2.copyMakeBorder(region.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    drawn = np.pad(region.view(np.uint8), 1)
     outlines, _ = cv2.findContours(drawn, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    outer = max(outlines, key=cv2.contourArea) if len(outlines) > 1 else outlines[0]
+    outer = np.asarray(max(outlines, key=cv2.contourArea), np.int32)
     area = float(np.count_nonzero(region))
     # A thin region's outline runs there and back; through the centres of pixels, so each end lacks half a pixel.
     path = sum(cv2.arcLength(one, True) for one in outlines) / 2 + 1
@@ -192,4 +192,3 @@ def rule() -> Rule:
     """The rule that comes with ReDust."""
     read = json.loads(FILE.read_text(encoding="utf-8"))
     return Rule(**{name: np.array(values, np.float64) for name, values in read.items()})
-
