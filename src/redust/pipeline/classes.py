@@ -109,7 +109,7 @@ def measures(region: Mask) -> Measures:
         spread across (over that of a bar), swelling (largest over mean width), corners per width, and how sharp
         they are in radians.
     """
-    drawn = np.pad(region.view(np.uint8), 1)
+    drawn = np.asarray(cv2.copyMakeBorder(region.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT), np.uint8)
     outlines, _ = cv2.findContours(drawn, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     outer = np.asarray(max(outlines, key=cv2.contourArea), np.int32)
     area = float(np.count_nonzero(region))
@@ -141,9 +141,8 @@ def _corners(outline: NDArray[np.int32], width: float) -> tuple[int, float]:
     polygon = cv2.approxPolyDP(outline, max(1.2, 0.75 * width), True)[:, 0].astype(np.float64)
     if len(polygon) < 3:
         return len(polygon), 0.0
-    sides = np.roll(polygon, -1, axis=0) - polygon
-    heading = np.arctan2(sides[:, 1], sides[:, 0])
-    turns = np.abs(np.angle(np.exp(1j * (heading - np.roll(heading, 1)))))
+    sides = (polygon - polygon[np.arange(-1, len(polygon) - 1)]) @ (1, 1j)  # as complex numbers
+    turns = np.abs(np.angle(sides * sides[np.arange(-1, len(polygon) - 1)].conj()))
     turns = turns[turns < 1.75]  # 100 degrees and more is an end
     return len(polygon), float((turns**2).sum() / max(turns.sum(), 0.1))
 

@@ -37,20 +37,38 @@ class Regions:
     rows: int = _BAND
     _starts: list[int] = field(init=False, repr=False)
     _region_of: Labels = field(init=False, repr=False)
+    _boxes: NDArray[np.int64] = field(init=False, repr=False)
+    _areas: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         joined = _Joined()
         starts: list[int] = []
+        parts: list[NDArray[np.int64]] = []
         above: Labels | None = None
         for band in bands(self.mask.shape[0], self.rows):
             starts.append(joined.total)
-            count, labels = _label(self.mask[band])
-            labels = _offset(labels, joined.add(count))
+            labels, stats = _label_and_measure(self.mask[band])
+            start = joined.add(len(stats))
             if above is not None:
-                joined.touch(above, labels[0])
-            above = labels[-1].copy()
+                joined.touch(above, _offset(labels[0], start))
+            above = _offset(labels[-1], start)
+            parts.append(stats + np.array([0, band.start, 0, 0, 0]))
         object.__setattr__(self, "_starts", starts)
         object.__setattr__(self, "_region_of", joined.numbered())
+        self._gather(np.concatenate(parts))
+
+    def _gather(self, parts: NDArray[np.int64]) -> None:
+        """From left, top, width, height and area of each label in each band to those of regions."""
+        left, top, width, height, area = parts.T
+        region = self._region_of[1:] - 1
+        low = np.full((self.count, 2), np.iinfo(np.int64).max)
+        high = np.zeros((self.count, 2), np.int64)
+        total = np.zeros(self.count, np.int64)
+        np.minimum.at(low, region, np.stack([top, left], axis=1))
+        np.maximum.at(high, region, np.stack([top + height, left + width], axis=1))
+        np.add.at(total, region, area)
+        object.__setattr__(self, "_boxes", np.hstack([low, high]))
+        object.__setattr__(self, "_areas", total)
 
     @property
     def count(self) -> int:
@@ -67,32 +85,18 @@ class Regions:
             0 where the mask is False, else the region's number, 1..count.
         """
         for band, start in zip(bands(self.mask.shape[0], self.rows), self._starts, strict=True):
-            _, labels = _label(self.mask[band])
-            yield band, self._region_of[_offset(labels, start)]
+            count, labels = _label(self.mask[band])
+            # Labels of the band straight to regions; background stays 0.
+            region_of = np.concatenate([self._region_of[:1], self._region_of[start + 1 : start + 1 + count]])
+            yield band, region_of[labels]
 
     def sizes(self) -> NDArray[np.int64]:
         """The number of pixels of each region, (count,) int64."""
-        total = np.zeros(self.count + 1, np.int64)
-        for _, labels in self.bands():
-            total += np.bincount(labels[labels > 0], minlength=self.count + 1)
-        return total[1:]
+        return self._areas
 
     def boxes(self) -> NDArray[np.int64]:
         """Where each region lies, (count, 4) int64: top, left, bottom, right, the last two exclusive."""
-        low = np.full((self.count, 2), np.iinfo(np.int64).max)
-        high = np.zeros((self.count, 2), np.int64)
-        for band, labels in self.bands():
-            rows, columns = np.nonzero(labels)
-            if rows.size:
-                region = labels[rows, columns] - 1
-                order = np.argsort(region, kind="stable")
-                starts = np.flatnonzero(np.diff(region[order], prepend=-1))
-                here = region[order][starts]
-                for axis, places in enumerate((rows + band.start, columns)):
-                    in_order = places[order]
-                    low[here, axis] = np.minimum(low[here, axis], np.minimum.reduceat(in_order, starts))
-                    high[here, axis] = np.maximum(high[here, axis], np.maximum.reduceat(in_order, starts) + 1)
-        return np.hstack([low, high])
+        return self._boxes
 
     def keep(self, wanted: NDArray[np.bool_]) -> Mask:
         """The mask of the regions for which `wanted`, (count,) bool, is True."""
@@ -107,6 +111,12 @@ def _label(mask: Mask) -> tuple[int, Labels]:
     """Number the regions of one band: how many, and (h, W) int32 labels 0..count."""
     count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     return count - 1, np.asarray(labels, dtype=np.int32)
+
+
+def _label_and_measure(mask: Mask) -> tuple[Labels, NDArray[np.int64]]:
+    """Number the regions of one band: (h, W) int32 labels 0..n; left, top, width, height and area, (n, 5) int64."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    return np.asarray(labels, dtype=np.int32), stats[1:].astype(np.int64)
 
 
 def _offset(labels: Labels, start: int) -> Labels:
