@@ -45,6 +45,13 @@ def test_the_grid_asks_what_the_thesis_asked() -> None:
     assert names == [cell.name for cell in grid]
 
 
+def test_the_sanity_check_is_never_cut_short() -> None:
+    by_heart = next(cell for cell in thesis_grid(gpu=False) if cell.name == "overfit-8")
+    assert by_heart.scaled(0.01) == by_heart.epochs == 800
+    assert Cell("long", "epochs", "longer", epochs=500).scaled(0.1) == 50
+    assert Cell("short", "epochs", "shorter").scaled(0.001) == 1
+
+
 def test_a_study_is_budgeted_resumed_and_reported(plan: StudyPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "seconds_of", lambda _plan, cell, _pairs: 30.0 * cell.epochs)
     interrupted = False

@@ -176,7 +176,7 @@ def _setting(findings: Findings) -> Iterator[Block]:
     )
     if findings.scale < 1:
         yield Text(
-            f"To fit the budget, all epochs were scaled by {findings.scale:.3f}: where the thesis trained 45 epochs, "
+            f"To fit the budget, epochs were scaled by {findings.scale:.3f}: where the thesis trained 45 epochs, "
             f"this study trained {max(1, round(45 * findings.scale))}. The columns say how many each run had."
         )
     if findings.missing:
