@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.catalogue import Catalogue
-from redust.core.errors import EngineError, UnknownEngine
+from redust.core.errors import RedustError, UnknownEngine
 from redust.core.settings import RepairSettings
 from redust.inpainters import catalogue, make_inpainter
 from redust.inpainters.kriging import pieces
@@ -25,7 +25,7 @@ def filled(name: str, pixels: Pixels, mask: Mask, **choices: Any) -> Pixels:
     """The result, with white damage under the mask."""
     try:
         inpainter = make_inpainter(name, **choices)
-    except EngineError as error:
+    except RedustError as error:
         pytest.skip(f"not installed: {error}")
     white = 1.0 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
     return fill_damage(inpainter, np.where(mask[..., None], pixels.dtype.type(white), pixels), mask)
