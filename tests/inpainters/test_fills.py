@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.catalogue import Catalogue
-from redust.core.errors import RedustError, UnknownEngine
+from redust.core.errors import EngineError, RedustError, UnknownEngine
 from redust.core.settings import RepairSettings
 from redust.inpainters import catalogue, make_inpainter
 from redust.inpainters.kriging import pieces
