@@ -17,6 +17,7 @@ import numpy as np
 
 import redust
 from redust.core.engines import Detector
+from redust.core.settings import Weights
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
 from redust.files import write_map
@@ -53,15 +54,15 @@ def main() -> None:
     parser.add_argument("bench", type=Path)
     parser.add_argument("--detector", action="append")
     parser.add_argument("--level", type=float)
+    parser.add_argument("--weights", type=Weights, choices=list(Weights), default=Weights.auto)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     names = options.detector or ["unet", "tophat"]
     for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
         rows, speeds = {}, []
         for name in names:
-            tally, speed = score(
-                make_detector(name), folder, options.level, options.write / name if options.write else None
-            )
+            detector = make_detector(name, weights=options.weights)
+            tally, speed = score(detector, folder, options.level, options.write / name if options.write else None)
             rows[name] = tally.figures()
             speeds.append(f"{name} {speed:.2f} MP/s")
         print(f"\n{folder.name}: {rows[names[0]].files} scans; {', '.join(speeds)}")

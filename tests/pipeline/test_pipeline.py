@@ -54,7 +54,7 @@ def test_restore_writes_what_the_report_says(scan_file: ScanFile, tmp_path: Path
 
 def test_one_pipeline_serves_many_scans(scan_file: ScanFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr("redust.pipeline.pipeline.make_detector", lambda name, threads: made.append(name) or Bright())
+    monkeypatch.setattr("redust.pipeline.pipeline.make_detector", lambda name, **how: made.append(name) or Bright())
     one = Pipeline(RestoreSettings(fill="telea"))
     assert made == []
     for number in range(3):

@@ -106,8 +106,20 @@ def test_the_command_writes_the_levels_into_the_card(photos: Path, tmp_path: Pat
     assert set(card.false_positive_rates) == set(Sensitivity)
     assert card.false_positive_rates[Sensitivity.normal] <= 1e-4
     assert card.calibrated_on == "2 undamaged pictures, 0.0 megapixels"
-    unchanged = {"level", "levels", "false_positive_rates", "calibrated_on"}
+    unchanged = {"level", "levels", "false_positive_rates", "calibrated_on", "f1_by_weights"}
     assert card.model_dump(exclude=unchanged) == before.model_dump(exclude=unchanged)
+
+
+def test_the_command_compares_the_weights(photos: Path, pairs: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(shipped_folder("unet"), model)
+    said = run("calibrate", "--model", model, "--photos", photos, "--data", pairs, "--write")
+    f1 = read_card(model).f1_by_weights
+    assert set(f1) == {"onnx", "onnx-int8"}
+    assert f"onnx {f1['onnx']:.4f}" in said
+    assert 0 < f1["onnx"] <= 1
+    run("calibrate", "--model", model, "--photos", photos, "--write")
+    assert read_card(model).f1_by_weights == {}  # measured at another level
 
 
 def test_a_detector_without_a_card_cannot_keep_levels(photos: Path) -> None:

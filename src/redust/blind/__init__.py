@@ -6,11 +6,18 @@ from pathlib import Path
 
 from redust.core.catalogue import Catalogue
 from redust.core.engines import Generator
+from redust.core.settings import Provider, Weights
 
 catalogue = Catalogue("generator", {"blind": "redust.blind.network:shipped_blind"}, "redust.blind")
 
 
-def make_generator(name: str, *, threads: int | None = None) -> Generator:
+def make_generator(
+    name: str,
+    *,
+    threads: int | None = None,
+    provider: Provider = Provider.cpu,
+    weights: Weights = Weights.auto,
+) -> Generator:
     """Make the generator `name`.
 
     Parameters
@@ -20,6 +27,9 @@ def make_generator(name: str, *, threads: int | None = None) -> Generator:
         path separator, or an existing folder that holds a ``card.json``).
     threads
         Threads it may use; all cores unless given.
+    provider, weights
+        For networks; see :class:`redust.models.runtime.Session` and :func:`redust.models.runtime.open_model`. A
+        factory gets them, and `threads`, if it has parameters of these names.
 
     Raises
     ------
@@ -32,6 +42,6 @@ def make_generator(name: str, *, threads: int | None = None) -> Generator:
     if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
         from redust.blind.network import NetworkGenerator
 
-        return NetworkGenerator(folder, threads=threads)
-    generator: Generator = catalogue.factory(name)(threads=threads)
+        return NetworkGenerator(folder, threads=threads, provider=provider, weights=weights)
+    generator: Generator = catalogue.make(name, threads=threads, provider=provider, weights=weights)
     return generator

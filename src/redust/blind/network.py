@@ -6,6 +6,7 @@ from pathlib import Path
 
 from redust.core.arrays import Light
 from redust.core.engines import Needs
+from redust.core.settings import Provider, Weights
 from redust.models import shipped_for
 from redust.models.runtime import open_model
 
@@ -22,6 +23,9 @@ class NetworkGenerator:
         same without damage.
     threads
         Threads of ONNX Runtime; all cores unless given.
+    provider, weights
+        What runs which weights; see :class:`redust.models.runtime.Session` and
+        :func:`redust.models.runtime.open_model`.
 
     Raises
     ------
@@ -29,10 +33,17 @@ class NetworkGenerator:
         If the card or the weights are missing, damaged, or made for another task.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
-        self.card, self._session = open_model(folder, "blind", threads=threads)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int | None = None,
+        provider: Provider = Provider.cpu,
+        weights: Weights = Weights.auto,
+    ) -> None:
+        self.card, self._session = open_model(folder, "blind", threads=threads, provider=provider, weights=weights)
         self.name = self.card.name
-        self.kind = "onnx"
+        self.kind, self.provider, self.remarks = self._session.kind, self._session.provider, self._session.remarks
         self.level = self.card.level
         self.needs = Needs(
             multiple_of=self.card.stride,
@@ -47,6 +58,9 @@ class NetworkGenerator:
         return self._session.run(light)
 
 
-def shipped_blind(*, threads: int | None = None) -> NetworkGenerator:
+def shipped_blind(
+    *, threads: int | None = None, provider: Provider = Provider.cpu, weights: Weights = Weights.auto
+) -> NetworkGenerator:
     """The generator that comes with ReDust."""
-    return NetworkGenerator(shipped_for("blind", "blind", "--generator"), threads=threads)
+    folder = shipped_for("blind", "blind", "--generator")
+    return NetworkGenerator(folder, threads=threads, provider=provider, weights=weights)

@@ -45,10 +45,10 @@ def run_jobs(
     pipeline = Pipeline(RestoreSettings.covering(settings))
     if report_file is not None:
         check_path(report_file, overwrite=settings.overwrite)
-    load_engines(pipeline, jobs)
     reports: list[Report] = []
     failures: list[Failure] = []
     with Screen(len(jobs), quiet=quiet, verbose=verbose, as_json=as_json) as screen:
+        load_engines(pipeline, jobs)
         try:
             for job in jobs:
                 reports.append(do(job, pipeline, screen, failures))

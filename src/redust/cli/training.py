@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redust.cli.flags import with_flags
+from redust.core.settings import Sensitivity, Weights
 from redust.training.config import TrainConfig, flag_settings
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ def evaluate(
     ] = None,
     tolerance: Annotated[int, typer.Option(min=0, max=64, help="Pixels by which a finding may miss.")] = 2,
     tophat: Annotated[bool, typer.Option(help="Score the classical detector too.")] = True,
+    weights: Annotated[
+        Weights, typer.Option(help="Which weights of the networks to score; auto as for restoring.", show_default=False)
+    ] = Weights.float32,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON on standard output.")] = False,
 ) -> None:
@@ -121,7 +125,8 @@ def evaluate(
     names = model or ([] if predictions else ["unet"])
     if model and predictions:
         raise SettingsError("--model and --predictions exclude each other. Give one of them.")
-    detectors = [make_detector(name, threads=threads) for name in dict.fromkeys([*names, *["tophat"] * tophat])]
+    chosen = dict.fromkeys([*names, *["tophat"] * tophat])
+    detectors = [make_detector(name, threads=threads, weights=weights) for name in chosen]
     pairs = pairs_to_score(data)
     with _bar("evaluate") as tell:
         library = Library(pairs, mask_level, megabytes=0)
@@ -138,6 +143,10 @@ def calibrate(
     photos: Annotated[
         Path, typer.Option("--photos", metavar="DIR", help="Undamaged pictures, the more the better, at full size.")
     ],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Pairs, to compare the INT8 weights with float32 on as well."),
+    ] = None,
     model: Annotated[
         str, typer.Option("--model", metavar="NAME|DIR", help="A detector, or the folder of a model.")
     ] = "unet",
@@ -149,18 +158,28 @@ def calibrate(
     from redust.detectors import make_detector
     from redust.models.card import CARD_NAME, read_card
     from redust.training.calibration import calibrate as find_levels
-    from redust.training.pairs import Library, find_photos
+    from redust.training.calibration import compare_weights
+    from redust.training.pairs import Library, find_photos, pairs_to_score
 
-    detector = make_detector(model, threads=threads)
+    detector = make_detector(model, threads=threads, weights=Weights.float32)
     folder: Path | None = getattr(detector, "folder", None)
-    if write and folder is None:
-        raise SettingsError(f"{model} has no card to write to. Leave --write out, or name a model folder.")
+    if (write or data) and folder is None:
+        raise SettingsError(
+            f"{model} has no card and no weights. Leave --write and --data out, or name a model folder."
+        )
+    pairs = pairs_to_score(data) if data else ()
     with _bar("calibrate") as tell:
         found = find_levels(detector, Library(find_photos(photos), None, megabytes=0), progress=tell)
     _tell_calibration(found)
+    f1_by_weights = {}
+    if pairs and folder is not None:
+        with _bar("compare weights") as tell:
+            library, level = Library(pairs, None, megabytes=0), found.levels[Sensitivity.normal]
+            f1_by_weights = compare_weights(folder, library, level, threads=threads, progress=tell)
+        typer.echo("f1 at normal: " + ", ".join(f"{kind} {f1:.4f}" for kind, f1 in f1_by_weights.items()))
     if write and folder is not None:
         card = read_card(folder)
-        found.on_card(card).to_folder(folder)
+        found.on_card(card, f1_by_weights).to_folder(folder)
         typer.echo(f"Written to {folder / CARD_NAME}; the level was {card.level:g}.")
 
 

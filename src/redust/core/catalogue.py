@@ -6,6 +6,7 @@ Built-ins get no privilege: same door, same contract tests. Nothing is imported 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
@@ -61,6 +62,18 @@ class Catalogue:
                 "Install what it needs, or choose another."
             ) from error
         return made
+
+    def make(self, name: str, **offered: Any) -> Any:
+        """Make the engine `name`; its factory gets what it has parameters for.
+
+        Raises
+        ------
+        UnknownEngine, EngineError
+            As :meth:`factory`.
+        """
+        factory = self.factory(name)
+        taken = inspect.signature(factory).parameters
+        return factory(**{key: value for key, value in offered.items() if key in taken})
 
 
 def merged(kind: str, builtin: Mapping[str, str], plugins: Iterable[EntryPoint]) -> dict[str, str]:

@@ -39,6 +39,7 @@ class Report(BaseModel):
     fill: str | None = None
     generator: str | None = None
     level: float | None = None
+    provider: str | None = None
     models: dict[str, str] = {}
     settings: dict[str, Any] = {}
     coverage: float = 0.0

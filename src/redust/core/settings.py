@@ -50,6 +50,23 @@ class DamageClass(StrEnum):
     stain = "stain"  # and missing parts
 
 
+class Provider(StrEnum):
+    """What runs networks."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    openvino = "openvino"
+    coreml = "coreml"
+
+
+class Weights(StrEnum):
+    """Which of a network's weights are used."""
+
+    auto = "auto"
+    float32 = "float32"
+    int8 = "int8"
+
+
 class Settings(BaseModel):
     """Frozen, validated, unknown keys refused."""
 
@@ -185,6 +202,19 @@ class DetectSettings(ScanSettings):
         int | None,
         Field(ge=64, le=16384, description="Tile side in pixels: it changes memory and time, not the result."),
     ] = None
+    provider: Annotated[
+        Provider,
+        Field(
+            description="What runs the network, where the installed ONNX Runtime offers it (`redust doctor` tells); "
+            "the CPU, with a warning, where it does not."
+        ),
+    ] = Provider.cpu
+    weights: Annotated[
+        Weights,
+        Field(
+            description="The network's weights; auto takes int8 where that is faster and, by the model's card, as good."
+        ),
+    ] = Weights.auto
 
     @model_validator(mode="after")
     def _sizes_in_order(self) -> Self:

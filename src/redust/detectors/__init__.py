@@ -6,6 +6,7 @@ from pathlib import Path
 
 from redust.core.catalogue import Catalogue
 from redust.core.engines import Detector
+from redust.core.settings import Provider, Weights
 
 catalogue = Catalogue(
     "detector",
@@ -17,7 +18,13 @@ catalogue = Catalogue(
 )
 
 
-def make_detector(name: str, *, threads: int | None = None) -> Detector:
+def make_detector(
+    name: str,
+    *,
+    threads: int | None = None,
+    provider: Provider = Provider.cpu,
+    weights: Weights = Weights.auto,
+) -> Detector:
     """Make the detector `name`.
 
     Parameters
@@ -27,6 +34,9 @@ def make_detector(name: str, *, threads: int | None = None) -> Detector:
         path separator, or an existing folder that holds a ``card.json``).
     threads
         Threads it may use; all cores unless given.
+    provider, weights
+        For networks; see :class:`redust.models.runtime.Session` and :func:`redust.models.runtime.open_model`. A
+        factory gets them, and `threads`, if it has parameters of these names.
 
     Raises
     ------
@@ -39,6 +49,6 @@ def make_detector(name: str, *, threads: int | None = None) -> Detector:
     if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
         from redust.detectors.network import NetworkDetector
 
-        return NetworkDetector(folder, threads=threads)
-    detector: Detector = catalogue.factory(name)(threads=threads)
+        return NetworkDetector(folder, threads=threads, provider=provider, weights=weights)
+    detector: Detector = catalogue.make(name, threads=threads, provider=provider, weights=weights)
     return detector

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
+from redust.core.settings import Provider, Weights
 from redust.models import shipped_folder
 from redust.models.runtime import open_model
 
@@ -22,8 +23,9 @@ class NetworkDetector:
         and gives probabilities (N, 1, H, W).
     threads
         Threads of ONNX Runtime; all cores unless given.
-    kind
-        Which weight file: ``"onnx"`` (float32) or ``"onnx-int8"``.
+    provider, weights
+        What runs which weights; see :class:`redust.models.runtime.Session` and
+        :func:`redust.models.runtime.open_model`.
 
     Raises
     ------
@@ -31,11 +33,18 @@ class NetworkDetector:
         If the card or the weights are missing, damaged, or ask for files outside the folder.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None, kind: str = "onnx") -> None:
-        self.card, self._session = open_model(folder, "detect", kind=kind, threads=threads)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int | None = None,
+        provider: Provider = Provider.cpu,
+        weights: Weights = Weights.auto,
+    ) -> None:
+        self.card, self._session = open_model(folder, "detect", threads=threads, provider=provider, weights=weights)
         self.name = self.card.name
         self.folder = folder
-        self.kind = kind
+        self.kind, self.provider, self.remarks = self._session.kind, self._session.provider, self._session.remarks
         self.level = self.card.level
         self.levels = self.card.levels
         size = self.card.fixed_size
@@ -53,6 +62,8 @@ class NetworkDetector:
         return self._session.run(light)[..., 0]
 
 
-def shipped_unet(*, threads: int | None = None) -> NetworkDetector:
+def shipped_unet(
+    *, threads: int | None = None, provider: Provider = Provider.cpu, weights: Weights = Weights.auto
+) -> NetworkDetector:
     """The network that comes with ReDust."""
-    return NetworkDetector(shipped_folder("unet"), threads=threads)
+    return NetworkDetector(shipped_folder("unet"), threads=threads, provider=provider, weights=weights)

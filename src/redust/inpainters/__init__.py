@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from redust.core.catalogue import Catalogue
 from redust.core.engines import Inpainter
@@ -51,7 +50,4 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
         from redust.inpainters.network import NetworkInpainter
 
         return NetworkInpainter(folder)
-    factory = catalogue.factory(name)
-    offered: dict[str, Any] = {"radius": radius}
-    taken = inspect.signature(factory).parameters
-    return cast(Inpainter, factory(**{key: value for key, value in offered.items() if key in taken}))
+    return cast(Inpainter, catalogue.make(name, radius=radius))

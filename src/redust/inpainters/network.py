@@ -39,7 +39,7 @@ class NetworkInpainter:
         # One thread: regions are small, and `fill_damage` fills several at once.
         self.card, self._session = open_model(folder, "fill", threads=1)
         self.name = self.card.name
-        self.kind = "onnx"
+        self.kind = self._session.kind
         self.needs = Needs(context=_CONTEXT, multiple_of=self.card.stride, minimum=self.card.stride)
         self._first = KrigingInpainter()
 

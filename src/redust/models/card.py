@@ -12,6 +12,8 @@ from redust.core.errors import ModelError
 from redust.core.settings import Sensitivity
 
 CARD_NAME = "card.json"
+FLOAT32, INT8 = "onnx", "onnx-int8"  # kinds of weight files
+_AS_GOOD = 0.005
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
@@ -25,6 +27,8 @@ class ModelCard(BaseModel):
     ``level`` is where its maps are cut unless the user says otherwise. ``levels`` are those by sensitivity, ``normal``
     being ``level``; ``false_positive_rates`` the shares of pixels they mark on the undamaged pictures that
     ``calibrated_on`` describes. All three are empty where nobody has calibrated the model.
+
+    ``f1_by_weights`` is the f1 of ``onnx`` and of ``onnx-int8`` on the same pictures, at the card's level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -46,6 +50,7 @@ class ModelCard(BaseModel):
     levels: dict[Sensitivity, Share] = {}
     false_positive_rates: dict[Sensitivity, Share] = {}
     calibrated_on: str = ""
+    f1_by_weights: dict[str, Share] = {}
     files: dict[str, str]
     sha256: dict[str, str]
     resolution: str = ""
@@ -55,6 +60,13 @@ class ModelCard(BaseModel):
     cost: str = ""
     limits: list[str] = []
     made_with: str = ""
+
+    @property
+    def int8_is_as_good(self) -> bool:
+        """Whether the INT8 weights were measured, and their f1 is at most 0.005 below that of float32."""
+        if not {FLOAT32, INT8} <= self.f1_by_weights.keys() or INT8 not in self.files:
+            return False
+        return self.f1_by_weights[INT8] >= self.f1_by_weights[FLOAT32] - _AS_GOOD
 
     @model_validator(mode="after")
     def _levels_in_order(self) -> Self:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -11,7 +14,9 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from redust.core.errors import EngineError, ModelError
-from redust.models.card import ModelCard, read_card, weights
+from redust.core.settings import Provider, Weights
+from redust.models.card import FLOAT32, INT8, ModelCard, read_card
+from redust.models.card import weights as weights_file
 
 # ONNX Runtime's exceptions have no common base but Exception.
 FAILURES = (
@@ -25,6 +30,27 @@ FAILURES = (
     runtime.RuntimeException,
 )
 
+# ONNX Runtime's names, how each is set up, and the package that brings it.
+_CPU: tuple[str, dict[str, Any]] = ("CPUExecutionProvider", {})
+_PROVIDERS: dict[Provider, tuple[str, dict[str, Any]]] = {
+    Provider.cpu: _CPU,
+    Provider.cuda: ("CUDAExecutionProvider", {"use_tf32": "0"}),  # ten bits of a product are not enough
+    Provider.openvino: ("OpenVINOExecutionProvider", {}),
+    Provider.coreml: ("CoreMLExecutionProvider", {}),
+}
+PACKAGES = {
+    Provider.cpu: "onnxruntime",
+    Provider.cuda: "onnxruntime-gpu, in place of onnxruntime, and NVIDIA's CUDA and cuDNN",
+    Provider.openvino: "onnxruntime-openvino, in place of onnxruntime",
+    Provider.coreml: "onnxruntime on macOS",
+}
+
+
+def offered() -> list[Provider]:
+    """The providers that the ONNX Runtime installed here was built with."""
+    built = set(onnxruntime.get_available_providers())
+    return [provider for provider, (name, _) in _PROVIDERS.items() if name in built]
+
 
 class Session:
     """An ONNX file, ready to be run; several threads may run it at once.
@@ -35,6 +61,17 @@ class Session:
         Read whole: a model that keeps data in other files is refused, not followed.
     threads
         Threads of one run; all cores unless given.
+    provider
+        What is to run it; the CPU runs it where that is not possible.
+    kind
+        Of the weights.
+
+    Attributes
+    ----------
+    provider
+        What runs it.
+    remarks
+        Why that is not what was asked for; empty if it is.
 
     Raises
     ------
@@ -42,17 +79,46 @@ class Session:
         If ONNX Runtime cannot open it.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, provider: Provider = Provider.cpu, kind: str = FLOAT32
+    ) -> None:
+        self.kind, self.provider = kind, Provider.cpu
+        self.remarks: list[str] = []
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or os.cpu_count() or 1
         options.log_severity_level = 3
         # Border tiles differ in size, and a memory plan for each would be kept: 20 % of the peak for no time.
         options.enable_mem_pattern = False
-        try:
-            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        except FAILURES as error:
-            raise ModelError(f"{path} cannot be opened by ONNX Runtime: {error}. Copy the model again.") from error
+        content = path.read_bytes()
+        self._session = self._elsewhere(content, options, provider)
+        if self._session is None:
+            try:
+                self._session = onnxruntime.InferenceSession(content, options, providers=[_CPU])
+            except FAILURES as error:
+                raise ModelError(f"{path} cannot be opened by ONNX Runtime: {error}. Copy the model again.") from error
         self._input = self._session.get_inputs()[0].name
+
+    def _elsewhere(self, content: bytes, options: Any, provider: Provider) -> Any:
+        """The network on another provider than the CPU; None, and a remark, where that cannot be."""
+        if provider is Provider.cpu:
+            return None
+        name, choices = _PROVIDERS[provider]
+        why = f"the ONNX Runtime installed here offers {', '.join(offered())} only"
+        if provider in offered():
+            try:
+                session = onnxruntime.InferenceSession(content, options, providers=[(name, choices), _CPU])
+            except FAILURES as error:
+                why = f"ONNX Runtime says: {error}"
+            else:
+                if name in session.get_providers():  # it leaves out, in silence, what it has no libraries for
+                    self.provider = provider
+                    return session
+                why = "ONNX Runtime could not load its libraries"
+        self.remarks.append(
+            f"The network runs on the CPU, not on {provider}: {why}. Install {PACKAGES[provider]}, or leave "
+            "--provider out."
+        )
+        return None
 
     def run(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give planes (H, W, C) to the network; what it answers, (H, W, D).
@@ -66,13 +132,31 @@ class Session:
         try:
             (answer,) = self._session.run(None, {self._input: batch})
         except FAILURES as error:
-            raise EngineError(f"ONNX Runtime failed on {batch.shape}: {error}. Try a smaller --tile.") from error
+            advice = "Try a smaller --tile" + (", or --provider cpu." if self.provider is not Provider.cpu else ".")
+            raise EngineError(f"ONNX Runtime failed on {batch.shape}: {error}. {advice}") from error
         answered: NDArray[np.float32] = answer[0].transpose(1, 2, 0)
         return answered
 
 
-def open_model(folder: Path, task: str, *, kind: str = "onnx", threads: int | None = None) -> tuple[ModelCard, Session]:
+def open_model(
+    folder: Path,
+    task: str,
+    *,
+    threads: int | None = None,
+    provider: Provider = Provider.cpu,
+    weights: Weights = Weights.float32,
+) -> tuple[ModelCard, Session]:
     """The card and the weights of a model folder.
+
+    Parameters
+    ----------
+    task
+        What the model must be made for.
+    threads, provider
+        See :class:`Session`.
+    weights
+        ``auto`` takes INT8 where the card says that they are as good, this processor is known to be faster with
+        them, and it is the processor that runs them.
 
     Raises
     ------
@@ -86,4 +170,24 @@ def open_model(folder: Path, task: str, *, kind: str = "onnx", threads: int | No
             f"The model {card.name} is made {wanted[card.task]}, not {wanted[task]}. Choose another, or train one "
             f"with redust train --task {task}."
         )
-    return card, Session(weights(folder, kind), threads)
+    kind = _kind(card, weights, on_cpu=provider is Provider.cpu or provider not in offered())
+    return card, Session(weights_file(folder, kind), threads, provider, kind)
+
+
+def _kind(card: ModelCard, wanted: Weights, *, on_cpu: bool) -> str:
+    """Which weight file of a model."""
+    if wanted is Weights.auto:
+        return INT8 if on_cpu and card.int8_is_as_good and int8_is_faster() else FLOAT32
+    return INT8 if wanted is Weights.int8 else FLOAT32
+
+
+@cache
+def int8_is_faster() -> bool:
+    """Whether this processor is known to multiply bytes faster than floats: by its dot-product instructions."""
+    if platform.system() == "Darwin":
+        return platform.machine() == "arm64"
+    try:
+        known = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:  # a system that does not tell
+        return False
+    return bool(known & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})

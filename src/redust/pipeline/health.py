@@ -19,7 +19,7 @@ from redust import blind, detectors, inpainters
 from redust.core.catalogue import Catalogue
 from redust.core.errors import ModelError, RedustError
 from redust.core.scan import Scan
-from redust.core.settings import RestoreSettings
+from redust.core.settings import Provider, RestoreSettings
 from redust.files import read_scan, write_scan
 from redust.models import ModelCard, shipped, shipped_folder
 from redust.models.card import weights
@@ -99,6 +99,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("machine", "ok", f"{os.cpu_count()} cores, {_memory()}")
     yield from (_package(name) for name in _NEEDED)
     yield from (_extra(name, extra) for name, extra in _EXTRAS.items())
+    yield from _providers()
     yield from (_weights(card) for card in shipped())
     yield from (_loads(engine) for engine in engines())
     yield self_test()
@@ -176,6 +177,20 @@ def _package(name: str) -> Finding:
         return Finding(name, "ok", version(name))
     except PackageNotFoundError:
         return Finding(name, "broken", f"is missing. Run: pip install {name}")
+
+
+def _providers() -> Iterator[Finding]:
+    """What can run networks here."""
+    from redust.models.runtime import PACKAGES, offered
+
+    there = offered()
+    for provider in Provider:
+        found = provider in there
+        yield Finding(
+            f"provider {provider}",
+            "ok" if found else "absent",
+            "offered by ONNX Runtime" if found else f"comes with: {PACKAGES[provider]}",
+        )
 
 
 def _extra(name: str, extra: str) -> Finding:

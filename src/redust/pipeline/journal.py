@@ -75,6 +75,10 @@ class Journal:
         _LOG.warning("%s: %s", self._facts["source"], sentence)
         self._warnings.append(sentence)
 
+    def keep(self, sentence: str) -> None:
+        """Write down a warning that has been logged already."""
+        self._warnings.append(sentence)
+
     def saw_scan(self, scan: Scan) -> None:
         """Write down what was read."""
         height, width = scan.shape
@@ -83,6 +87,8 @@ class Journal:
     def used(self, role: str, engine: Any) -> None:
         """Write down an engine, and its weights' hashes if it has a card."""
         self._facts[role] = engine.name
+        if role != "fill":
+            self._facts["provider"] = getattr(engine, "provider", "cpu")
         card = getattr(engine, "card", None)
         if card is not None:
             used = getattr(engine, "kind", None)

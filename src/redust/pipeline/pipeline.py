@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from redust.core.composite import composite
 from redust.core.engines import Detector, Generator, Inpainter, levels_of
 from redust.core.report import Report
 from redust.core.scan import Scan
-from redust.core.settings import Method, RestoreSettings
+from redust.core.settings import Method, Provider, RestoreSettings, Weights
 from redust.detectors import given, make_detector
 from redust.detectors.running import damage_by_tile, find_damage
 from redust.files import read_scan, write_map, write_mask, write_scan
@@ -44,6 +45,7 @@ from redust.pipeline.outputs import change_outside, prepare_outputs
 from redust.pipeline.worklist import Job, as_path
 
 _LOG = logging.getLogger(__name__)
+E = TypeVar("E")
 _LEAST_CHANGE = 2  # pixels: a single pixel that a generator changed is no damage
 
 
@@ -82,7 +84,7 @@ class Pipeline:
     @cached_property
     def detector(self) -> Detector:
         """How damage is found."""
-        return self._detector or make_detector(self.settings.detector, threads=self.settings.threads)
+        return _told(self._detector or make_detector(self.settings.detector, **self._how))
 
     @cached_property
     def inpainter(self) -> Inpainter:
@@ -92,7 +94,13 @@ class Pipeline:
     @cached_property
     def generator(self) -> Generator:
         """What restores with the method ``blind``."""
-        return self._generator or make_generator(self.settings.generator, threads=self.settings.threads)
+        return _told(self._generator or make_generator(self.settings.generator, **self._how))
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        """How networks are run."""
+        settings = self.settings
+        return {"threads": settings.threads, "provider": settings.provider, "weights": settings.weights}
 
     @property
     def blind(self) -> bool:
@@ -114,13 +122,18 @@ class Pipeline:
 
     def remarks(self) -> list[str]:
         """What cannot be done as the settings say, one sentence each."""
-        wanted, finder = self.settings.sensitivity, self.finder
-        if wanted is None or levels_of(finder):
-            return []
-        return [
-            f"{finder.name} has one level, {finder.level:g}, for every sensitivity: `{wanted}` changes "
-            "nothing. Calibrate the model (redust calibrate), or give a level."
-        ]
+        settings, finder = self.settings, self.finder
+        said = []
+        if settings.sensitivity is not None and not levels_of(finder):
+            said.append(
+                f"{finder.name} has one level, {finder.level:g}, for every sensitivity: `{settings.sensitivity}` "
+                "changes nothing. Calibrate the model (redust calibrate), or give a level."
+            )
+        if settings.provider is not Provider.cpu and not hasattr(finder, "provider"):
+            said.append(f"{finder.name} runs on the CPU only, not on {settings.provider}. Leave --provider out.")
+        if settings.weights is not Weights.auto and not hasattr(finder, "kind"):
+            said.append(f"{finder.name} has no weights to choose `{settings.weights}` of. Leave --weights out.")
+        return said
 
     def read(self, source: Path) -> Scan:
         """Read a scan as the settings say.
@@ -179,9 +192,9 @@ class Pipeline:
         -------
         mask : (H, W) bool
         """
-        return self._told(self._decision(cut(damage, self.level), scan, areas or Areas()))
+        return self._logged(self._decision(cut(damage, self.level), scan, areas or Areas()))
 
-    def _told(self, decision: Decision) -> Mask:
+    def _logged(self, decision: Decision) -> Mask:
         """Log what the user should know of a decision."""
         for remark in self._remarks_on(decision):
             _LOG.warning(remark)
@@ -227,13 +240,15 @@ class Pipeline:
         for remark in self.remarks():
             _LOG.warning(remark)
         found = cut(self.detect(scan), self.level) if self.blind else self._found(scan)
-        return self._told(self._decision(found, scan, areas))
+        return self._logged(self._decision(found, scan, areas))
 
     def mend(self, scan: Scan, areas: Areas | None = None) -> Scan:
         """Mark and repair in one call."""
         areas = areas or Areas()
         if not self.blind or areas.only is not None:
             return self.repair(scan, self.mark(scan, areas))
+        for remark in self.remarks():
+            _LOG.warning(remark)
         made, change = self.generate(scan)
         return self.repair(scan, self.decide(change, scan, areas), made=made)
 
@@ -350,6 +365,8 @@ class Pipeline:
         journal.cut_at(self.level)
         for remark in self.remarks():
             journal.warn(remark)
+        for remark in getattr(self.finder, "remarks", ()):
+            journal.keep(remark)
         with journal.step("decide"):
             decision = self._decision(found, scan, areas)
             journal.note(classes=count_classes(decision.found))
@@ -404,3 +421,10 @@ class Pipeline:
                 f"The target's format is lossy: outside the mask samples changed by up to {change:g}. "
                 "Write TIFF or PNG to keep them as they are."
             )
+
+
+def _told(engine: E) -> E:
+    """Log what an engine has to say of how it runs, once."""
+    for remark in getattr(engine, "remarks", ()):
+        _LOG.warning(remark)
+    return engine

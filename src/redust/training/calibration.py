@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.core.settings import Sensitivity
+from redust.core.settings import Sensitivity, Weights
+from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
-from redust.models.card import ModelCard
+from redust.models.card import FLOAT32, INT8, ModelCard
 from redust.training.pairs import Pictures
+from redust.training.scoring import score
 
 # Sound pixels that are marked, by sensitivity. At 0.2 % damage of which 60 % is found, 1e-3 means that half of
 # what is marked is damage, 1e-4 that nine tenths are.
@@ -49,12 +52,16 @@ class Calibration:
     pictures: int
     megapixels: float
 
-    def on_card(self, card: ModelCard) -> ModelCard:
-        """The card with these levels, its own one becoming that of ``normal``."""
+    def on_card(self, card: ModelCard, f1_by_weights: Mapping[str, float] | None = None) -> ModelCard:
+        """The card with these levels, its own one becoming that of ``normal``.
+
+        What it says of the f1 of its weights goes, unless it was measured anew: it belongs to the old level.
+        """
         changed = {
             "level": self.levels[Sensitivity.normal],
             "levels": dict(self.levels),
             "false_positive_rates": dict(self.rates),
+            "f1_by_weights": dict(f1_by_weights or {}),
             "calibrated_on": f"{self.pictures} undamaged pictures, {self.megapixels:.1f} megapixels",
         }
         return ModelCard.model_validate(card.model_dump() | changed)
@@ -102,6 +109,34 @@ def calibrate(
         pictures=len(pictures),
         megapixels=at_step.sum() / 1e6,
     )
+
+
+def compare_weights(
+    folder: Path,
+    pictures: Pictures,
+    level: float,
+    *,
+    threads: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, float]:
+    """The f1 of a model's float32 and INT8 weights at one level, as its card keeps it.
+
+    Raises
+    ------
+    ModelError
+        If it has not both.
+    """
+    measured = {}
+    for done, (kind, weights) in enumerate(((FLOAT32, Weights.float32), (INT8, Weights.int8))):
+        detector = NetworkDetector(folder, threads=threads, weights=weights)
+        tally = score([detector], pictures, level=level, progress=_part(progress, done))[detector.name]
+        measured[kind] = round(tally.figures().f1, 6)
+    return measured
+
+
+def _part(progress: Callable[[float], None] | None, done: int) -> Callable[[float], None] | None:
+    """The progress of one half of two."""
+    return None if progress is None else lambda share: progress((done + share) / 2)
 
 
 def _lowest(marked: np.ndarray, rate: float, name: str) -> int:

@@ -32,11 +32,12 @@ from torch.utils.data import DataLoader
 from redust import __version__
 from redust.core.arrays import Light
 from redust.core.errors import TargetExists, TrainingError
+from redust.core.settings import Weights
 from redust.detectors import make_detector
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
 from redust.models import ModelCard, networks, read_card
-from redust.models.card import weights
+from redust.models.card import FLOAT32, INT8, weights
 from redust.training.config import Architecture, ModelConfig, Precision, Task, TrainConfig
 from redust.training.data import Numbers, Stream, TrainingData, prepare
 from redust.training.evaluation import DAMAGE, Tally
@@ -432,10 +433,10 @@ def finish(fitted: Fitted) -> TrainingResult:
     level = choose_level(network, data.validation)
     card = export_model(network, folders.model, _calibration(data), facts_of(module, data, level))
     pictures: Pictures = Library(data.test, config.data.mask_level) if data.test else data.validation
-    detector = NetworkDetector(folders.model)
+    detector = NetworkDetector(folders.model, weights=Weights.float32)
     beside = [make_detector("tophat")] if config.run.tophat else []
     tallies = score([detector, *beside], pictures)
-    fast = score([NetworkDetector(folders.model, kind="onnx-int8")], pictures)[detector.name]
+    fast = score([NetworkDetector(folders.model, weights=Weights.int8)], pictures)[detector.name]
     card = _with_metrics(card, tallies[detector.name], fast, "test" if data.test else "validation")
     card.to_folder(folders.model)
     write_results(folders.results, module, tallies, detector, pictures)
@@ -486,7 +487,9 @@ def _with_metrics(card: ModelCard, full: Tally, fast: Tally, on: str) -> ModelCa
         f"{on}{kind}": {name: round(value, 6) for name in names if np.isfinite(value := getattr(figures, name))}
         for kind, figures in (("", full.figures()), (", int8", fast.figures()))
     }
-    return card.model_copy(update={"metrics": measured})
+    by_weights = {FLOAT32: full.figures().f1, INT8: fast.figures().f1}
+    by_weights = {kind: round(f1, 6) for kind, f1 in by_weights.items() if np.isfinite(f1)}
+    return card.model_copy(update={"metrics": measured, "f1_by_weights": by_weights})
 
 
 def write_results(
