@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from redust.core.errors import SettingsError
+from redust.core.settings import Weights
+from redust.detectors.network import NetworkDetector
+from redust.detectors.running import find_damage
 from redust.models import networks
+from redust.training.export import export_model
+from redust.training.module import opinion
 
 SMALL = {
     "unet": {"channels": (8, 8, 8, 8)},
@@ -110,3 +119,19 @@ def test_unknown_names_and_options_are_refused() -> None:
         networks.build("cnn", depth=3)
     with pytest.raises(SettingsError, match="too small"):
         networks.build("cnn", side=20)
+
+
+def test_training_judges_at_two_scales_as_detecting_does(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = networks.build("unet", channels=(16, 16, 16, 16), finish=1, scales=(1, 2)).eval()
+    network.head.weight.data *= 20
+    rng = np.random.default_rng(0)
+    light = cv2.GaussianBlur(rng.random((448, 448, 3), np.float32), (0, 0), 1.5)
+    facts = {"name": "n", "summary": "s", "architecture": "unet"}
+    card = export_model(network, tmp_path / "n", [light[:64, :64]], facts)
+    assert card.scales == (1, 2)
+    asked = find_damage(NetworkDetector(tmp_path / "n", weights=Weights.float32), light)
+    seen = opinion(network, light)
+    middle = (slice(192, 256), slice(192, 256))  # out of reach of the border, which training pads otherwise
+    assert seen[middle].std() > 0.01
+    np.testing.assert_allclose(asked[middle], seen[middle], atol=2e-3)

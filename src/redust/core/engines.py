@@ -37,6 +37,9 @@ class Needs:
         the damage of such a square at a time, one that does not each region by itself.
     threadsafe
         Whether several threads may call it at once.
+    scales
+        Detectors only: the factors by which the scan is shrunk before the detector sees it, 1 among them. It is asked
+        at each, and the mean of its logits counts.
     """
 
     multiple_of: int = 1
@@ -46,6 +49,7 @@ class Needs:
     depths: tuple[str, ...] = ("uint8", "uint16", "float32")
     per_tile: int | None = None
     threadsafe: bool = True
+    scales: tuple[int, ...] = (1,)
 
 
 @runtime_checkable

@@ -55,6 +55,7 @@ class NetworkDetector:
             channels=(self.card.channels,),
             per_tile=_TILE,
             threadsafe=True,
+            scales=self.card.scales,
         )
 
     def detect(self, light: Light) -> DamageMap:

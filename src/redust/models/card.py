@@ -28,6 +28,9 @@ class ModelCard(BaseModel):
     being ``level``; ``false_positive_rates`` the shares of pixels they mark on the undamaged pictures that
     ``calibrated_on`` describes. All three are empty where nobody has calibrated the model.
 
+    ``scales`` are the factors by which a scan is shrunk before the network sees it; the mean of the logits counts.
+    ``gflop_per_megapixel`` is that of all of them together.
+
     ``f1_by_weights`` is the f1 of ``onnx`` and of ``onnx-int8`` on the same pictures, at the card's level.
     """
 
@@ -42,6 +45,7 @@ class ModelCard(BaseModel):
     gflop_per_megapixel: float | None = None
     channels: Literal[1, 3] = 3
     normalisation: str
+    scales: tuple[Annotated[int, Field(ge=1, le=16)], ...] = (1,)
     stride: Annotated[int, Field(ge=1)] = 1
     halo: Annotated[int, Field(ge=0)]
     patch: int | None = None
@@ -67,6 +71,12 @@ class ModelCard(BaseModel):
         if not {FLOAT32, INT8} <= self.f1_by_weights.keys() or INT8 not in self.files:
             return False
         return self.f1_by_weights[INT8] >= self.f1_by_weights[FLOAT32] - _AS_GOOD
+
+    @model_validator(mode="after")
+    def _full_size_among_scales(self) -> Self:
+        if 1 not in self.scales or len(set(self.scales)) < len(self.scales):
+            raise ValueError("scales are different factors, 1 among them")
+        return self
 
     @model_validator(mode="after")
     def _levels_in_order(self) -> Self:

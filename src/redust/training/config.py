@@ -148,6 +148,17 @@ class ModelConfig(Settings):
     ] = None
     side: Annotated[int | None, Field(ge=36, description="Cell side of the network cnn; 100 unless given.")] = None
     dropout: Annotated[float, Field(ge=0, lt=1, description="Share of features dropped while training.")] = 0.0
+    finish: Annotated[
+        int | None,
+        Field(ge=0, le=4, description="Network unet: convolutions at the end; its own number (2) unless given."),
+    ] = None
+    scales: Annotated[
+        tuple[int, ...] | None,
+        Field(
+            description="Network unet: factors by which pictures are shrunk before it sees them, 1 among them; the "
+            "mean of its logits counts. 1 alone unless given, or as the model it starts from."
+        ),
+    ] = None
 
     model_config = Settings.model_config | {"populate_by_name": True}
 

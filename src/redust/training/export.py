@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from redust.core.arrays import Light
 from redust.core.errors import TrainingError
 from redust.models.card import ModelCard, digest
 from redust.training.keeper import save_weights
+from redust.training.module import scales_of
 
 FILES = {"safetensors": "weights.safetensors", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
 _INPUT, _OUTPUT, _OPSET = "light", "damage", 20
@@ -66,7 +68,7 @@ def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], fac
     network.eval()
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
     stride = int(network.stride)  # type: ignore[arg-type]
-    batches = [_batch(one, stride) for one in samples]
+    batches = [_batch(shrunk(one, factor), stride) for one in samples for factor in scales_of(network)]
     save_weights(network, folder / FILES["safetensors"])
     probability = Probability(network).eval()
     write_onnx(probability, folder / FILES["onnx"], stride=stride)
@@ -82,6 +84,7 @@ def card_of(network: nn.Module, folder: Path, files: dict[str, str], facts: dict
     return ModelCard(
         parameters=sum(one.numel() for one in network.parameters()),
         gflop_per_megapixel=gflop_per_megapixel(network),
+        scales=scales_of(network),
         channels=3,
         normalisation=_NORMALISATION[facts.get("task", "detect")],
         stride=int(network.stride),  # type: ignore[arg-type]
@@ -199,7 +202,7 @@ def _check_agreement(network: nn.Module, path: Path, batch: NDArray[np.float32])
 
 
 def gflop_per_megapixel(network: nn.Module) -> float:
-    """Billions of floating-point operations per megapixel, a multiply-add counting as 2."""
+    """Billions of floating-point operations per megapixel at all scales, a multiply-add counting as 2."""
     stride = int(network.stride)  # type: ignore[arg-type]
     side = max(1, 128 // stride) * stride
     counter, training = FlopCounterMode(display=False), network.training
@@ -207,7 +210,16 @@ def gflop_per_megapixel(network: nn.Module) -> float:
     with torch.no_grad(), counter:
         network(torch.zeros(1, getattr(network, "in_channels", 3), side, side))
     network.train(training)
-    return round(counter.get_total_flops() / side**2 / 1e3, 2)
+    total = counter.get_total_flops() * sum(1 / factor**2 for factor in scales_of(network))
+    return round(total / side**2 / 1e3, 2)
+
+
+def shrunk(light: Light, factor: int) -> Light:
+    """Light (H, W, 3) with each side shrunk by `factor`; what is left over at the end is dropped."""
+    height, width = (max(1, length // factor) for length in light.shape[:2])
+    kept = light[: height * factor, : width * factor]
+    small = cv2.resize(kept, (width, height), interpolation=cv2.INTER_AREA) if factor > 1 else light
+    return np.asarray(small, np.float32)
 
 
 def _batch(light: Light, stride: int) -> NDArray[np.float32]:

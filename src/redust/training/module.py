@@ -225,7 +225,7 @@ class DamageModule(TrainingModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch of light (N, 3, H, W) and truth (N, 1, H, W)."""
         light, truth = batch
-        loss: Tensor = self.loss(self.network(light.contiguous(memory_format=torch.channels_last)), truth)
+        loss: Tensor = self.loss(judged(self.network, light.contiguous(memory_format=torch.channels_last)), truth)
         self.keep_loss(loss, batch_idx)
         return loss
 
@@ -284,6 +284,18 @@ def _check_loss(loss: float, step: int) -> None:
         )
 
 
+def scales_of(network: nn.Module) -> tuple[int, ...]:
+    """The factors by which a scan is shrunk before the network sees it."""
+    scales: tuple[int, ...] = tuple(getattr(network, "scales", (1,)))
+    return scales
+
+
+def judged(network: nn.Module, light: Tensor) -> Tensor:
+    """Logits (N, 1, H, W) of a network for light (N, 3, H, W): the mean of those at its scales, if it has some."""
+    found: Tensor = network.judged(light) if hasattr(network, "judged") else network(light)  # type: ignore[operator]
+    return found
+
+
 @torch.no_grad()
 def opinion(network: nn.Module, pixels: Pixels) -> DamageMap:
     """The damage map of a whole picture by a network in memory.
@@ -299,7 +311,8 @@ def opinion(network: nn.Module, pixels: Pixels) -> DamageMap:
     -------
     damage : (H, W) float32 in 0..1
     """
-    stride, halo = int(network.stride), int(network.halo)  # type: ignore[arg-type]
+    coarsest = max(scales_of(network))
+    stride, halo = (coarsest * int(length) for length in (network.stride, network.halo))  # type: ignore[arg-type]
     shape = pixels.shape[0], pixels.shape[1]
     side = round_up(_TILE, stride)
     whole = max(shape) <= side
@@ -310,7 +323,7 @@ def opinion(network: nn.Module, pixels: Pixels) -> DamageMap:
     for tile in tiles(shape, side, halo=0 if whole else halo, multiple_of=stride):
         light = three_channels(to_light(window(pixels, tile)))
         batch = torch.from_numpy(np.ascontiguousarray(light.transpose(2, 0, 1)))[None].to(weight.device)
-        logits = network(batch.contiguous(memory_format=torch.channels_last))
+        logits = judged(network, batch.contiguous(memory_format=torch.channels_last))
         damage[tile.core] = torch.sigmoid(logits.float())[0, 0].cpu().numpy()[tile.core_in_window]
     network.train(training)
     return damage

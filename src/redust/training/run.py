@@ -43,7 +43,7 @@ from redust.training.data import Numbers, Stream, TrainingData, prepare
 from redust.training.evaluation import DAMAGE, Tally
 from redust.training.export import export_model
 from redust.training.keeper import BEST, LAST, Keeper, Listener, Paused
-from redust.training.module import DamageModule, TrainingModule, opinion
+from redust.training.module import DamageModule, TrainingModule, opinion, scales_of
 from redust.training.pairs import Library, Pictures
 from redust.training.pictures import draw_curves, draw_precision_recall, sample_sheet, write_picture
 from redust.training.restoring.data import prepare_restoring
@@ -158,7 +158,7 @@ def fit(config: TrainConfig, *, resume: bool = False, listener: Listener | None 
         torch.set_num_threads(config.run.threads)
     network = make_network(config.model, seed=config.run.seed)
     look = prepare if config.run.task is Task.detect else prepare_restoring
-    data = look(config, int(network.stride))  # type: ignore[arg-type]
+    data = look(config, max(scales_of(network)) * int(network.stride))  # type: ignore[arg-type]
     module = _module(config, network, data)
     saved = _read_state(state, config, data) if state.exists() else None
     folders.make()
@@ -202,12 +202,16 @@ def options_of(config: ModelConfig) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if config.start_folder:
         options |= read_card(config.start_folder).options
+        if config.architecture is not Architecture.unet:
+            options.pop("scales", None)  # a detector's alone
     if config.channels:
         options["channels"] = config.channels
     if config.side and config.architecture is Architecture.cnn:
         options["side"] = config.side
     if config.dropout:
         options["dropout"] = config.dropout
+    if config.architecture is Architecture.unet:
+        options |= {name: value for name in ("finish", "scales") if (value := getattr(config, name)) is not None}
     return options
 
 
@@ -224,6 +228,9 @@ def start_from(network: nn.Module, config: ModelConfig) -> None:
     found = load_file(weights(folder, "safetensors"))
     fresh = tuple(getattr(network, "fresh", ()))  # parts that another task's network lacks keep their own beginning
     found |= {name: own for name, own in network.state_dict().items() if name.startswith(fresh) and name not in found}
+    own = network.state_dict()
+    surplus = tuple(getattr(network, "surplus", ()))
+    found = {name: value for name, value in found.items() if name in own or not name.startswith(surplus)}
     try:
         network.load_state_dict(found)
     except RuntimeError as error:

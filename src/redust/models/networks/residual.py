@@ -18,7 +18,7 @@ class ResidualUNet(UNet):
 
     Parameters
     ----------
-    channels, in_channels, dropout
+    channels, in_channels, dropout, finish
         As of :class:`~redust.models.networks.unet.UNet`.
     """
 
@@ -26,9 +26,13 @@ class ResidualUNet(UNet):
     """What a detector that it starts from lacks."""
 
     def __init__(
-        self, channels: tuple[int, int, int, int] = (32, 48, 96, 128), in_channels: int = 3, dropout: float = 0.0
+        self,
+        channels: tuple[int, int, int, int] = (32, 48, 96, 128),
+        in_channels: int = 3,
+        dropout: float = 0.0,
+        finish: int = 2,
     ) -> None:
-        super().__init__(channels, in_channels, dropout)
+        super().__init__(channels, in_channels, dropout, finish)
         self.in_channels = in_channels
         self.paint = nn.Conv2d(channels[0] + 4 * in_channels, 4 * in_channels, 1)
         nn.init.zeros_(self.paint.weight)
