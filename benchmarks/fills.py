@@ -1,6 +1,6 @@
 """Score fills on a set of damaged scans with true masks.
 
-    python benchmarks/fills.py SET_DIR [--fill kriging --fill telea] [--grow 1] [--threads 1]
+    python benchmarks/fills.py SET_DIR [--fill kriging --fill telea] [--grow 1] [--grain 0] [--threads 1]
 
 SET_DIR holds ``damaged/``, ``clean/`` and ``mask/`` (255 damage, 128 not judged, 0 sound), files of one name in
 each. The true mask, grown, is filled. Figures, the mean over scans unless said otherwise (dB of 8 bit):
@@ -8,7 +8,7 @@ each. The true mask, grown, is filled. Figures, the mean over scans unless said 
 inside   where the true mask is 255
 whole    the whole scan
 grain    high-pass deviation of the result over that of the clean scan, inside the damage (1 = grain kept)
-wall     seconds for the set, the fill alone
+wall     seconds for the set, fill and grain
 cpu      seconds of all cores together: what a busy machine cannot distort
 us/px    microseconds of cpu per filled pixel
 """
@@ -48,7 +48,7 @@ def grown(mask: Mask, pixels: int) -> Mask:
     return cv2.dilate(mask.view(np.uint8), square).astype(np.bool_)
 
 
-def score(inpainter: Inpainter, folder: Path, grow: int, threads: int) -> list[float]:
+def score(inpainter: Inpainter, folder: Path, grow: int, grain: float, threads: int) -> list[float]:
     """Inside, whole, grain, wall and cpu seconds, and microseconds per filled pixel."""
     rows, wall, cpu, filled = [], 0.0, 0.0, 0
     for path in sorted((folder / "clean").iterdir()):
@@ -57,12 +57,12 @@ def score(inpainter: Inpainter, folder: Path, grow: int, threads: int) -> list[f
         true = redust.read_scan(folder / "mask" / path.name).pixels[..., 0] == 255
         mask = grown(true, grow)
         start, used = time.perf_counter(), time.process_time()
-        result = fill_damage(inpainter, damaged, mask, threads=threads)
+        result = fill_damage(inpainter, damaged, mask, grain=grain, threads=threads)
         wall, cpu = wall + time.perf_counter() - start, cpu + time.process_time() - used
         filled += int(mask.sum())
         off = result.astype(np.float64) - clean
-        grain = highpass(result)[true].std() / max(float(highpass(clean)[true].std()), 1e-6)
-        rows.append((decibels(off[true]), decibels(off), float(grain)))
+        kept = highpass(result)[true].std() / max(float(highpass(clean)[true].std()), 1e-6)
+        rows.append((decibels(off[true]), decibels(off), float(kept)))
     return [*np.mean(rows, axis=0).tolist(), wall, cpu, 1e6 * cpu / filled]
 
 
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("set", type=Path)
     parser.add_argument("--fill", action="append")
     parser.add_argument("--grow", type=int, default=1, help="pixels by which the true mask is grown")
+    parser.add_argument("--grain", type=float, default=0.0, help="as the setting: 0 to 1")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     cv2.setNumThreads(options.threads)
@@ -82,7 +83,7 @@ def main() -> None:
         except EngineError as error:
             print(f"{name:<15} {error}")
             continue
-        figures = score(inpainter, options.set, options.grow, options.threads)
+        figures = score(inpainter, options.set, options.grow, options.grain, options.threads)
         print(f"{name:<15}" + "".join(f"{figure:9.2f}" for figure in figures), flush=True)
 
 

@@ -15,7 +15,7 @@ from redust.core.catalogue import Catalogue
 from redust.core.errors import EngineError, RedustError, UnknownEngine
 from redust.core.settings import RepairSettings
 from redust.inpainters import catalogue, make_inpainter
-from redust.inpainters.kriging import pieces
+from redust.inpainters.regions import pieces
 from redust.inpainters.running import fill_damage
 
 every_fill = pytest.mark.parametrize("name", catalogue.names())

@@ -245,6 +245,10 @@ class RepairSettings(ScanSettings):
         float,
         Field(gt=0, le=100, description="Neighbourhood in pixels for the fills telea and navier-stokes."),
     ] = 3.0
+    grain: Annotated[
+        float,
+        Field(ge=0, le=1, description="How much of the surroundings' grain what is filled gets: 0 none, 1 all of it."),
+    ] = 0.5
 
 
 class RestoreSettings(DetectSettings, RepairSettings):

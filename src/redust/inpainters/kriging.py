@@ -15,7 +15,6 @@ prediction itself, without simulated texture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import TypeAlias
 
@@ -26,12 +25,12 @@ from numpy.typing import NDArray
 from redust.core.arrays import Mask, Pixels
 from redust.core.engines import Needs
 from redust.core.tiles import round_up
+from redust.inpainters.regions import pieces
 
 _Floats: TypeAlias = NDArray[np.float64]
 _Box: TypeAlias = tuple[int, int, int, int]
 
 _CONTEXT = 24  # pixels around a piece in which the covariance is measured
-_PIECE = 32  # longest side of a piece
 _RING = 3.0  # known pixels this close to a piece predict it
 _FEWEST, _MOST = 24, 400  # known pixels to predict from, where there are that many
 _SHARPEN = 1.2  # exponent on the power spectrum: strong waves are trusted more than their measure
@@ -60,47 +59,6 @@ def _enclosed(mask: Mask, box: _Box) -> float:
     top, left, bottom, right = box
     reach = int(2 * _RING)
     return float(mask[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach].mean())
-
-
-def pieces(mask: Mask) -> Iterator[_Box]:
-    """Cut the masked pixels into pieces of at most 32 x 32, where they are thinnest.
-
-    Yields
-    ------
-    top, left, bottom, right
-        Boxes that do not overlap; every masked pixel is in one.
-    """
-    todo: list[_Box] = [(0, 0, *mask.shape)]
-    while todo:
-        top, left, bottom, right = todo.pop()
-        inside = mask[top:bottom, left:right]
-        rows, columns = inside.sum(axis=1), inside.sum(axis=0)
-        if not rows.any():
-            continue
-        (y0, y1), (x0, x1) = _extent(rows), _extent(columns)
-        top, bottom, left, right = top + y0, top + y1, left + x0, left + x1
-        if max(y1 - y0, x1 - x0) <= _PIECE:
-            yield top, left, bottom, right
-        elif y1 - y0 >= x1 - x0:
-            cut = top + _thinnest(rows[y0:y1])
-            todo += [(cut, left, bottom, right), (top, left, cut, right)]
-        else:
-            cut = left + _thinnest(columns[x0:x1])
-            todo += [(top, cut, bottom, right), (top, left, bottom, cut)]
-
-
-def _extent(counts: NDArray[np.intp]) -> tuple[int, int]:
-    """First non-zero index, and one past the last."""
-    found = np.flatnonzero(counts)
-    return int(found[0]), int(found[-1]) + 1
-
-
-def _thinnest(counts: NDArray[np.intp]) -> int:
-    """Where to cut: the line with the fewest masked pixels in the middle third, the most central of them."""
-    third = len(counts) // 3
-    middle = np.arange(third, len(counts) - third)
-    order = np.lexsort((np.abs(2 * middle - len(counts)), counts[middle]))
-    return int(middle[order[0]])
 
 
 def _fill_piece(filled: Pixels, hole: Mask, box: _Box) -> None:

@@ -24,6 +24,7 @@ from redust.core.engines import Needs
 from redust.core.tiles import round_up, tiles
 
 _CELL = 8
+_PIECE = 32  # longest side of a piece
 _SEGMENT = 128  # longest side of the masked part of a region, in pixels; a multiple of the cell
 
 
@@ -128,3 +129,44 @@ def _reach(first: int, last: int, needs: Needs, end: int) -> tuple[int, int]:
     """Widen first..last by the context, to multiples, within 0..end."""
     start = max(0, first - needs.context) // needs.multiple_of * needs.multiple_of
     return start, min(end, start + round_up(last + needs.context - start, needs.multiple_of))
+
+
+def pieces(mask: Mask) -> Iterator[tuple[int, int, int, int]]:
+    """Cut the masked pixels into pieces of at most 32 x 32, where they are thinnest.
+
+    Yields
+    ------
+    top, left, bottom, right
+        Boxes that do not overlap; every masked pixel is in one.
+    """
+    todo: list[tuple[int, int, int, int]] = [(0, 0, *mask.shape)]
+    while todo:
+        top, left, bottom, right = todo.pop()
+        inside = mask[top:bottom, left:right]
+        rows, columns = inside.sum(axis=1), inside.sum(axis=0)
+        if not rows.any():
+            continue
+        (y0, y1), (x0, x1) = _extent(rows), _extent(columns)
+        top, bottom, left, right = top + y0, top + y1, left + x0, left + x1
+        if max(y1 - y0, x1 - x0) <= _PIECE:
+            yield top, left, bottom, right
+        elif y1 - y0 >= x1 - x0:
+            cut = top + _thinnest(rows[y0:y1])
+            todo += [(cut, left, bottom, right), (top, left, cut, right)]
+        else:
+            cut = left + _thinnest(columns[x0:x1])
+            todo += [(top, cut, bottom, right), (top, left, bottom, cut)]
+
+
+def _extent(counts: NDArray[np.intp]) -> tuple[int, int]:
+    """First non-zero index, and one past the last."""
+    found = np.flatnonzero(counts)
+    return int(found[0]), int(found[-1]) + 1
+
+
+def _thinnest(counts: NDArray[np.intp]) -> int:
+    """Where to cut: the line with the fewest masked pixels in the middle third, the most central of them."""
+    third = len(counts) // 3
+    middle = np.arange(third, len(counts) - third)
+    order = np.lexsort((np.abs(2 * middle - len(counts)), counts[middle]))
+    return int(middle[order[0]])

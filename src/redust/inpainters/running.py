@@ -22,12 +22,14 @@ from redust.core.composite import composite
 from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, MaskMismatch
 from redust.core.tiles import bands, mirrored, round_up, tiles
+from redust.inpainters.grain import grained
 from redust.inpainters.regions import Region, coarse, regions
 from redust.inpainters.wide import Window, core_within, doubled, halved, wide_windows
 
 # Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
 _BATCH = 16
 _CORE_TILE = 512
+_FILL_SHARE = 0.6  # of the time, where grain follows
 _LEAST_CONTEXT = 2  # a region must hold something sound, whatever its engine asks for
 
 
@@ -36,6 +38,7 @@ def fill_damage(
     pixels: Pixels,
     mask: Mask,
     *,
+    grain: float = 0.0,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Pixels:
@@ -50,6 +53,8 @@ def fill_damage(
         taken as damaged too, but only filled where masked.
     mask : (H, W) bool
         True where to fill.
+    grain : 0..1
+        How much of the surroundings' grain what is filled gets; see :mod:`redust.inpainters.grain`.
     threads
         How many regions are filled at once; all cores unless given. The result does not depend on it.
     progress
@@ -80,7 +85,11 @@ def fill_damage(
         raise MaskMismatch("The mask leaves no sound pixel to fill from. Use a higher level, or another mask.")
     # Regions are small: several threads inside one wait for each other longer than they compute.
     with threadpool_limits(1, user_api="blas"):
-        _fill(inpainter, filled, mask, hole, _workers(inpainter, threads), progress or _unheard)
+        tell = progress or _unheard
+        share = _FILL_SHARE if grain else 1.0
+        _fill(inpainter, filled, mask, hole, _workers(inpainter, threads), lambda done: tell(share * done))
+        if grain:
+            _add_grain(filled, mask, hole, grain, threads or _cores(), lambda done: tell(share + (1 - share) * done))
     return filled
 
 
@@ -102,6 +111,22 @@ def _fill(
         return sum(int(np.count_nonzero(region.target)) for region in batch)
 
     for count in _in_parallel(work, _batches(regions(mask, _needs(inpainter))), workers):
+        done += count
+        progress(done / total)
+
+
+def _add_grain(
+    filled: Pixels, mask: Mask, hole: Mask, amount: float, workers: int, progress: Callable[[float], None]
+) -> None:
+    """Grain `mask` in place. A region looks at sound pixels and its own: others may be grained meanwhile."""
+    done, total = 0, int(np.count_nonzero(mask))
+
+    def work(batch: list[Region]) -> int:
+        for region in batch:
+            composite(filled, grained(filled, hole, region, amount), region.target, (region.top, region.left))
+        return sum(int(np.count_nonzero(region.target)) for region in batch)
+
+    for count in _in_parallel(work, _batches(regions(mask, Needs())), workers):
         done += count
         progress(done / total)
 
@@ -254,8 +279,12 @@ def _workers(inpainter: Inpainter, threads: int | None) -> int:
     """As many threads as asked for, else as the process may use; one for an engine that bears no more."""
     if not inpainter.needs.threadsafe:
         return 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return threads or allowed
+    return threads or _cores()
+
+
+def _cores() -> int:
+    """As many as the process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _batches(found: Iterable[Region]) -> Iterator[list[Region]]:

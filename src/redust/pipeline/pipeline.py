@@ -276,7 +276,10 @@ class Pipeline:
             restored = scan.pixels.copy()
             composite(restored, (made or self.generate(scan, progress=progress)[0]).pixels, mask)
             return scan.with_pixels(restored)
-        filled = fill_damage(self.inpainter, scan.pixels, mask, threads=self.settings.threads, progress=progress)
+        filled = fill_damage(
+            self.inpainter, scan.pixels, mask,
+            grain=self.settings.grain, threads=self.settings.threads, progress=progress,
+        )  # fmt: skip
         return scan.with_pixels(filled)
 
     def restore(
