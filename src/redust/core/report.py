@@ -12,8 +12,9 @@ class Report(BaseModel):
 
     ``source`` is the scan; ``target``, ``mask_file``, ``map_file`` and ``compare_file`` are what was written;
     ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
-    ``regions`` counts connected damage, ``classes`` the same by its class, before growing joins it; ``seconds`` holds
-    the wall time of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
+    ``regions`` counts connected damage, ``fills`` the same by what a fill that chooses took for it, ``classes`` by its
+    class, before growing joins it; ``seconds`` holds the wall time
+    of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
     ``largest_change_outside`` is the largest change of a sample outside the mask in the written file, in steps of the
     file's depth (0 for every lossless format, None where nothing was restored); ``page`` counts from 1; ``error`` and
     ``error_kind`` say why a scan failed.
@@ -44,6 +45,7 @@ class Report(BaseModel):
     settings: dict[str, Any] = {}
     coverage: float = 0.0
     regions: int = 0
+    fills: dict[str, int] = {}
     classes: dict[str, int] = {}
     largest_change_outside: float | None = None
     seconds: dict[str, float] = {}

@@ -15,6 +15,7 @@ catalogue = Catalogue(
     "fill",
     {
         "kriging": "redust.inpainters.kriging:KrigingInpainter",
+        "auto": "redust.inpainters.auto:AutoInpainter",
         "network": "redust.inpainters.network:shipped_network",
         "fsr": "redust.inpainters.frequency:FrequencyInpainter",
         "telea": "redust.inpainters.marching:telea",

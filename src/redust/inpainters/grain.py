@@ -49,13 +49,17 @@ _RAISED = 1.5  # the fill's own fine part is raised by up to this factor
 
 @dataclass(frozen=True, eq=False)
 class _Split:
-    """A window's light, in the units of its ground: ``smooth`` and ``fine`` (h, w, C), 0 where it is not seen."""
+    """A window's light, in the units of its ground, 0 where it is not seen: ``smooth`` and ``fine`` (h, w, C).
+
+    ``power`` (h, w) is the mean square of ``fine`` over channels.
+    """
 
     top: int
     left: int
     known: Mask
     smooth: _Floats
     fine: _Floats
+    power: _Floats
 
 
 def grained(filled: Pixels, hole: Mask, region: Region, amount: float) -> Pixels:
@@ -155,22 +159,22 @@ def _split(
     light = np.zeros((*known.shape, filled.shape[2]), np.float32)
     light[seen] = np.subtract(filled[window][seen], zero, dtype=np.float64) / unit
     weight = seen.astype(np.float32)
-    smooth = np.divide(_blurred(light, _FINE), _blurred(weight[..., None], _FINE) + 1e-6, dtype=np.float32)
+    smooth = np.divide(_blurred(light, _FINE), _blurred(weight, _FINE)[..., None] + 1e-6, dtype=np.float32)
     fine = np.multiply(light - smooth, weight[..., None], dtype=np.float32)
-    return _Split(window[0].start, window[1].start, known, smooth, fine)
+    power = np.einsum("ijc,ijc->ij", fine, fine) / np.float32(fine.shape[2])
+    return _Split(window[0].start, window[1].start, known, smooth, fine, power)
 
 
 def _blurred(values: _Floats, sigma: float) -> _Floats:
-    """A Gaussian blur of (h, w, C); beyond the border there is 0."""
+    """A Gaussian blur of (h, w, C) or (h, w); beyond the border there is 0."""
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT).reshape(values.shape))
 
 
 def _missing(piece: _Split, ground: _Split, mine: Mask, box: _Box) -> _Floats:
     """What the pixels `mine` of a piece lack in fine texture: (n, C)."""
     wanted = _strength(piece, ground, mine)
-    weight = mine.astype(np.float32)[..., None]
-    power = np.square(piece.fine).mean(axis=2, keepdims=True) * weight
-    has = (_blurred(power, _OWN) / np.maximum(_blurred(weight, _OWN), 1e-6))[mine][:, 0]
+    weight = mine.astype(np.float32)
+    has = _blurred(piece.power * weight, _OWN)[mine] / np.maximum(_blurred(weight, _OWN)[mine], 1e-6)
     raised = np.clip(wanted / np.sqrt(np.maximum(has, 1e-12)), 1, _RAISED)
     lacking = np.sqrt(np.maximum(np.square(wanted) - has * np.square(raised), 0))
     drawn = _texture(ground, mine.shape, box)[mine]
@@ -179,22 +183,26 @@ def _missing(piece: _Split, ground: _Split, mine: Mask, box: _Box) -> _Floats:
 
 def _strength(piece: _Split, ground: _Split, mine: Mask) -> _Floats:
     """How strong the fine part should be at each pixel of `mine` (n,): its root mean square over channels."""
-    size = np.sqrt(np.square(ground.fine).mean(axis=2, keepdims=True))
-    places = np.indices(ground.known.shape).transpose(1, 2, 0) + np.array([ground.top, ground.left])
+    size = np.sqrt(ground.power)[..., None]
+    # Places count from the piece's window: in float32 they are exact, wherever in the scan it lies.
+    origin = np.array([ground.top - piece.top, ground.left - piece.left], np.float32)
+    places = np.indices(ground.known.shape, np.float32).transpose(1, 2, 0) + origin
     count, sums = _blocks(ground.known, np.concatenate([size, places, ground.smooth], axis=2))
     strength, place, light = sums[:, 0], sums[:, 1:3], sums[:, 3:]
-    alike = max(_ALIKE * float(np.sqrt(light.var(axis=0).mean())), 1e-6)
-    blocks = np.hstack([place / _NEAR, light / alike])
-    pixels = np.hstack([(np.argwhere(mine) + np.array([piece.top, piece.left])) / _NEAR, piece.smooth[mine] / alike])
+    alike = np.float32(max(_ALIKE * float(np.sqrt(light.var(axis=0).mean())), 1e-6))
+    blocks = np.hstack([place / np.float32(_NEAR), light / alike])
+    own = np.argwhere(mine).astype(np.float32)
+    pixels = np.hstack([own / np.float32(_NEAR), piece.smooth[mine] / alike])
     off = np.square(pixels).sum(axis=1)[:, None] + np.square(blocks).sum(axis=1) - 2 * pixels @ blocks.T
-    weight = np.exp((off.min(axis=1, keepdims=True) - off).astype(np.float32) / 2) * np.square(count)
+    weight = np.exp((off.min(axis=1, keepdims=True) - off) / 2) * np.square(count)
     mean = (weight @ strength**_ROOT / weight.sum(axis=1)) ** (1 / _ROOT)
     return np.asarray(_FULL * np.minimum(mean, _AT_MOST * np.median(strength)), np.float32)
 
 
 def _blocks(known: Mask, values: NDArray[np.floating]) -> tuple[_Floats, _Floats]:
     """Count (n,) and mean (n, C) of what is known in each block that holds something known."""
-    planes = np.concatenate([values, np.ones((*known.shape, 1))], axis=2) * known[..., None]
+    weight = known.astype(np.float32)[..., None]
+    planes = np.concatenate([values * weight, weight], axis=2)
     height, width = (round_up(side, _BLOCK) for side in known.shape)
     padded = np.zeros((height, width, planes.shape[2]), np.float32)
     padded[: known.shape[0], : known.shape[1]] = planes
@@ -212,5 +220,5 @@ def _texture(ground: _Split, shape: tuple[int, ...], box: _Box) -> _Floats:
     white = np.fft.rfft2(random.standard_normal(size, np.float32))
     spectrum = np.fft.rfft2(source, size, axes=(0, 1))
     drawn = np.fft.irfft2(spectrum * white[..., None], size, axes=(0, 1))[: shape[0], : shape[1]]
-    power = float(np.square(source).sum()) / source.shape[2]
+    power = float(ground.power[ground.known].sum())
     return np.asarray(drawn / max(np.sqrt(power), 1e-12), np.float32)

@@ -36,6 +36,7 @@ from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
 from redust.pipeline.areas import Areas
+from redust.pipeline.choices import count_choices
 from redust.pipeline.classes import count_classes
 from redust.pipeline.compare import comparison
 from redust.pipeline.decide import Decision, cut, judge
@@ -402,6 +403,8 @@ class Pipeline:
         with journal.step("fill") as tell:
             restored = self.repair(scan, mask, made=made, progress=tell)
         journal.used("generator" if self.blind else "fill", self.generator if self.blind else self.inpainter)
+        if not self.blind and (choice := getattr(self.inpainter, "choice", None)) is not None:
+            journal.note(fills=count_choices(mask, choice))
         if job.compare is None:
             return restored, None
         with journal.step("compare"):
