@@ -19,6 +19,7 @@ import redust
 from redust.core.engines import Detector
 from redust.core.settings import Weights
 from redust.detectors import make_detector
+from redust.detectors.lines import find_lines, mark_lines
 from redust.detectors.running import find_damage
 from redust.files import write_map
 from redust.training.evaluation import Tally, table
@@ -29,7 +30,9 @@ def truth_of(path: Path) -> np.ndarray:
     return redust.read_scan(path).pixels[..., 0]
 
 
-def score(detector: Detector, folder: Path, level: float | None, write: Path | None) -> tuple[Tally, float]:
+def score(
+    detector: Detector, folder: Path, level: float | None, write: Path | None, *, lines: bool = False
+) -> tuple[Tally, float]:
     """The tally of one set and the megapixels per second of detection alone."""
     level = detector.level if level is None else level
     tally, seconds, megapixels = Tally(level=level), 0.0, 0.0
@@ -37,6 +40,8 @@ def score(detector: Detector, folder: Path, level: float | None, write: Path | N
         scan = redust.read_scan(path)
         start = time.perf_counter()
         damage = find_damage(detector, scan.pixels)
+        if lines:
+            mark_lines(damage, find_lines(scan.pixels))
         seconds += time.perf_counter() - start
         megapixels += scan.megapixels
         tally.add(truth_of(folder / "mask" / path.name), damage)
@@ -56,13 +61,15 @@ def main() -> None:
     parser.add_argument("--level", type=float)
     parser.add_argument("--weights", type=Weights, choices=list(Weights), default=Weights.auto)
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--lines", action="store_true", help="also look for long faint lines")
     options = parser.parse_args()
     names = options.detector or ["unet", "tophat"]
     for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
         rows, speeds = {}, []
         for name in names:
             detector = make_detector(name, weights=options.weights)
-            tally, speed = score(detector, folder, options.level, options.write / name if options.write else None)
+            write = options.write / name if options.write else None
+            tally, speed = score(detector, folder, options.level, write, lines=options.lines)
             rows[name] = tally.figures()
             speeds.append(f"{name} {speed:.2f} MP/s")
         print(f"\n{folder.name}: {rows[names[0]].files} scans; {', '.join(speeds)}")

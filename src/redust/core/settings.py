@@ -176,6 +176,13 @@ class DetectSettings(ScanSettings):
             "per million of undamaged pictures, in place of a level; normal unless given."
         ),
     ] = None
+    lines: Annotated[
+        bool,
+        Field(
+            description="Also look for long straight scratches too faint for the detector, by sums along lines. For "
+            "scratched film and plates: thin lines of a scene may be marked."
+        ),
+    ] = False
     grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 0
     min_size: Annotated[int, Field(ge=1, description="Ignore detected spots of fewer pixels than this.")] = 1
     max_size: Annotated[int | None, Field(ge=1, description="Ignore detected spots of more pixels than this.")] = None

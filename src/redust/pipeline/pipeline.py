@@ -31,6 +31,7 @@ from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import Method, Provider, RestoreSettings, Weights
 from redust.detectors import given, make_detector
+from redust.detectors.lines import Line, find_lines, mark_lines
 from redust.detectors.running import damage_by_tile, find_damage
 from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
@@ -167,7 +168,10 @@ class Pipeline:
         """
         if self.blind:
             return self.generate(scan, progress=progress)[1]
-        return find_damage(self.detector, scan.pixels, tile=self.settings.tile, progress=progress)
+        lines = self._lines(scan)
+        damage = find_damage(self.detector, scan.pixels, tile=self.settings.tile, progress=progress)
+        mark_lines(damage, lines)
+        return damage
 
     def generate(self, scan: Scan, *, progress: Callable[[float], None] | None = None) -> tuple[Scan, DamageMap]:
         """Let the generator restore the scan: its raw answer, and by how much light it differs from the scan.
@@ -203,10 +207,16 @@ class Pipeline:
 
     def _found(self, scan: Scan, progress: Callable[[float], None] | None = None) -> Mask:
         """The detector's map, cut at the level as its tiles arrive."""
+        lines = self._lines(scan)
         mask = np.empty(scan.shape, np.bool_)
         for place, damage in damage_by_tile(self.detector, scan.pixels, tile=self.settings.tile, progress=progress):
             mask[place] = cut(damage, self.level)
+        mark_lines(mask, lines)
         return mask
+
+    def _lines(self, scan: Scan) -> list[Line]:
+        """The long faint lines of a scan, where they are asked for."""
+        return find_lines(scan.pixels, threads=self.settings.threads) if self.settings.lines else []
 
     def _decision(self, found: Mask, scan: Scan, areas: Areas) -> Decision:
         settings = self.settings
