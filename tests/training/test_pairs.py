@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 from training_samples import picture, write_pairs
 
 from redust.core.errors import TrainingError
+from redust.training.data import Ahead
 from redust.training.pairs import Library, find_photos, find_splits, fingerprint, pairs_to_score, read_truth
 
 
@@ -129,3 +131,17 @@ def test_the_fingerprint_sees_every_change(pairs: Path) -> None:
     assert before != fingerprint(train[:-1], None)
     cv2.imwrite(str(train[0].picture), np.zeros((40, 48, 3), np.uint8))
     assert before != fingerprint(train, None)
+
+
+def test_batches_made_ahead_are_the_same_in_the_same_order() -> None:
+    assert list(Ahead([{"a": 1}, {"a": 2}, {"a": 3}])) == [{"a": 1}, {"a": 2}, {"a": 3}]
+
+
+def test_what_fails_in_the_thread_fails_in_the_run() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise OSError("disk gone")
+
+    batches = iter(Ahead(broken()))
+    with pytest.raises(OSError, match="disk gone"):
+        list(batches)

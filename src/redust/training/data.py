@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,6 +152,27 @@ class Stream(Sampler[list[Key]]):
                 keys.append((number, int(order[number % self.items])))
             yield keys
             batch += self.world
+
+
+class Ahead:
+    """Batches of a loader, made one ahead in a thread of their own while the network computes.
+
+    Parameters
+    ----------
+    loader
+        Iterated anew each time this is.
+    """
+
+    def __init__(self, loader: Iterable[Any]) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = iter(self.loader)
+        with ThreadPoolExecutor(1, thread_name_prefix="patches") as pool:
+            waiting = pool.submit(next, batches, None)
+            while (batch := waiting.result()) is not None:
+                waiting = pool.submit(next, batches, None)
+                yield batch
 
 
 class Numbers(Dataset[int]):

@@ -16,7 +16,7 @@ import platform
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from redust.detectors.running import find_damage
 from redust.models import ModelCard, networks, read_card
 from redust.models.card import FLOAT32, INT8, weights
 from redust.training.config import Architecture, ModelConfig, Precision, Task, TrainConfig
-from redust.training.data import Numbers, Stream, TrainingData, prepare
+from redust.training.data import Ahead, Numbers, Stream, TrainingData, prepare
 from redust.training.evaluation import DAMAGE, Tally
 from redust.training.export import export_model
 from redust.training.keeper import BEST, LAST, Keeper, Listener, Paused
@@ -342,20 +342,21 @@ def precision_of(wanted: Precision, accelerator: str) -> Any:
     return {Precision.float32: "32-true", Precision.bf16: "bf16-mixed", Precision.fp16: "16-mixed"}[wanted]
 
 
-def _train_loader(module: TrainingModule, data: TrainingData, trainer: pl.Trainer) -> DataLoader[Any]:
+def _train_loader(module: TrainingModule, data: TrainingData, trainer: pl.Trainer) -> Iterable[Any]:
     config = module.config
     stream = Stream(
         data.items, config.optimiser.batch_size, config.run.seed,
         step=lambda: trainer.global_step, rank=trainer.global_rank, world=trainer.world_size,
     )  # fmt: skip
     workers = config.data.workers
-    return DataLoader(
+    loader = DataLoader(
         data.patches,
         batch_sampler=stream,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
+    return loader if workers else Ahead(loader)
 
 
 def _validation_loader(data: TrainingData, trainer: pl.Trainer) -> DataLoader[int]:

@@ -3,7 +3,7 @@
 After Ronneberger et al., U-Net, 2015 (doi:10.1007/978-3-319-24574-4_28). Where it differs: the first step folds
 2 x 2 pixels into channels and the last unfolds them, so no convolution runs at full resolution, which is where
 most of a U-Net's time goes; skips are added, not concatenated; down-sampling is a strided convolution.
-With the default channels it costs about 36 GFLOP per megapixel (a multiply-add counts as 2).
+With the default channels it costs about 35 GFLOP per megapixel (a multiply-add counts as 2).
 """
 
 from __future__ import annotations
