@@ -22,7 +22,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from redust.training.config import TrainConfig
-from redust.training.data import Ahead, Stream, prepare
+from redust.training.data import Ahead, Stream, prepare, stack
 from redust.training.module import DamageModule
 from redust.training.run import Folders, make_network, make_trainer, precision_of
 
@@ -86,7 +86,7 @@ def run(config: TrainConfig, steps: int) -> Timed:
         folder = Path(name)
         trainer = make_trainer(module, Folders(folder, folder, folder), [timed])
         stream = Stream(data.items, config.optimiser.batch_size, 0)
-        trainer.fit(module, train_dataloaders=Ahead(DataLoader(data.patches, batch_sampler=stream)))
+        trainer.fit(module, train_dataloaders=Ahead(DataLoader(data.patches, batch_sampler=stream, collate_fn=stack)))
     return timed
 
 

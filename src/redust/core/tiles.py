@@ -134,5 +134,5 @@ def window(pixels: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
     columns = np.clip(np.arange(tile.left, tile.right), 0, width - 1)
     # Rows and columns one after the other on the covering slab: no full-width copy of the picture.
     slab = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    repeated: NDArray[np.generic] = slab[(rows - rows[0])[:, None], (columns - columns[0])[None, :]]
+    repeated: NDArray[np.generic] = slab.take(rows - rows[0], axis=0).take(columns - columns[0], axis=1)
     return repeated

@@ -5,8 +5,11 @@ Geometry is one affine sampling of both, so they cannot drift apart; light chang
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from redust.core.arrays import Light, Pixels, to_light
@@ -17,6 +20,7 @@ from redust.training.evaluation import DAMAGE, Truth
 Centre = tuple[float, float]
 Affine = NDArray[np.float64]
 _RARELY = 0.15
+_QUANTILES = 2**16
 
 
 def choose_centre(truth: Truth, patch: int, focus: float, rng: np.random.Generator, *, shift: bool = False) -> Centre:
@@ -101,11 +105,25 @@ def vary_light(light: Light, config: AugmentConfig, rng: np.random.Generator) ->
         light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.2, max(0.2, config.blur))).astype(np.float32, copy=False)
     if config.noise and rng.random() < 0.5:
         deviation = np.float32(rng.uniform(0, config.noise))
-        light = light + deviation * rng.standard_normal(light.shape, dtype=np.float32)
+        light = light + deviation * _normal(light.shape, rng)
     light = np.clip(light, 0.0, 1.0)
     if config.jpeg < 100 and rng.random() < _RARELY:
         light = through_jpeg(light, int(rng.integers(config.jpeg, 101)))
     return light
+
+
+def _normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Normally distributed to 4.3 deviations, looked up: five times as fast as NumPy's own."""
+    numbers = rng.integers(0, _QUANTILES, shape, dtype=np.uint16)
+    drawn: NDArray[np.float32] = _normal_quantiles().take(numbers)
+    return drawn
+
+
+@cache
+def _normal_quantiles() -> NDArray[np.float32]:
+    shares = (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES
+    quantiles: NDArray[np.float32] = torch.special.ndtri(shares).float().numpy()
+    return quantiles
 
 
 def through_jpeg(light: Light, quality: int) -> Light:

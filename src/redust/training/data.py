@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
@@ -157,6 +159,9 @@ class Stream(Sampler[list[Key]]):
 class Ahead:
     """Batches of a loader, made one ahead in a thread of their own while the network computes.
 
+    OpenCV makes them without threads of its own meanwhile: for patches they bring nothing, and between calls they spin
+    on the cores that the network computes on.
+
     Parameters
     ----------
     loader
@@ -168,11 +173,30 @@ class Ahead:
 
     def __iter__(self) -> Iterator[Any]:
         batches = iter(self.loader)
-        with ThreadPoolExecutor(1, thread_name_prefix="patches") as pool:
+        with _one_opencv_thread(), ThreadPoolExecutor(1, thread_name_prefix="patches") as pool:
             waiting = pool.submit(next, batches, None)
             while (batch := waiting.result()) is not None:
                 waiting = pool.submit(next, batches, None)
                 yield batch
+
+
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def stack(samples: Sequence[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
+    """Batch patches, tensor by tensor.
+
+    By NumPy: torch's own stacking, called in a second thread, wakes a second team of OpenMP threads, which then spin on
+    the cores that the network computes on.
+    """
+    return tuple(torch.from_numpy(np.stack([one.numpy() for one in parts])) for parts in zip(*samples, strict=True))
 
 
 class Numbers(Dataset[int]):

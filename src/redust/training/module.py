@@ -29,6 +29,7 @@ from redust.training.pictures import Picture, sample_sheet
 Row = dict[str, float]
 
 _TILE = 1024
+LOG_STEPS = 10
 _LOSS_CHECK_STEPS = 25  # looking at the loss makes a GPU wait
 _LOWEST_RATE = 0.01  # of the highest, at the end of a cosine
 
@@ -163,7 +164,8 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
         if loss.device.type == "cpu" or batch_idx % _LOSS_CHECK_STEPS == 0:
             self.last_loss = float(loss.detach())
             _check_loss(self.last_loss, self.global_step)
-        self.log("train_loss", loss)
+        if (self.global_step + 1) % LOG_STEPS == 0:  # Lightning would drop the others, at a millisecond each
+            self.log("train_loss", loss)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know."""

@@ -39,11 +39,11 @@ from redust.detectors.running import find_damage
 from redust.models import ModelCard, networks, read_card
 from redust.models.card import FLOAT32, INT8, weights
 from redust.training.config import Architecture, ModelConfig, Precision, Task, TrainConfig
-from redust.training.data import Ahead, Numbers, Stream, TrainingData, prepare
+from redust.training.data import Ahead, Numbers, Stream, TrainingData, prepare, stack
 from redust.training.evaluation import DAMAGE, Tally
 from redust.training.export import export_model
 from redust.training.keeper import BEST, LAST, Keeper, Listener, Paused
-from redust.training.module import DamageModule, TrainingModule, opinion, scales_of
+from redust.training.module import LOG_STEPS, DamageModule, TrainingModule, opinion, scales_of
 from redust.training.pairs import Library, Pictures
 from redust.training.pictures import draw_curves, draw_precision_recall, sample_sheet, write_picture
 from redust.training.restoring.data import prepare_restoring
@@ -324,7 +324,7 @@ def make_trainer(module: TrainingModule, folders: Folders, callbacks: list[pl.Ca
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         logger=TensorBoardLogger(folders.state, name="tensorboard", version="", default_hp_metric=False),
-        log_every_n_steps=10,
+        log_every_n_steps=LOG_STEPS,
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -352,6 +352,7 @@ def _train_loader(module: TrainingModule, data: TrainingData, trainer: pl.Traine
     loader = DataLoader(
         data.patches,
         batch_sampler=stream,
+        collate_fn=stack,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),

@@ -91,6 +91,16 @@ def test_coverage_and_polarity_are_those_of_the_numpy_path() -> None:
     assert abs(np.mean(bright) - share_bright(damaged, target)) < 0.2
 
 
+def test_out_of_focus_and_translucent_damage_changes_light_less_steeply() -> None:
+    photos, usual = grounds(32, 64), Recipe(clean=0.0, opacity_low=0.0, faint=0.0, relief=0.0, **PLAIN)
+    soft = usual.model_copy(update={"defocus": 1.0, "translucent": 1.0})
+    steepest = []
+    for recipe in (usual, soft):
+        damaged, _ = BatchSynthesizer(recipe).draw(photos, torch.Generator().manual_seed(5))
+        steepest.append((damaged - photos).diff(dim=3).abs().amax(dim=(1, 2, 3)).mean().item())
+    assert steepest[1] < 0.7 * steepest[0]
+
+
 def share_bright(damaged: torch.Tensor, target: torch.Tensor) -> float:
     """Share of patches whose damage is brighter than the sound pixels of the same columns."""
     votes = []

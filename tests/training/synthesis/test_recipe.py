@@ -122,3 +122,22 @@ def test_a_wider_rim_is_softer() -> None:
         for rim in (0.0, 8.0)
     )
     assert np.abs(np.diff(soft, axis=0)).max() < np.abs(np.diff(sharp, axis=0)).max()
+
+
+def test_what_is_out_of_focus_is_softer_and_of_the_same_amount() -> None:
+    sharp, soft = (
+        Synthesizer(Recipe(defocus=share)).layer("dirt", (96, 96), 1.5, np.random.default_rng(3)).coverage
+        for share in (0.0, 1.0)
+    )
+    assert np.abs(np.diff(soft, axis=0)).max() < 0.5 * np.abs(np.diff(sharp, axis=0)).max()
+    assert soft.sum() == pytest.approx(sharp.sum(), rel=0.1)
+
+
+def test_translucent_layers_have_any_opacity() -> None:
+    rng = np.random.default_rng(0)
+    usual, even = (
+        np.mean([random_look(rng, "hair", Recipe(opacity_low=0.0, translucent=share)).opacity for _ in range(400)])
+        for share in (0.0, 1.0)
+    )
+    assert usual > 0.6
+    assert even == pytest.approx(0.5, abs=0.06)

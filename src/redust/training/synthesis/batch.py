@@ -131,6 +131,11 @@ class BatchSynthesizer:
         if self.recipe.rim:
             sigma = dice.uniform(len(coverage), high=self.recipe.rim)
             coverage = blur(coverage[:, None], sigma, reach=max(1, round(2.5 * self.recipe.rim)))[:, 0]
+        if self.recipe.defocus:
+            soft = dice.chance(len(coverage), share=self.recipe.defocus)
+            sigma = torch.where(soft, layers.scale * dice.uniform(len(coverage), low=1.0, high=3.0), 0.0)
+            reach = min(round(7.5 * self.recipe.scale_high), min(canvas) - 1)
+            coverage = blur(coverage[:, None], sigma, reach=max(1, reach))[:, 0]
         # A layer that hides too much teaches nothing about its surroundings.
         hidden = (coverage >= VISIBLE).float().mean(dim=(1, 2), keepdim=True)
         return coverage * (hidden <= TOO_MUCH)
@@ -170,6 +175,9 @@ class BatchSynthesizer:
         count, recipe = len(layers.kind), self.recipe
         drop = 1 - (1 - dice.uniform(count)) ** (1 / 2.2)  # a beta distribution of 1 and 2.2
         opacity = recipe.opacity_high - drop * (recipe.opacity_high - recipe.opacity_low)
+        if recipe.translucent:
+            even = dice.uniform(count, low=recipe.opacity_low, high=recipe.opacity_high)
+            opacity = torch.where(dice.chance(count, share=recipe.translucent), even, opacity)
         faint = dice.chance(count, share=recipe.faint)
         opacity = torch.where(faint, opacity * 0.06 * 10 ** dice.uniform(count), opacity)
         bright = dice.chance(count, share=recipe.bright)

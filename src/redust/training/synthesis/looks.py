@@ -58,6 +58,8 @@ def random_look(rng: np.random.Generator, kind: str, recipe: Recipe | None = Non
         colour = np.array([1.0, rng.uniform(0.3, 0.8), rng.uniform(0.0, 0.4)])
         return Look(colour.astype(np.float32), rng.uniform(0.3, 1.0), False)
     opacity = float(recipe.opacity_high - rng.beta(1.0, 2.2) * (recipe.opacity_high - recipe.opacity_low))
+    if recipe.translucent and rng.random() < recipe.translucent:
+        opacity = float(rng.uniform(recipe.opacity_low, recipe.opacity_high))
     if kind not in LINES and rng.random() < recipe.faint:
         opacity *= float(np.exp(rng.uniform(np.log(0.06), np.log(0.6))))
     if kind in STAINS:

@@ -81,6 +81,12 @@ class Recipe(Settings):
     opacity_high: float = _share(1.0, "Greatest opacity; most damage lies near it.")
     bright: float = _share(0.58, "Share of dust, hairs and scratches that are brighter than the film (negatives).")
     faint: float = _share(0.15, "Share of specks and stains that hide far less light than that.")
+    translucent: float = _share(
+        0.0, "Share of layers whose opacity is drawn evenly between the least and the greatest, not near the greatest."
+    )
+    defocus: float = _share(
+        0.0, "Share of layers that lie out of focus: softened by 1 to 3 pixels at scale 1, as on glass or a sleeve."
+    )
     relief: float = _share(
         0.10, "Share of dust, hairs and scratches that look raised: one flank bright, the other dark."
     )

@@ -174,6 +174,7 @@ class Synthesizer:
         if kind == "outlines":
             outlines = self.outlines[int(rng.integers(len(self.outlines)))]
             coverage, marked = outlines.coverage(canvas, scale, rng)
+            coverage = self._out_of_focus(coverage, scale, rng)
             return Layer(kind, coverage, marked, coverage >= RIM)
         if kind == "folds" and self.folds is not None:
             return Layer.of_ratio(kind, self.folds.log_ratio(canvas, scale, rng))
@@ -187,7 +188,12 @@ class Synthesizer:
             coverage = SHAPES[kind](canvas, scale, rng)
         if self.recipe.rim:
             coverage = soften(coverage, rng.uniform(0, self.recipe.rim))
-        return Layer.of_coverage(kind, coverage)
+        return Layer.of_coverage(kind, self._out_of_focus(coverage, scale, rng))
+
+    def _out_of_focus(self, coverage: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
+        if not self.recipe.defocus or rng.random() >= self.recipe.defocus:
+            return coverage
+        return soften(coverage, scale * rng.uniform(1.0, 3.0))
 
     def material(self) -> Iterator[bytes]:
         """Bytes that differ when the material does."""
