@@ -75,6 +75,9 @@ def main() -> None:
         print(f"\n{folder.name}: {rows[names[0]].files} scans; {', '.join(speeds)}")
         for row in table(rows):
             print("".join(f"{cell:>12}" for cell in row))
+        for name, figures in rows.items():
+            found = "  ".join(f"{size} px {share:.2f}" for size, share in figures.objects_by_area.items())
+            print(f"{name}: objects found by size  {found}")
 
 
 if __name__ == "__main__":
