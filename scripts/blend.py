@@ -1,0 +1,72 @@
+"""Blend the weights of two detectors of one architecture, the second fine-tuned from the first.
+
+    python scripts/blend.py FIRST SECOND --share 0.4 --data PAIRS -o MODEL
+
+Each weight is (1 - share) of the first model's and share of the second's (Wortsman et al., Robust fine-tuning of
+zero-shot models, 2022, doi:10.48550/arXiv.2109.01903); what batch norms know of their inputs is taken anew from
+pictures of PAIRS. The card is the first model's, but for what the weights tell; its levels and metrics have to be
+measured anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch.optim.swa_utils import update_bn
+
+from redust.core.arrays import Light, to_light
+from redust.models import networks
+from redust.models.card import read_card
+from redust.training.augmentation import three_channels
+from redust.training.export import export_model
+from redust.training.pairs import find_splits, read_picture
+
+PICTURES, BATCH = 480, 8
+CALIBRATION = 32  # pictures that the INT8 weights are calibrated on
+COMPUTED = {"parameters", "gflop_per_megapixel", "scales", "channels", "normalisation", "stride", "halo", "files"}
+STALE = {"sha256", "metrics", "f1_by_weights", "false_positive_rates"}
+
+
+def pictures(folder: Path) -> list[Light]:
+    """Some of the damaged pictures of a folder of pairs, in random order."""
+    pairs = find_splits(folder).train
+    order = np.random.default_rng(0).permutation(len(pairs))[:PICTURES]
+    return [three_channels(to_light(read_picture(pairs[index].picture))) for index in order]
+
+
+def batches(lights: list[Light]) -> Iterator[torch.Tensor]:
+    """Batches (8, 3, H, W) of pictures of one size."""
+    for first in range(0, len(lights), BATCH):
+        yield torch.from_numpy(np.stack(lights[first : first + BATCH]).transpose(0, 3, 1, 2).copy())
+
+
+def main() -> None:
+    """Write the blended model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path)
+    parser.add_argument("--share", type=float, default=0.5)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    card = read_card(options.first)
+    one, other = (load_file(path / read_card(path).files["safetensors"]) for path in (options.first, options.second))
+    blended = {
+        name: torch.lerp(weights, other[name], options.share) if weights.is_floating_point() else weights
+        for name, weights in one.items()
+    }
+    network = networks.build(card.architecture, **card.options, scales=card.scales)
+    network.load_state_dict(blended)
+    lights = pictures(options.data)
+    update_bn(batches(lights), network)
+    facts = {name: value for name, value in card.model_dump().items() if name not in COMPUTED | STALE}
+    export_model(network, options.output, lights[:CALIBRATION], facts)
+
+
+if __name__ == "__main__":
+    main()
