@@ -22,7 +22,7 @@ from redust.detectors import make_detector
 from redust.detectors.lines import find_lines, mark_lines
 from redust.detectors.running import find_damage
 from redust.files import write_map
-from redust.training.evaluation import Tally, table
+from redust.training.evaluation import Tally, found_by_size, table
 
 
 def truth_of(path: Path) -> np.ndarray:
@@ -76,8 +76,7 @@ def main() -> None:
         for row in table(rows):
             print("".join(f"{cell:>12}" for cell in row))
         for name, figures in rows.items():
-            found = "  ".join(f"{size} px {share:.2f}" for size, share in figures.objects_by_area.items())
-            print(f"{name}: objects found by size  {found}")
+            print(f"{name}: {found_by_size(figures)}")
 
 
 if __name__ == "__main__":

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from redust.core.arrays import from_light, to_light
+from redust.core.arrays import Light, Pixels, from_light, to_light
+from redust.core.engines import Detector
 from redust.core.tiles import Tile, window
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
 from redust.training.augmentation import three_channels
-from redust.training.evaluation import Tally
+from redust.training.evaluation import Tally, found_by_size
 from redust.training.pairs import Library, find_photos
 from redust.training.synthesis.recipe import MATERIAL, Recipe
 from redust.training.synthesis.synthesizer import Synthesizer
@@ -34,6 +35,23 @@ def drawing(kind: str, scale: float) -> Synthesizer:
     return Synthesizer(recipe, seed=len(kind))
 
 
+def cut_out(pixels: Pixels, side: int, number: int) -> Light:
+    """A square of a photo, (side, side, 3), somewhere that the number decides."""
+    room = np.maximum(0, np.array(pixels.shape[:2]) - side)
+    top, left = (int(one) for one in np.random.default_rng(number).random(2) * room)
+    return three_channels(to_light(window(pixels, Tile(0, 0, 0, 0, top, left, top + side, left + side))))
+
+
+def score(detector: Detector, photos: Library, drawn: Synthesizer, options: argparse.Namespace) -> Tally:
+    """What is found of one kind at one resolution."""
+    tally = Tally(level=options.level)
+    for number in range(options.number):
+        pixels, _ = photos[number % len(photos)]
+        pair = drawn.draw(cut_out(pixels, options.side, number), number)
+        tally.add(pair.target, find_damage(detector, from_light(pair.damaged, np.dtype(np.uint8))))
+    return tally
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,31 +62,19 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     options = parser.parse_args()
     detector = make_detector(options.detector)
-    level = detector.level if options.level is None else options.level
-    photos, everything = Library(find_photos(options.photos), None), Tally(level=level)
+    if options.level is None:
+        options.level = detector.level
+    photos, everything = Library(find_photos(options.photos), None), Tally(level=options.level)
     kinds = [kind for kind, weight in Recipe().kinds.items() if weight and kind not in MATERIAL]
     print(f"{'kind':<14}" + "".join(f"{f'scale {scale:g}':>12}" for scale in SCALES))
     for kind in kinds:
-        recalls = []
-        for scale in SCALES:
-            tally = Tally(level=level)
-            for number in range(options.number):
-                pixels, _ = photos[number % len(photos)]
-                room = np.maximum(0, np.array(pixels.shape[:2]) - options.side)
-                top, left = (int(one) for one in np.random.default_rng(number).random(2) * room)
-                tile = Tile(0, 0, 0, 0, top, left, top + options.side, left + options.side)
-                pair = drawing(kind, scale).draw(three_channels(to_light(window(pixels, tile))), number)
-                damage = find_damage(detector, from_light(pair.damaged, np.dtype(np.uint8)))
-                for one in (tally, everything):
-                    one.add(pair.target, damage)
-            recalls.append(tally.figures().recall)
-        print(f"{kind:<14}" + "".join(f"{recall:>12.2f}" for recall in recalls), flush=True)
+        tallies = [score(detector, photos, drawing(kind, scale), options) for scale in SCALES]
+        print(f"{kind:<14}" + "".join(f"{tally.figures().recall:>12.2f}" for tally in tallies), flush=True)
+        for tally in tallies:
+            everything.merge(tally)
     figures = everything.figures()
-    print(
-        "objects found by size  "
-        + "  ".join(f"{size} px {share:.2f}" for size, share in figures.objects_by_area.items())
-    )
-    print(f"falsely marked {figures.false_ppm:.0f} ppm at level {level:g}")
+    print(found_by_size(figures))
+    print(f"falsely marked {figures.false_ppm:.0f} ppm at level {options.level:g}")
 
 
 if __name__ == "__main__":

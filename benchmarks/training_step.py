@@ -19,12 +19,11 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from torch.utils.data import DataLoader
 
 from redust.training.config import TrainConfig
-from redust.training.data import Ahead, Stream, prepare, stack
+from redust.training.data import prepare
 from redust.training.module import DamageModule
-from redust.training.run import Folders, make_network, make_trainer, precision_of
+from redust.training.run import Folders, make_network, make_trainer, precision_of, train_loader
 
 ROUNDS = 5
 
@@ -85,8 +84,7 @@ def run(config: TrainConfig, steps: int) -> Timed:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trainer = make_trainer(module, Folders(folder, folder, folder), [timed])
-        stream = Stream(data.items, config.optimiser.batch_size, 0)
-        trainer.fit(module, train_dataloaders=Ahead(DataLoader(data.patches, batch_sampler=stream, collate_fn=stack)))
+        trainer.fit(module, train_dataloaders=train_loader(module, data, trainer))
     return timed
 
 

@@ -305,7 +305,7 @@ def show_figures(tallies: dict[str, Tally], *, as_json: bool) -> None:
     """Print the figures of several detectors: a table, or all of them as JSON."""
     import json
 
-    from redust.training.evaluation import area_names, table
+    from redust.training.evaluation import found_by_size, table
 
     figures = {name: tally.figures() for name, tally in tallies.items()}
     if as_json:
@@ -316,6 +316,5 @@ def show_figures(tallies: dict[str, Tally], *, as_json: bool) -> None:
     for row in rows:
         typer.echo("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
     for name, one in figures.items():
-        found = "  ".join(f"{area} px {one.objects_by_area[area]:.2f}" for area in area_names())
-        typer.echo(f"{name}: objects found by size  {found}; {one.false_spots_per_clean_picture:.2f} false alarms per "
-                   "clean picture")  # fmt: skip
+        alarms = f"{one.false_spots_per_clean_picture:.2f} false alarms per clean picture"
+        typer.echo(f"{name}: {found_by_size(one)}; {alarms}")

@@ -277,6 +277,12 @@ def _harmonic(one: float, other: float) -> float:
     return 2 * one * other / (one + other) if one + other > 0 else 0.0
 
 
+def found_by_size(figures: Figures) -> str:
+    """The share of objects found, by their size, as one line of text."""
+    found = "  ".join(f"{area} px {share:.2f}" for area, share in figures.objects_by_area.items())
+    return f"objects found by size  {found}"
+
+
 def table(rows: dict[str, Figures]) -> Iterator[tuple[str, ...]]:
     """The figures people compare by, as rows of text, headings first."""
     columns = ("f1", "f1_strict", "precision", "recall", "iou", "ap", "objects", "false_ppm", "accuracy", "loss", "ece")

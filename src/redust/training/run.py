@@ -300,7 +300,7 @@ def _fit(
         trainer = make_trainer(module, folders, [keeper])
         trainer.fit(
             module,
-            train_dataloaders=_train_loader(module, data, trainer),
+            train_dataloaders=train_loader(module, data, trainer),
             val_dataloaders=_validation_loader(data, trainer),
             ckpt_path=state,
             weights_only=True if state else None,
@@ -342,7 +342,8 @@ def precision_of(wanted: Precision, accelerator: str) -> Any:
     return {Precision.float32: "32-true", Precision.bf16: "bf16-mixed", Precision.fp16: "16-mixed"}[wanted]
 
 
-def _train_loader(module: TrainingModule, data: TrainingData, trainer: pl.Trainer) -> Iterable[Any]:
+def train_loader(module: TrainingModule, data: TrainingData, trainer: pl.Trainer) -> Iterable[Any]:
+    """The batches of a run, from the step at which the trainer is."""
     config = module.config
     stream = Stream(
         data.items, config.optimiser.batch_size, config.run.seed,

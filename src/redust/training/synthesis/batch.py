@@ -133,9 +133,9 @@ class BatchSynthesizer:
             coverage = blur(coverage[:, None], sigma, reach=max(1, round(2.5 * self.recipe.rim)))[:, 0]
         if self.recipe.defocus:
             soft = dice.chance(len(coverage), share=self.recipe.defocus)
-            sigma = torch.where(soft, layers.scale * dice.uniform(len(coverage), low=1.0, high=3.0), 0.0)
-            reach = min(round(7.5 * self.recipe.scale_high), min(canvas) - 1)
-            coverage = blur(coverage[:, None], sigma, reach=max(1, reach))[:, 0]
+            sigma = layers.scale * dice.uniform(len(coverage), low=1.0, high=3.0)
+            reach = min(max(1, round(7.5 * self.recipe.scale_high)), min(canvas) - 1)
+            coverage[soft] = blur(coverage[soft][:, None], sigma[soft], reach=reach)[:, 0]
         # A layer that hides too much teaches nothing about its surroundings.
         hidden = (coverage >= VISIBLE).float().mean(dim=(1, 2), keepdim=True)
         return coverage * (hidden <= TOO_MUCH)

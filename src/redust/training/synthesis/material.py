@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -129,9 +130,12 @@ class Outlines:
         """An artefact: half of the time of a kind drawn evenly, for hairs are few, and 40 % of the damaged area."""
         if rng.random() < 0.5:
             return int(rng.integers(len(self.points)))
-        kinds = sorted(set(self.kinds))
-        kind = kinds[int(rng.integers(len(kinds)))]
-        return int(rng.choice([index for index, own in enumerate(self.kinds) if own == kind]))
+        return int(rng.choice(self._by_kind[int(rng.integers(len(self._by_kind)))]))
+
+    @cached_property
+    def _by_kind(self) -> list[NDArray[np.intp]]:
+        kinds = np.array(self.kinds)
+        return [np.flatnonzero(kinds == kind) for kind in sorted(set(self.kinds))]
 
 
 def _weather(filled: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
