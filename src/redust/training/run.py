@@ -43,6 +43,7 @@ from redust.training.data import Ahead, Numbers, Stream, TrainingData, prepare, 
 from redust.training.evaluation import DAMAGE, Tally
 from redust.training.export import export_model
 from redust.training.keeper import BEST, LAST, Keeper, Listener, Paused
+from redust.training.memory import keep_memory
 from redust.training.module import LOG_STEPS, DamageModule, TrainingModule, opinion, scales_of
 from redust.training.pairs import Library, Pictures
 from redust.training.pictures import draw_curves, draw_precision_recall, sample_sheet, write_picture
@@ -146,7 +147,10 @@ def train(config: TrainConfig, *, resume: bool = False, listener: Listener | Non
 
 
 def fit(config: TrainConfig, *, resume: bool = False, listener: Listener | None = None) -> Fitted:
-    """The part of :func:`train` that learns: its best weights and its state lie in the run's folder."""
+    """The part of :func:`train` that learns: its best weights and its state lie in the run's folder.
+
+    From then on the process keeps the memory that it frees; see :func:`redust.training.memory.keep_memory`.
+    """
     folders = Folders.of(config)
     state = folders.state / LAST
     if state.exists() and not resume:
@@ -154,6 +158,7 @@ def fit(config: TrainConfig, *, resume: bool = False, listener: Listener | None 
             f"There is a run named {config.run.name} in {folders.state} already. "
             "Go on with --resume, or choose another --name."
         )
+    keep_memory()
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
     network = make_network(config.model, seed=config.run.seed)

@@ -1,0 +1,244 @@
+"""Draw the pairs that the shipped networks are trained on, as a plan says.
+
+    python scripts/draw_pairs.py MATERIAL configs/unet-pairs.toml -o PAIRS [--share 0.1] [--workers 2] [--seed 0]
+
+MATERIAL holds ``photos/`` and, as far as the plan asks for them, ``plates/`` (NAME.jpg beside NAME_mask.png),
+``overlays/``, ``outlines/*.json``, ``cracks/cracks.npz`` and ``folds/``. A plan is a list of portions::
+
+    side = 288                  # of the square pairs, in pixels
+
+    [[portion]]
+    name = "photos"             # begins the file names
+    count = 7000
+    ground = "photos"           # or "plates", with their masks; or "mistakes": photos where the shipped detector errs
+    recipe = "unet-recipe.toml" # beside the plan; without one the ground stays as it is
+    shrink = [1.0, 3.3]         # the ground is shrunk by a factor between these first
+    smoothest_of = 5            # four of five times the smoothest of so many windows
+    negative = 0.3              # share of grounds turned into negatives
+    scale = [1.0, 1.0]          # least and greatest resolution of the damage, instead of the recipe's
+
+The same seed draws the same pairs, whatever the number of workers. Pairs lie in PAIRS/images and PAIRS/masks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from rich.progress import track
+
+from redust.core.arrays import Light, from_light, to_light
+from redust.core.engines import Detector
+from redust.core.scan import Scan
+from redust.detectors import make_detector
+from redust.detectors.running import find_damage
+from redust.files import read_scan, write_scan
+from redust.training.pairs import find_photos, find_splits
+from redust.training.synthesis.material import Cracks, Folds, Outlines, Overlays
+from redust.training.synthesis.recipe import Recipe
+from redust.training.synthesis.synthesizer import UNJUDGED, Synthesizer
+from redust.training.synthesis.transplants import Transplants, three_values
+from redust.training.synthesis.writing import three_channels
+
+Target = NDArray[np.uint8]
+UNJUDGED_AT_MOST = 0.25  # of a window of a plate: masks of busy places are poor
+MISTAKE = 0.2  # from which probability a mark on an undamaged photo counts as a mistake
+TRIES = 20
+
+
+class Portion(BaseModel):
+    """One kind of pairs; see the head of this file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    count: int
+    ground: str = "photos"
+    recipe: str | None = None
+    shrink: tuple[float, float] = (1.0, 1.0)
+    smoothest_of: int = 1
+    negative: float = 0.0
+    scale: tuple[float, float] | None = None
+
+
+class Plan(BaseModel):
+    """What is drawn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    side: int
+    portion: tuple[Portion, ...]
+
+
+class Painter:
+    """Draws the pairs of a plan."""
+
+    def __init__(self, material: Path, plan: Path, target: Path, seed: int) -> None:
+        self.plan = Plan.model_validate(tomllib.loads(plan.read_text()))
+        self.folder, self.target, self.seed = plan.parent, target, seed
+        self.photos = [one.picture for one in find_photos(material / "photos")]
+        self.plates = find_splits(material / "plates").train if (material / "plates").is_dir() else ()
+        outlines = sorted((material / "outlines").glob("*.json"))
+        self.shapes = Synthesizer(
+            overlays=Overlays.from_folder(material / "overlays"),
+            outlines=tuple(Outlines.from_file(path) for path in outlines),
+            cracks=Cracks.from_file(material / "cracks" / "cracks.npz"),
+            folds=Folds.from_folder(material / "folds"),
+            transplants=Transplants.from_folder(material / "plates") if self.plates else None,
+            seed=seed,
+        )
+
+    def draw(self, which: int, number: int) -> None:
+        """Write pair `number` of portion `which`."""
+        portion = self.plan.portion[which]
+        rng = np.random.default_rng([self.seed, which, number])
+        light, known = self._ground(portion, rng)
+        if rng.random() < portion.negative:
+            light = 1 - light
+        if portion.recipe is None:
+            target = np.zeros(light.shape[:2], np.uint8) if known is None else known
+        else:
+            pair = self._synthesizer(portion).draw(light, 10**6 * which + number, known)
+            light, target = pair.damaged, pair.target
+        name = f"{portion.name}-{number:05d}.png"
+        write_scan(Scan(from_light(light, np.dtype(np.uint8))), self.target / "images" / name, overwrite=True)
+        write_scan(Scan(target[..., None]), self.target / "masks" / name, overwrite=True)
+
+    def _synthesizer(self, portion: Portion) -> Synthesizer:
+        recipe = Recipe.from_preset(self.folder / str(portion.recipe))
+        if portion.scale:
+            recipe = recipe.model_copy(update=dict(zip(("scale_low", "scale_high"), portion.scale, strict=True)))
+        return Synthesizer(
+            recipe, self.shapes.overlays, self.shapes.outlines, self.shapes.cracks, self.seed,
+            self.shapes.folds, self.shapes.transplants,
+        )  # fmt: skip
+
+    def _ground(self, portion: Portion, rng: np.random.Generator) -> tuple[Light, Target | None]:
+        """What is drawn on, (side, side, 3) float32 in 0..1, and what is known to be damaged there."""
+        side = self.plan.side
+        if portion.ground == "plates":
+            return self._plate(portion, rng)
+        photo = self.photos[int(rng.integers(len(self.photos)))]
+        factor = float(np.exp(rng.uniform(*np.log(portion.shrink))))
+        light = _photo(photo, factor, side)
+        if portion.ground == "mistakes":
+            places = np.argwhere(_mistakes(light))
+            if len(places):
+                middle = places[int(rng.integers(len(places)))] + rng.integers(-side // 3, side // 3, 2)
+                return _window(light, middle - side // 2, side), None
+        windows = [_window(light, _corner(light, side, rng), side) for _ in range(portion.smoothest_of)]
+        busy = [float(np.abs(one - cv2.blur(one, (9, 9))).mean()) for one in windows]
+        return windows[int(np.argmin(busy)) if rng.random() < 0.8 else 0], None
+
+    def _plate(self, portion: Portion, rng: np.random.Generator) -> tuple[Light, Target]:
+        """A window of a plate of which most is judged, with its mask."""
+        side = self.plan.side
+        for _ in range(TRIES):
+            pair = self.plates[int(rng.integers(len(self.plates)))]
+            light, truth = _plate_of(pair.picture, pair.mask)
+            factor = min(float(np.exp(rng.uniform(*np.log(portion.shrink)))), min(truth.shape) / side)
+            reach = round(side * factor)
+            corner = _corner(light, reach, rng)
+            target = _window(truth, corner, reach)
+            if (target == UNJUDGED).mean() <= UNJUDGED_AT_MOST:
+                break
+        return _resized(_window(light, corner, reach), side), _shrunk(target, side)
+
+
+def _corner(light: Light, side: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return np.array([rng.integers(length - side + 1) for length in light.shape[:2]])
+
+
+def _window(picture: NDArray[Any], corner: NDArray[np.int64], side: int) -> NDArray[Any]:
+    row, column = (int(np.clip(one, 0, length - side)) for one, length in zip(corner, picture.shape, strict=False))
+    return picture[row : row + side, column : column + side]
+
+
+def _resized(light: Light, side: int) -> Light:
+    return cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _shrunk(target: Target, side: int) -> Target:
+    """A mask of another size: damaged where half of a pixel is, not judged where an eighth is either."""
+    if target.shape[0] == side:
+        return target
+    damage, unsure = (
+        cv2.resize((target >= least).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+        for least in (255, UNJUDGED)
+    )
+    return np.where(damage >= 0.5, 255, np.where(unsure >= 0.125, UNJUDGED, 0)).astype(np.uint8)
+
+
+def _photo(path: Path, factor: float, side: int) -> Light:
+    """A photo shrunk by `factor`, less where a window would not fit."""
+    light = _light_of(path)
+    factor = min(factor, min(light.shape[:2]) / side)
+    size = tuple(max(side, round(length / factor)) for length in light.shape[1::-1])
+    return cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+
+
+@lru_cache(maxsize=64)
+def _light_of(path: Path) -> Light:
+    return three_channels(to_light(read_scan(path).pixels))
+
+
+@lru_cache(maxsize=48)
+def _plate_of(picture: Path, mask: Path) -> tuple[Light, Target]:
+    return three_channels(to_light(read_scan(picture).pixels)), three_values(to_light(read_scan(mask).pixels)[..., 0])
+
+
+def _mistakes(light: Light) -> NDArray[np.bool_]:
+    """Where the shipped detector marks an undamaged photo, (H, W) bool."""
+    return find_damage(_detector(), from_light(light, np.dtype(np.uint8))) >= MISTAKE
+
+
+@lru_cache(maxsize=1)
+def _detector() -> Detector:
+    return make_detector("unet")
+
+
+_painter: Painter | None = None  # of a worker process
+
+
+def _settle(material: Path, plan: Path, target: Path, seed: int) -> None:
+    global _painter
+    cv2.setNumThreads(1)
+    _painter = Painter(material, plan, target, seed)
+
+
+def _draw(task: tuple[int, int]) -> None:
+    assert _painter is not None
+    _painter.draw(*task)
+
+
+def main() -> None:
+    """Draw all portions, each to its count or the share of it that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("material", type=Path)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    plan = Plan.model_validate(tomllib.loads(options.plan.read_text()))
+    for part in ("images", "masks"):
+        (options.output / part).mkdir(parents=True, exist_ok=True)
+    tasks = [(which, n) for which, one in enumerate(plan.portion) for n in range(round(one.count * options.share))]
+    given = (options.material, options.plan, options.output, options.seed)
+    with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), _settle, given) as pool:
+        for _ in track(pool.map(_draw, tasks, chunksize=16), total=len(tasks), description="Drawing"):
+            pass
+
+
+if __name__ == "__main__":
+    main()
