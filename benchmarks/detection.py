@@ -17,6 +17,7 @@ import numpy as np
 
 import redust
 from redust.core.engines import Detector
+from redust.core.grades import cut_for
 from redust.core.settings import Weights
 from redust.detectors import make_detector
 from redust.detectors.lines import find_lines, mark_lines
@@ -34,8 +35,7 @@ def score(
     detector: Detector, folder: Path, level: float | None, write: Path | None, *, lines: bool = False
 ) -> tuple[Tally, float]:
     """The tally of one set and the megapixels per second of detection alone."""
-    level = detector.level if level is None else level
-    tally, seconds, megapixels = Tally(level=level), 0.0, 0.0
+    tally, seconds, megapixels = Tally(level=detector.level if level is None else level), 0.0, 0.0
     for path in sorted((folder / "damaged").iterdir()):
         scan = redust.read_scan(path)
         start = time.perf_counter()
@@ -44,11 +44,12 @@ def score(
             mark_lines(damage, find_lines(scan.pixels))
         seconds += time.perf_counter() - start
         megapixels += scan.megapixels
-        tally.add(truth_of(folder / "mask" / path.name), damage)
+        mask, _ = cut_for(detector, damage, level)
+        tally.add(truth_of(folder / "mask" / path.name), damage, mask)
         if write:
             for kind in ("mask", "map"):
                 (write / folder.name / kind).mkdir(parents=True, exist_ok=True)
-            redust.write_mask(damage >= level, write / folder.name / "mask" / path.name, overwrite=True)
+            redust.write_mask(mask, write / folder.name / "mask" / path.name, overwrite=True)
             write_map(damage, write / folder.name / "map" / path.name, overwrite=True)
     return tally, megapixels / seconds
 

@@ -19,6 +19,7 @@ import numpy as np
 
 import redust
 from redust.core.arrays import Mask
+from redust.core.grades import cut_for
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
 
@@ -76,8 +77,8 @@ def main() -> None:
         detector = make_detector(options.detector)
         level = detector.level if options.level is None else options.level
         photos = [path for path in sorted(options.photos.iterdir()) if path.suffix in (".jpg", ".png", ".tif")]
-        pixels = (redust.read_scan(path).pixels for path in photos[:: options.every])
-        tell(f"{options.detector} at {level:g}", (find_damage(detector, one) >= level for one in pixels))
+        maps = (find_damage(detector, redust.read_scan(path).pixels) for path in photos[:: options.every])
+        tell(f"{options.detector} at {level:g}", (cut_for(detector, one, options.level)[0] for one in maps))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 
 from redust.core.arrays import Light, Pixels, from_light, to_light
 from redust.core.engines import Detector
+from redust.core.grades import cut_for
 from redust.core.tiles import Tile, window
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
@@ -44,11 +45,12 @@ def cut_out(pixels: Pixels, side: int, number: int) -> Light:
 
 def score(detector: Detector, photos: Library, drawn: Synthesizer, options: argparse.Namespace) -> Tally:
     """What is found of one kind at one resolution."""
-    tally = Tally(level=options.level)
+    tally = Tally(level=detector.level if options.level is None else options.level)
     for number in range(options.number):
         pixels, _ = photos[number % len(photos)]
         pair = drawn.draw(cut_out(pixels, options.side, number), number)
-        tally.add(pair.target, find_damage(detector, from_light(pair.damaged, np.dtype(np.uint8))))
+        damage = find_damage(detector, from_light(pair.damaged, np.dtype(np.uint8)))
+        tally.add(pair.target, damage, cut_for(detector, damage, options.level)[0])
     return tally
 
 
@@ -62,9 +64,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     options = parser.parse_args()
     detector = make_detector(options.detector)
-    if options.level is None:
-        options.level = detector.level
-    photos, everything = Library(find_photos(options.photos), None), Tally(level=options.level)
+    level = detector.level if options.level is None else options.level
+    photos, everything = Library(find_photos(options.photos), None), Tally(level=level)
     kinds = [kind for kind, weight in Recipe().kinds.items() if weight and kind not in MATERIAL]
     print(f"{'kind':<14}" + "".join(f"{f'scale {scale:g}':>12}" for scale in SCALES))
     for kind in kinds:
@@ -74,7 +75,7 @@ def main() -> None:
             everything.merge(tally)
     figures = everything.figures()
     print(found_by_size(figures))
-    print(f"falsely marked {figures.false_ppm:.0f} ppm at level {options.level:g}")
+    print(f"falsely marked {figures.false_ppm:.0f} ppm at level {level:g}")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from redust.core.adaptation import Adaptation
 from redust.core.arrays import PIXEL_DTYPES, DamageMap, Light, Mask, Pixels, from_light, full_scale
 from redust.core.engines import Detector, Generator, Inpainter, Needs, levels_of
+from redust.core.grades import adaptation_of
 from redust.core.settings import Sensitivity
 from redust.core.tiles import round_up
 
@@ -125,6 +127,11 @@ def _check_levels(detector: Detector) -> None:
             0.0 <= levels[Sensitivity.eager] <= detector.level <= levels[Sensitivity.shy] <= 1.0,
             f"levels are {dict(levels)}, not in order from eager to shy within 0..1",
         )
+    adaptation = adaptation_of(detector)
+    _demand(
+        adaptation is None or isinstance(adaptation, Adaptation),
+        f"adaptation is a {type(adaptation).__name__}, not an Adaptation of redust.core.adaptation",
+    )
 
 
 def _check_fill(inpainter: Inpainter, dtype: np.dtype[Any], channels: int) -> None:

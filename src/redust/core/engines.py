@@ -56,7 +56,8 @@ class Needs:
 class Detector(Protocol):
     """Gives an opinion on every pixel.
 
-    It may also have ``levels``, by the names of :class:`redust.core.settings.Sensitivity`; see :func:`levels_of`.
+    It may also have ``levels``, by the names of :class:`redust.core.settings.Sensitivity` (see :func:`levels_of`), and
+    an ``adaptation``, by which they follow the scan (see :class:`redust.core.adaptation.Adaptation`).
     """
 
     @property

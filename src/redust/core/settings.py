@@ -166,7 +166,8 @@ class DetectSettings(ScanSettings):
         Field(
             ge=0.0,
             le=1.0,
-            description="Pixels at or above it count as damaged; lower finds more. The model's own level unless given.",
+            description="Pixels at or above it count as damaged, to the letter; lower finds more. Unless given, the "
+            "model's own level, which follows how dirty the scan is.",
         ),
     ] = None
     sensitivity: Annotated[

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap, Pixels, check_pixels, full_scale
+from redust.core.grades import GRADES, Grades
 from redust.core.tiles import bands, with_margin
 
 _LENGTH = 64  # columns (or rows) of a segment
@@ -401,20 +402,21 @@ def _remember(seen: NDArray[np.bool_], along: NDArray[np.int64], across: NDArray
     seen[np.clip(rows, 0, seen.shape[0] - 1), along[:, None]] = True
 
 
-def mark_lines(found: NDArray[np.bool_] | DamageMap, lines: Sequence[Line]) -> None:
+def mark_lines(found: NDArray[np.bool_] | Grades | DamageMap, lines: Sequence[Line]) -> None:
     """Mark lines as certain damage, in place.
 
     Parameters
     ----------
-    found : (H, W) bool or float32
-        A mask or a damage map of the whole scan.
+    found : (H, W) bool, uint8 or float32
+        A mask, a damage map in grades (:func:`redust.core.grades.grades`) or a damage map of the whole scan.
     lines
         What :func:`find_lines` gave.
     """
     reach = np.arange(-(_WIDTH // 2), _WIDTH // 2 + 1)
+    certain = GRADES - 1 if found.dtype == np.uint8 else 1
     for line in lines:
         rows, columns = np.rint(line.points).astype(np.int64).T
         steep = abs(rows[-1] - rows[0]) > abs(columns[-1] - columns[0])
         rows = rows[:, None] + (0 if steep else reach)
         columns = columns[:, None] + (reach if steep else 0)
-        found[np.clip(rows, 0, found.shape[0] - 1), np.clip(columns, 0, found.shape[1] - 1)] = 1
+        found[np.clip(rows, 0, found.shape[0] - 1), np.clip(columns, 0, found.shape[1] - 1)] = certain

@@ -47,6 +47,7 @@ class NetworkDetector:
         self.kind, self.provider, self.remarks = self._session.kind, self._session.provider, self._session.remarks
         self.level = self.card.level
         self.levels = self.card.levels
+        self.adaptation = self.card.adaptation
         size = self.card.fixed_size
         self.needs = Needs(
             multiple_of=self.card.stride,

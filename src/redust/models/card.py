@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from redust.core.adaptation import Adaptation
 from redust.core.errors import ModelError
 from redust.core.settings import Sensitivity
 
@@ -27,6 +28,9 @@ class ModelCard(BaseModel):
     ``level`` is where its maps are cut unless the user says otherwise. ``levels`` are those by sensitivity, ``normal``
     being ``level``; ``false_positive_rates`` the shares of pixels they mark on the undamaged pictures that
     ``calibrated_on`` describes. All three are empty where nobody has calibrated the model.
+
+    ``adaptation`` says how the levels follow the scan (:class:`redust.core.adaptation.Adaptation`); they hold for every
+    scan as they are where there is none.
 
     ``scales`` are the factors by which a scan is shrunk before the network sees it; the mean of the logits counts.
     ``gflop_per_megapixel`` is that of all of them together.
@@ -52,6 +56,7 @@ class ModelCard(BaseModel):
     fixed_size: int | None = None
     level: Share = 0.5
     levels: dict[Sensitivity, Share] = {}
+    adaptation: Adaptation | None = None
     false_positive_rates: dict[Sensitivity, Share] = {}
     calibrated_on: str = ""
     f1_by_weights: dict[str, Share] = {}

@@ -24,9 +24,11 @@ import numpy as np
 
 from redust.blind import make_generator
 from redust.blind.running import generate
+from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
 from redust.core.engines import Detector, Generator, Inpainter, levels_of
+from redust.core.grades import adaptation_of, cut_following, grades, histogram_of, level_of, step_of
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import Method, Provider, RestoreSettings, Weights
@@ -116,11 +118,19 @@ class Pipeline:
 
     @property
     def level(self) -> float:
-        """Where the damage map is cut: the user's level, the engine's for the sensitivity, or its own."""
+        """Where the damage map is cut: the user's level, the engine's for the sensitivity, or its own.
+
+        The engine's may follow the scan (:attr:`adaptation`); the user's is taken to the letter.
+        """
         if self.settings.level is not None:
             return self.settings.level
         wanted, finder = self.settings.sensitivity, self.finder
         return finder.level if wanted is None else levels_of(finder).get(wanted, finder.level)
+
+    @property
+    def adaptation(self) -> Adaptation | None:
+        """How the level follows the scan; None where it does not."""
+        return None if self.settings.level is not None else adaptation_of(self.finder)
 
     def remarks(self) -> list[str]:
         """What cannot be done as the settings say, one sentence each."""
@@ -197,7 +207,13 @@ class Pipeline:
         -------
         mask : (H, W) bool
         """
-        return self._logged(self._decision(cut(damage, self.level), scan, areas or Areas()))
+        return self._logged(self._decision(self._cut(damage)[0], scan, areas or Areas()))
+
+    def _cut(self, damage: DamageMap) -> tuple[Mask, float]:
+        """A whole map cut at the level, and the level that this came to."""
+        if self.adaptation is not None:
+            return cut_following(self.adaptation, damage, self.level)
+        return cut(damage, self.level), self.level
 
     def _logged(self, decision: Decision) -> Mask:
         """Log what the user should know of a decision."""
@@ -205,14 +221,20 @@ class Pipeline:
             _LOG.warning(remark)
         return decision.mask
 
-    def _found(self, scan: Scan, progress: Callable[[float], None] | None = None) -> Mask:
-        """The detector's map, cut at the level as its tiles arrive."""
-        lines = self._lines(scan)
-        mask = np.empty(scan.shape, np.bool_)
+    def _found(self, scan: Scan, progress: Callable[[float], None] | None = None) -> tuple[Mask, float]:
+        """The detector's map, cut at the level, and that level. One byte per pixel is held."""
+        lines, adaptation = self._lines(scan), self.adaptation
+        kept = np.empty(scan.shape, np.uint8)
         for place, damage in damage_by_tile(self.detector, scan.pixels, tile=self.settings.tile, progress=progress):
-            mask[place] = cut(damage, self.level)
-        mark_lines(mask, lines)
-        return mask
+            kept[place] = cut(damage, self.level) if adaptation is None else grades(damage)
+        mask = kept.view(np.bool_)  # the same bytes
+        if adaptation is None:
+            mark_lines(mask, lines)
+            return mask, self.level
+        mark_lines(kept, lines)
+        step = step_of(adaptation, histogram_of(kept), self.level)
+        np.greater_equal(kept, step, out=mask)
+        return mask, level_of(step)
 
     def _lines(self, scan: Scan) -> list[Line]:
         """The long faint lines of a scan, where they are asked for."""
@@ -243,14 +265,14 @@ class Pipeline:
     def mark(self, scan: Scan, areas: Areas | None = None) -> Mask:
         """Detect and decide in one call, or obey the person who has marked it all: (H, W) bool.
 
-        A detector's map is cut tile by tile and never held: four bytes per pixel less than the two steps take.
+        A detector's map is held as one byte per pixel: four less than the two steps take.
         """
         areas = areas or Areas()
         if areas.only is not None:
             return areas.apply(areas.only)
         for remark in self.remarks():
             _LOG.warning(remark)
-        found = cut(self.detect(scan), self.level) if self.blind else self._found(scan)
+        found, _ = self._cut(self.detect(scan)) if self.blind else self._found(scan)
         return self._logged(self._decision(found, scan, areas))
 
     def mend(self, scan: Scan, areas: Areas | None = None) -> Scan:
@@ -374,9 +396,9 @@ class Pipeline:
             if job.map_out is not None:
                 self._write_map(given.as_damage(mask), job.map_out, journal)
             return mask, None
-        found, made = self._detected(job, scan, journal)
+        (found, level), made = self._detected(job, scan, journal)
         journal.used("generator" if self.blind else "detector", self.finder)
-        journal.cut_at(self.level)
+        journal.cut_at(level)
         for remark in self.remarks():
             journal.warn(remark)
         for remark in getattr(self.finder, "remarks", ()):
@@ -388,8 +410,8 @@ class Pipeline:
             journal.warn(remark)
         return decision.mask, made
 
-    def _detected(self, job: Job, scan: Scan, journal: Journal) -> tuple[Mask, Scan | None]:
-        """The damage map, cut, and what a generator has made. A detector's map is held only where it is written."""
+    def _detected(self, job: Job, scan: Scan, journal: Journal) -> tuple[tuple[Mask, float], Scan | None]:
+        """The damage map, cut, with its level; and what a generator has made. A detector's map is held if written."""
         made = None
         with journal.step("detect") as tell:
             if self.blind:
@@ -400,7 +422,7 @@ class Pipeline:
                 damage = self.detect(scan, progress=tell)
         if job.map_out is not None:
             self._write_map(damage, job.map_out, journal)
-        return cut(damage, self.level), made
+        return self._cut(damage), made
 
     def _write_map(self, damage: DamageMap, path: Path, journal: Journal) -> None:
         with journal.step("write"):

@@ -14,6 +14,7 @@ import numpy as np
 
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
+from redust.core.grades import adaptation_of, adapted
 from redust.core.settings import Sensitivity, Weights
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
@@ -90,9 +91,12 @@ def calibrate(
     TrainingError
         If the detector marks more than that with certainty, so that no level would do.
     """
+    adaptation = adaptation_of(detector)
     at_step, highest = np.zeros(len(_LEVELS) + 1, np.int64), []
     for index in range(len(pictures)):
         damage = find_damage(detector, pictures[index][0])
+        if adaptation is not None:
+            damage = adapted(adaptation, damage)
         # The steps that are at or below a pixel's opinion: at each of those levels the pixel is marked.
         steps = np.searchsorted(_LEVELS, damage.ravel(), side="right")
         at_step += np.bincount(steps, minlength=len(at_step))
@@ -119,7 +123,7 @@ def compare_weights(
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, float]:
-    """The f1 of a model's float32 and INT8 weights at one level, as its card keeps it.
+    """The f1 of a model's float32 and INT8 weights at one level for `normal`, as its card keeps it.
 
     Raises
     ------
@@ -129,7 +133,8 @@ def compare_weights(
     measured = {}
     for done, (kind, weights) in enumerate(((FLOAT32, Weights.float32), (INT8, Weights.int8))):
         detector = NetworkDetector(folder, threads=threads, weights=weights)
-        tally = score([detector], pictures, level=level, progress=_part(progress, done))[detector.name]
+        detector.level = level
+        tally = score([detector], pictures, progress=_part(progress, done))[detector.name]
         measured[kind] = round(tally.figures().f1, 6)
     return measured
 

@@ -115,7 +115,7 @@ class Tally:
     spots: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, len(AREA_EDGES) + 1)))
     entropy: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
 
-    def add(self, truth: Truth, damage: DamageMap) -> None:
+    def add(self, truth: Truth, damage: DamageMap, predicted: Mask | None = None) -> None:
         """Count one picture.
 
         Parameters
@@ -124,6 +124,8 @@ class Tally:
             255 damage, 128 not judged, anything else sound.
         damage : (H, W) float32 in 0..1
             The damage map, or a mask as 0 and 1.
+        predicted : (H, W) bool, optional
+            The mask that was made of it; cut at the tally's level unless given.
 
         Raises
         ------
@@ -133,7 +135,7 @@ class Tally:
         if truth.shape != damage.shape:
             raise ValueError(f"the truth is {truth.shape}, the damage map is {damage.shape} (height, width)")
         judged, true = truth != IGNORED, truth == DAMAGE
-        predicted = (damage >= self.level) & judged
+        predicted = (damage >= self.level if predicted is None else predicted) & judged
         near_true, near_predicted = grown(true, self.tolerance), grown(predicted, self.tolerance)
         false_spots = _false_spots(predicted, near_true | grown(~judged, self.tolerance))
         clean = not true.any()

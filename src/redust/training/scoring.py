@@ -10,6 +10,7 @@ import numpy as np
 from redust.core.arrays import full_scale
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
+from redust.core.grades import cut_for
 from redust.detectors.running import find_damage
 from redust.training.evaluation import Tally
 from redust.training.pairs import PairPaths, Pictures, read_picture, read_truth
@@ -30,11 +31,11 @@ def score(
     Parameters
     ----------
     detectors
-        Each is cut at its own level.
+        Each is cut at its own level, which may follow the scan (:mod:`redust.core.grades`).
     pictures
         With their truth, 255 damage, 128 not judged, 0 sound.
     level : 0..1, optional
-        Cut the first detector here instead.
+        Cut the first detector here instead, to the letter.
     tolerance
         Radius in pixels within which a predicted pixel may miss.
     progress
@@ -51,8 +52,10 @@ def score(
     tallies[EMPTY] = Tally(0.5, tolerance)
     for index in range(len(pictures)):
         pixels, truth = pictures[index]
-        for detector in detectors:
-            tallies[detector.name].add(truth, find_damage(detector, pixels))
+        for place, detector in enumerate(detectors):
+            damage = find_damage(detector, pixels)
+            mask, _ = cut_for(detector, damage, level if place == 0 else None)
+            tallies[detector.name].add(truth, damage, mask)
         tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))
         if progress:
             progress((index + 1) / len(pictures))

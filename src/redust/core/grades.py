@@ -1,0 +1,132 @@
+"""Levels that follow the scan: a clean one is judged more strictly, a dirty one less.
+
+A network learns from pictures of which a certain share is damaged, and states probabilities as if every scan were
+like them. On a scan of which next to nothing is damaged, nearly all it marks is false; on a dirty one, much that it
+holds for only half likely is damage. How much of a scan is damaged can be estimated from the map itself (Saerens,
+Latinne and Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities, 2002,
+doi:10.1162/089976602753284446). Where we differ: the odds follow that share by a power, not in proportion, for
+neighbouring pixels are no independent witnesses; and the level moves instead of the map, which stays what the network
+said.
+
+Only a histogram of the map is needed, so the map may come tile by tile and be kept as one byte per pixel.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.adaptation import Adaptation
+from redust.core.arrays import DamageMap, Mask
+from redust.core.engines import Detector, Generator
+
+Grades = NDArray[np.uint8]
+Histogram = NDArray[np.int64]
+
+GRADES = 256
+_PER_UNIT = 16  # grades per unit of log odds
+_MIDDLE = GRADES // 2
+_LOWEST = -11.5  # log odds that stand for grade 0, about 1e-5: nearly all pixels have it
+_LEAST, _MOST = 1e-5, 0.05  # shares of damage beyond which a level does not follow
+_ROUNDS = 30  # after which the estimate no longer moves
+
+
+def shift(adaptation: Adaptation, histogram: Histogram) -> float:
+    """By how much the log odds of a scan's damage differ from those its detector took for granted.
+
+    Parameters
+    ----------
+    histogram : (256,) int64
+        Pixels of the scan by :func:`grades`.
+    """
+    return adaptation.strength * (log_odds(share_of_damage(histogram, adaptation.prior)) - log_odds(adaptation.prior))
+
+
+def step_of(adaptation: Adaptation, histogram: Histogram, level: float) -> int:
+    """The grade, 1..255, from which on the pixels of a scan count as damaged.
+
+    Rounded up, so that no more is marked than at the exact level.
+    """
+    wanted = (log_odds(float(np.clip(level, 1e-6, 1 - 1e-6))) - shift(adaptation, histogram)) * _PER_UNIT + _MIDDLE
+    return int(np.clip(np.ceil(wanted - 1e-6), 1, GRADES - 1))
+
+
+def cut_following(adaptation: Adaptation, damage: DamageMap, level: float) -> tuple[Mask, float]:
+    """Cut a whole map at the level that suits it; returns the mask (H, W) bool and that level."""
+    graded = grades(damage)
+    step = step_of(adaptation, histogram_of(graded), level)
+    return graded >= step, level_of(step)
+
+
+def adapted(adaptation: Adaptation, damage: DamageMap) -> DamageMap:
+    """The map of a scan as its detector would have stated it, had it known the scan's share of damage."""
+    odds = np.exp(shift(adaptation, histogram_of(grades(damage)))) * damage.astype(np.float64)
+    found: DamageMap = (odds / (odds + (1.0 - damage))).astype(np.float32)
+    return found
+
+
+def adaptation_of(engine: Detector | Generator) -> Adaptation | None:
+    """How an engine's levels follow the scan; None where they do not."""
+    found: Adaptation | None = getattr(engine, "adaptation", None)
+    return found
+
+
+def cut_for(engine: Detector | Generator, damage: DamageMap, level: float | None = None) -> tuple[Mask, float]:
+    """Cut a whole map of an engine: at `level` to the letter, or at its own, which may follow the scan.
+
+    Returns
+    -------
+    mask : (H, W) bool
+    level : 0..1
+        Where it was cut.
+    """
+    adaptation = adaptation_of(engine)
+    if level is None and adaptation is not None:
+        return cut_following(adaptation, damage, engine.level)
+    at = engine.level if level is None else level
+    return damage >= np.float32(at), at
+
+
+def grades(damage: DamageMap) -> Grades:
+    """A damage map in 256 steps of its log odds, (H, W) uint8: 16 to a unit, 128 where the odds are even."""
+    found: Grades = _table()[(damage * np.float32(65535) + np.float32(0.5)).astype(np.uint16)]
+    return found
+
+
+def histogram_of(graded: Grades) -> Histogram:
+    """How many pixels have each grade, (256,) int64."""
+    return np.bincount(graded.ravel(), minlength=GRADES).astype(np.int64, copy=False)
+
+
+def level_of(step: int) -> float:
+    """The probability from which on pixels have at least this grade."""
+    return float(1.0 / (1.0 + np.exp(-(step - _MIDDLE) / _PER_UNIT)))
+
+
+def share_of_damage(histogram: Histogram, prior: float) -> float:
+    """Estimate which share of a scan is damaged, by expectation and maximisation from the share taken for granted."""
+    odds = np.exp((np.arange(GRADES) - _MIDDLE + 0.5) / _PER_UNIT)
+    odds[0] = np.exp(_LOWEST)
+    likelihood = odds * (1 - prior) / prior
+    total, share = max(int(histogram.sum()), 1), prior
+    for _ in range(_ROUNDS):
+        posterior = likelihood * share / (likelihood * share + 1 - share)
+        share = float(np.clip((histogram * posterior).sum() / total, _LEAST, _MOST))
+    return share
+
+
+def log_odds(probability: float) -> float:
+    """The natural logarithm of the odds."""
+    return float(np.log(probability / (1 - probability)))
+
+
+@cache
+def _table() -> Grades:
+    """The grade of each of 65,536 probabilities."""
+    probability = np.arange(65_536) / 65_535
+    with np.errstate(divide="ignore"):
+        unbounded = np.floor((np.log(probability) - np.log1p(-probability)) * _PER_UNIT + 1e-9) + _MIDDLE
+    table: Grades = np.clip(unbounded, 0, GRADES - 1).astype(np.uint8)
+    return table

@@ -1,0 +1,83 @@
+"""A level that follows the scan gives one mask by every way there is, and the report says what it came to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from doubles import Mean
+from redust.core.adaptation import Adaptation
+from redust.core.arrays import DamageMap, Light
+from redust.core.engines import Needs
+from redust.core.scan import Scan
+from redust.core.settings import RestoreSettings, Sensitivity
+from redust.files import read_mask, write_scan
+from redust.pipeline.pipeline import Pipeline
+
+
+class Follows:
+    """Takes light for the probability of damage."""
+
+    name = "follows"
+    level = 0.5
+    levels = {Sensitivity.shy: 0.8, Sensitivity.normal: 0.5, Sensitivity.eager: 0.2}  # noqa: RUF012
+    adaptation = Adaptation(prior=0.01, strength=0.5)
+    needs = Needs()
+
+    def detect(self, light: Light) -> DamageMap:
+        return np.ascontiguousarray(light[..., 0])
+
+
+def pipeline(**choices: object) -> Pipeline:
+    return Pipeline(RestoreSettings(grow=0, max_tile_coverage=1.0, **choices), detector=Follows(), inpainter=Mean())
+
+
+def scan_of(share: float) -> Scan:
+    """Mostly black, a share of it about as bright as damage looks likely."""
+    rng = np.random.default_rng(1)
+    light = np.where(rng.random((70, 90, 1)) < share, rng.uniform(0.3, 1.0, (70, 90, 1)), 0.0)
+    return Scan((light * 65535).astype(np.uint16))
+
+
+@pytest.mark.parametrize("share", [0.0005, 0.01, 0.1])
+def test_all_ways_lead_to_one_mask(share: float, tmp_path: Path) -> None:
+    scan, story = scan_of(share), pipeline()
+    source = tmp_path / "scan.tif"
+    write_scan(scan, source)
+    decided = story.decide(story.detect(scan), scan)
+    np.testing.assert_array_equal(story.mark(scan), decided)
+    np.testing.assert_array_equal(pipeline(tile=64).mark(scan), decided)
+    for name, extra in (("a", {}), ("b", {"map_out": tmp_path / "map.png"})):
+        report = story.restore(source, mask_out=tmp_path / f"{name}.png", **extra)
+        np.testing.assert_array_equal(read_mask(tmp_path / f"{name}.png", scan.shape), decided)
+        assert report.level == pytest.approx(story._cut(story.detect(scan))[1])
+
+
+def test_the_dirtier_the_scan_the_lower_the_level() -> None:
+    story = pipeline()
+    levels = [story._cut(story.detect(scan_of(share)))[1] for share in (0.0, 0.003, 0.03)]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] > 0.9
+    assert levels[-1] < 0.5
+
+
+def test_sensitivities_stay_in_order_and_a_level_is_taken_to_the_letter() -> None:
+    scan = scan_of(0.003)
+    found = [pipeline(sensitivity=one).mark(scan).sum() for one in Sensitivity]
+    assert found[0] < found[1] < found[2]
+    np.testing.assert_array_equal(pipeline(level=0.4).mark(scan), scan.pixels[..., 0] >= np.float32(0.4) * 65535)
+
+
+def test_lines_are_marked_whatever_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    from redust.detectors.lines import Line
+    from redust.pipeline import pipeline as module
+
+    drawn = Line(np.array([[row, 40.0] for row in range(70)]), bright=True)
+    monkeypatch.setattr(module, "find_lines", lambda *_, **__: [drawn])
+    scan, story = scan_of(0.0), pipeline(lines=True)
+    mask = story.mark(scan)
+    assert mask[:, 40].all()
+    assert mask[:, 60].sum() == 0
+    np.testing.assert_array_equal(mask, story.decide(story.detect(scan), scan))
