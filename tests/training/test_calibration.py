@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from test_training_commands import run
 
+from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Light, Pixels
 from redust.core.engines import Needs
 from redust.core.errors import SettingsError, TrainingError
+from redust.core.grades import cut_following
 from redust.core.settings import Sensitivity
 from redust.models import read_card, shipped_folder
 from redust.training.calibration import RATES, calibrate
@@ -120,6 +122,27 @@ def test_the_command_compares_the_weights(photos: Path, pairs: Path, tmp_path: P
     assert 0 < f1["onnx"] <= 1
     run("calibrate", "--model", model, "--photos", photos, "--write")
     assert read_card(model).f1_by_weights == {}  # measured at another level
+
+
+def test_levels_that_follow_the_scan_are_found_for_the_followed_map() -> None:
+    follow = Adaptation(prior=0.01, strength=0.5)
+    pixels = np.random.default_rng(0).random((200, 500, 1)).astype(np.float32) ** 12
+    plain, found = calibrate(Frank(), Drawn(pixels)), calibrate(Frank(), Drawn(pixels), adaptation=follow)
+    assert found.adaptation == follow
+    assert plain.adaptation is None
+    for name, level in found.levels.items():
+        mask, _ = cut_following(follow, pixels[..., 0], level)
+        assert mask.mean() <= RATES[name]
+    assert found.levels[Sensitivity.eager] > plain.levels[Sensitivity.eager]  # a share of 5 %: lower levels mark more
+
+
+def test_the_command_writes_how_levels_follow(photos: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(shipped_folder("unet"), model)
+    run("calibrate", "--model", model, "--photos", photos, "--strength", "0.3", "--prior", "0.02", "--write")
+    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3)
+    run("calibrate", "--model", model, "--photos", photos, "--write")
+    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3)
 
 
 def test_a_detector_without_a_card_cannot_keep_levels(photos: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redust.cli.flags import with_flags
-from redust.core.settings import Sensitivity, Weights
+from redust.core.settings import Weights
 from redust.training.config import TrainConfig, flag_settings
 
 if TYPE_CHECKING:
@@ -150,10 +150,23 @@ def calibrate(
     model: Annotated[
         str, typer.Option("--model", metavar="NAME|DIR", help="A detector, or the folder of a model.")
     ] = "unet",
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength",
+            min=0,
+            max=1,
+            help="Let levels follow how dirty a scan is, by this power; 0 not at all. As the model does unless given.",
+        ),
+    ] = None,
+    prior: Annotated[
+        float, typer.Option("--prior", min=1e-5, max=0.5, help="With --strength: the share of damage that is usual.")
+    ] = 0.01,
     write: Annotated[bool, typer.Option("--write", help="Write the levels into the model's card.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
 ) -> None:
     """Find a detector's levels for `--sensitivity` shy, normal and eager by what it marks on undamaged pictures."""
+    from redust.core.adaptation import Adaptation
     from redust.core.errors import SettingsError
     from redust.detectors import make_detector
     from redust.models.card import CARD_NAME, read_card
@@ -169,13 +182,15 @@ def calibrate(
         )
     pairs = pairs_to_score(data) if data else ()
     with _bar("calibrate") as tell:
-        found = find_levels(detector, Library(find_photos(photos), None, megabytes=0), progress=tell)
+        follow = None if strength is None else Adaptation(prior=prior, strength=strength)
+        pictures = Library(find_photos(photos), None, megabytes=0)
+        found = find_levels(detector, pictures, adaptation=follow, progress=tell)
     _tell_calibration(found)
     f1_by_weights = {}
     if pairs and folder is not None:
         with _bar("compare weights") as tell:
-            library, level = Library(pairs, None, megabytes=0), found.levels[Sensitivity.normal]
-            f1_by_weights = compare_weights(folder, library, level, threads=threads, progress=tell)
+            library = Library(pairs, None, megabytes=0)
+            f1_by_weights = compare_weights(folder, library, found, threads=threads, progress=tell)
         typer.echo("f1 at normal: " + ", ".join(f"{kind} {f1:.4f}" for kind, f1 in f1_by_weights.items()))
     if write and folder is not None:
         card = read_card(folder)

@@ -13,8 +13,6 @@ Only a histogram of the map is needed, so the map may come tile by tile and be k
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +24,8 @@ Grades = NDArray[np.uint8]
 Histogram = NDArray[np.int64]
 
 GRADES = 256
-_PER_UNIT = 16  # grades per unit of log odds
-_MIDDLE = GRADES // 2
+_PER_UNIT = 10  # grades per unit of log odds
+_EVEN = 81  # the grade from even odds on: 1 begins at log odds of -8, 255 at +17.4, where float32 ends
 _LOWEST = -11.5  # log odds that stand for grade 0, about 1e-5: nearly all pixels have it
 _LEAST, _MOST = 1e-5, 0.05  # shares of damage beyond which a level does not follow
 _ROUNDS = 30  # after which the estimate no longer moves
@@ -49,7 +47,7 @@ def step_of(adaptation: Adaptation, histogram: Histogram, level: float) -> int:
 
     Rounded up, so that no more is marked than at the exact level.
     """
-    wanted = (log_odds(float(np.clip(level, 1e-6, 1 - 1e-6))) - shift(adaptation, histogram)) * _PER_UNIT + _MIDDLE
+    wanted = (log_odds(float(np.clip(level, 1e-6, 1 - 1e-7))) - shift(adaptation, histogram)) * _PER_UNIT + _EVEN
     return int(np.clip(np.ceil(wanted - 1e-6), 1, GRADES - 1))
 
 
@@ -90,8 +88,13 @@ def cut_for(engine: Detector | Generator, damage: DamageMap, level: float | None
 
 
 def grades(damage: DamageMap) -> Grades:
-    """A damage map in 256 steps of its log odds, (H, W) uint8: 16 to a unit, 128 where the odds are even."""
-    found: Grades = _table()[(damage * np.float32(65535) + np.float32(0.5)).astype(np.uint16)]
+    """A damage map in 256 steps of its log odds, (H, W) uint8: 10 to a unit, 81 where the odds are even."""
+    found = np.zeros(damage.shape, np.uint8)
+    some = damage >= np.float32(level_of(1))  # few pixels of any scan
+    likely = damage[some].astype(np.float64)
+    with np.errstate(divide="ignore"):
+        graded = np.floor((np.log(likely) - np.log1p(-likely)) * _PER_UNIT + 1e-9) + _EVEN
+    found[some] = np.clip(graded, 0, GRADES - 1)
     return found
 
 
@@ -102,12 +105,12 @@ def histogram_of(graded: Grades) -> Histogram:
 
 def level_of(step: int) -> float:
     """The probability from which on pixels have at least this grade."""
-    return float(1.0 / (1.0 + np.exp(-(step - _MIDDLE) / _PER_UNIT)))
+    return float(1.0 / (1.0 + np.exp(-(step - _EVEN) / _PER_UNIT)))
 
 
 def share_of_damage(histogram: Histogram, prior: float) -> float:
     """Estimate which share of a scan is damaged, by expectation and maximisation from the share taken for granted."""
-    odds = np.exp((np.arange(GRADES) - _MIDDLE + 0.5) / _PER_UNIT)
+    odds = np.exp((np.arange(GRADES) - _EVEN + 0.5) / _PER_UNIT)
     odds[0] = np.exp(_LOWEST)
     likelihood = odds * (1 - prior) / prior
     total, share = max(int(histogram.sum()), 1), prior
@@ -120,13 +123,3 @@ def share_of_damage(histogram: Histogram, prior: float) -> float:
 def log_odds(probability: float) -> float:
     """The natural logarithm of the odds."""
     return float(np.log(probability / (1 - probability)))
-
-
-@cache
-def _table() -> Grades:
-    """The grade of each of 65,536 probabilities."""
-    probability = np.arange(65_536) / 65_535
-    with np.errstate(divide="ignore"):
-        unbounded = np.floor((np.log(probability) - np.log1p(-probability)) * _PER_UNIT + 1e-9) + _MIDDLE
-    table: Grades = np.clip(unbounded, 0, GRADES - 1).astype(np.uint8)
-    return table

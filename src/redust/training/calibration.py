@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from redust.core.adaptation import Adaptation
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
 from redust.core.grades import adaptation_of, adapted
@@ -45,6 +46,8 @@ class Calibration:
         Pictures that stay without any mark at these levels.
     pictures, megapixels
         What was measured on.
+    adaptation
+        How the levels follow the scan; None where they hold for every scan as they are.
     """
 
     levels: Mapping[Sensitivity, float]
@@ -52,6 +55,7 @@ class Calibration:
     unmarked: Mapping[Sensitivity, int]
     pictures: int
     megapixels: float
+    adaptation: Adaptation | None = None
 
     def on_card(self, card: ModelCard, f1_by_weights: Mapping[str, float] | None = None) -> ModelCard:
         """The card with these levels, its own one becoming that of ``normal``.
@@ -61,6 +65,7 @@ class Calibration:
         changed = {
             "level": self.levels[Sensitivity.normal],
             "levels": dict(self.levels),
+            "adaptation": self.adaptation,
             "false_positive_rates": dict(self.rates),
             "f1_by_weights": dict(f1_by_weights or {}),
             "calibrated_on": f"{self.pictures} undamaged pictures, {self.megapixels:.1f} megapixels",
@@ -73,6 +78,7 @@ def calibrate(
     pictures: Pictures,
     *,
     rates: Mapping[Sensitivity, float] = RATES,
+    adaptation: Adaptation | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Calibration:
     """Find the levels of a detector by what it marks on undamaged pictures.
@@ -83,6 +89,8 @@ def calibrate(
         Undamaged, at the size they are scanned at; their truth is not looked at.
     rates
         The largest share of pixels that may be marked, 0..1, by sensitivity.
+    adaptation
+        How the levels are to follow the scan; as the detector says unless given.
     progress
         Called with the share done, 0..1.
 
@@ -91,7 +99,7 @@ def calibrate(
     TrainingError
         If the detector marks more than that with certainty, so that no level would do.
     """
-    adaptation = adaptation_of(detector)
+    adaptation = adaptation or adaptation_of(detector)
     at_step, highest = np.zeros(len(_LEVELS) + 1, np.int64), []
     for index in range(len(pictures)):
         damage = find_damage(detector, pictures[index][0])
@@ -112,18 +120,19 @@ def calibrate(
         unmarked={name: sum(top < float(np.float32(level)) for top in highest) for name, level in levels.items()},
         pictures=len(pictures),
         megapixels=at_step.sum() / 1e6,
+        adaptation=adaptation,
     )
 
 
 def compare_weights(
     folder: Path,
     pictures: Pictures,
-    level: float,
+    found: Calibration,
     *,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, float]:
-    """The f1 of a model's float32 and INT8 weights at one level for `normal`, as its card keeps it.
+    """The f1 of a model's float32 and INT8 weights at the level found for `normal`, as its card keeps it.
 
     Raises
     ------
@@ -133,7 +142,7 @@ def compare_weights(
     measured = {}
     for done, (kind, weights) in enumerate(((FLOAT32, Weights.float32), (INT8, Weights.int8))):
         detector = NetworkDetector(folder, threads=threads, weights=weights)
-        detector.level = level
+        detector.level, detector.adaptation = found.levels[Sensitivity.normal], found.adaptation
         tally = score([detector], pictures, progress=_part(progress, done))[detector.name]
         measured[kind] = round(tally.figures().f1, 6)
     return measured
