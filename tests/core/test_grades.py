@@ -69,13 +69,11 @@ def test_without_strength_the_level_stays(level: float, share: float) -> None:
 @given(step=st.integers(1, 210))  # beyond, levels are nearer to 1 than float32 can tell
 def test_grades_are_levels(step: int) -> None:
     level = level_of(step)
-    below, above = (int(grades(np.full((1, 1), value, np.float32))[0, 0]) for value in (level * 0.98, level * 1.02))
-    if level < 0.5:
-        assert below < step <= above
-    near, farther = (1 - (1 - level) * way for way in (0.98, 1.02))
-    near, farther = (int(grades(np.full((1, 1), value, np.float32))[0, 0]) for value in (near, farther))
-    if level > 0.5:
-        assert farther < step <= near
+    # Two per cent nearer to 0 or to 1 than the level, whichever is near.
+    near, way = (level, 1) if level < 0.5 else (1 - level, -1)
+    lower, higher = (abs((way < 0) - near * (1 + way * side * 0.02)) for side in (-1, 1))
+    below, above = grades(np.array([[lower, higher]], np.float32))[0]
+    assert below < step <= above
 
 
 def test_the_ends_have_grades() -> None:
