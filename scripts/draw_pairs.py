@@ -2,7 +2,7 @@
 
     python scripts/draw_pairs.py MATERIAL configs/unet-pairs.toml -o PAIRS [--share 0.1] [--workers 2] [--seed 0]
 
-MATERIAL holds ``photos/`` and, as far as the plan asks for them, ``plates/`` (NAME.jpg beside NAME_mask.png),
+MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg beside NAME_mask.png),
 ``overlays/``, ``outlines/*.json``, ``cracks/cracks.npz`` and ``folds/``. A plan is a list of portions::
 
     side = 288                  # of the square pairs, in pixels
@@ -88,11 +88,12 @@ class Painter:
         self.photos = [one.picture for one in find_photos(material / "photos")]
         self.plates = find_splits(material / "plates").train if (material / "plates").is_dir() else ()
         outlines = sorted((material / "outlines").glob("*.json"))
+        cracks = material / "cracks" / "cracks.npz"
         self.shapes = Synthesizer(
-            overlays=Overlays.from_folder(material / "overlays"),
+            overlays=Overlays.from_folder(material / "overlays") if (material / "overlays").is_dir() else None,
             outlines=tuple(Outlines.from_file(path) for path in outlines),
-            cracks=Cracks.from_file(material / "cracks" / "cracks.npz"),
-            folds=Folds.from_folder(material / "folds"),
+            cracks=Cracks.from_file(cracks) if cracks.is_file() else None,
+            folds=Folds.from_folder(material / "folds") if (material / "folds").is_dir() else None,
             transplants=Transplants.from_folder(material / "plates") if self.plates else None,
             seed=seed,
         )

@@ -68,7 +68,8 @@ def _levels(card: ModelCard) -> str:
         rate = card.false_positive_rates.get(name)
         said = "" if rate is None else f" ({1e6 * rate:.3g} ppm of undamaged pictures)"
         parts.append(f"{name} {level:g}{said}")
-    return f"levels by sensitivity: {', '.join(parts)}"
+    follow = "" if card.adaptation is None else "; they follow how dirty a scan is"
+    return f"levels by sensitivity: {', '.join(parts)}{follow}"
 
 
 def doctor() -> None:

@@ -1,0 +1,100 @@
+"""The scripts that make what the shipped networks are trained on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from training_samples import write_pairs, write_photos
+
+from redust.training.config import TrainConfig
+from redust.training.synthesis.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
+PLAN = """
+side = 48
+
+[[portion]]
+name = "drawn"
+count = 3
+recipe = "recipe.toml"
+shrink = [1.0, 1.5]
+smoothest_of = 3
+scale = [1.0, 1.0]
+
+[[portion]]
+name = "plates"
+count = 2
+ground = "plates"
+negative = 1.0
+
+[[portion]]
+name = "mistakes"
+count = 1
+ground = "mistakes"
+"""
+
+
+def run(script: str, *arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / script, *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*recipe.toml")), ids=lambda path: path.stem)
+def test_recipes_are_recipes(path: Path) -> None:
+    Recipe.from_preset(path)
+
+
+@pytest.mark.parametrize("name", ["unet.toml", "seed.toml"])
+def test_configurations_are_configurations(name: str, pairs: Path) -> None:
+    TrainConfig.load(ROOT / "configs" / name, {"data": pairs})
+
+
+def test_pairs_are_drawn_by_a_plan_whatever_the_workers(tmp_path: Path) -> None:
+    material = tmp_path / "material"
+    write_photos(material / "photos", 2)
+    write_pairs(material / "plates/images", material / "plates/masks", range(2))
+    for path in (material / "plates").rglob("*.png"):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (96, 80), interpolation=cv2.INTER_NEAREST))
+    (tmp_path / "recipe.toml").write_text("clean = 0.0\nnegatives = 0.0\n[kinds]\ndust = 1.0\n")
+    (tmp_path / "plan.toml").write_text(PLAN)
+    for workers in (1, 2):
+        run("draw_pairs.py", material, tmp_path / "plan.toml", "-o", tmp_path / str(workers), "--workers", workers)
+    drawn = files(tmp_path / "1")
+    assert drawn == files(tmp_path / "2")
+    assert len(drawn) == 12
+    masks = {name: cv2.imread(str(tmp_path / "1" / name), 0) for name in drawn if name.startswith("masks")}
+    assert all(mask.shape == (48, 48) for mask in masks.values())
+    assert all(masks[f"masks/plates-0000{number}.png"].any() for number in range(2))
+    assert any(masks[f"masks/drawn-0000{number}.png"].any() for number in range(3))
+    assert not masks["masks/mistakes-00000.png"].any()
+    plate = cv2.imread(str(tmp_path / "1/images/plates-00000.png"))
+    assert plate[masks["masks/plates-00000.png"] == 255].mean() < 40  # white spots, as a negative
+
+
+def test_damage_is_laid_anew(tmp_path: Path) -> None:
+    pairs, out = tmp_path / "pairs", tmp_path / "out"
+    for half, numbers in (("train", range(4)), ("test", range(8, 10))):
+        write_pairs(pairs / half / "images", pairs / half / "masks", numbers)
+    for path in pairs.rglob("*.png"):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (40, 40), interpolation=cv2.INTER_AREA))
+    run("shuffle_damage.py", pairs, "-o", out, "--number", 5, "--photos", write_photos(tmp_path / "photos", 2))
+    before, after = files(pairs), files(out)
+    assert {name: after[name] for name in before} == before
+    anew = sorted(set(after) - set(before))
+    assert [name for name in anew if "/images/" in name] == [f"train/images/anew-{n:05d}.png" for n in range(5)]
+    mask, picture = (cv2.imread(str(out / f"train/{part}/anew-00001.png")) for part in ("masks", "images"))
+    assert (mask == 255).any()
+    assert (picture[mask == 255] == 255).all()
+    assert np.median(picture[mask == 0]) < 230
