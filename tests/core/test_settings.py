@@ -89,8 +89,8 @@ def test_a_keyword_for_one_of_two_rivals_overrules_the_other_in_a_preset(
         kind.from_preset(preset)
 
 
-def test_detection_alone_grows_nothing_and_restoring_grows_by_one() -> None:
-    assert (DetectSettings().grow, RestoreSettings().grow) == (0, 1)
+def test_detection_alone_grows_nothing_and_restoring_grows_by_two() -> None:
+    assert (DetectSettings().grow, RestoreSettings().grow) == (0, 2)
     assert RestoreSettings.covering(DetectSettings(level=0.2)) == RestoreSettings(level=0.2, grow=0)
 
 

@@ -96,7 +96,7 @@ def test_paths_give_files_and_a_report(scan_file: ScanFile, tmp_path: Path) -> N
     source = scan_file()
     report = redust.restore(str(source), str(tmp_path / "o.tif"), mask_out=str(tmp_path / "m.png"), **BRIGHT)
     assert report.target == str(tmp_path / "o.tif")
-    assert redust.detect(source, tmp_path / "d.png", detector="bright", grow=1).status == "detected"
+    assert redust.detect(source, tmp_path / "d.png", detector="bright", grow=2).status == "detected"
     assert (tmp_path / "d.png").read_bytes() == (tmp_path / "m.png").read_bytes()
     redust.repair(source, tmp_path / "m.png", tmp_path / "r.tif", fill="mean")
     np.testing.assert_array_equal(read_scan(tmp_path / "r.tif").pixels, read_scan(tmp_path / "o.tif").pixels)

@@ -260,9 +260,9 @@ class RepairSettings(ScanSettings):
 
 
 class RestoreSettings(DetectSettings, RepairSettings):
-    """Find and repair. Detected spots are grown by one pixel: the soft rim of a speck is damaged too."""
+    """Find and repair. Detected spots are grown by two pixels: the soft rim of a speck is damaged too."""
 
-    grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 1
+    grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 2
     method: Annotated[
         Method,
         Field(
