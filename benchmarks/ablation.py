@@ -60,6 +60,7 @@ class Row:
 
 TRAINED = (
     Row("all of it"),
+    Row("all of it with another seed", flags={"seed": 1}),
     Row("without damage drawn on photos", ("clear", "photos")),
     Row("without real plates", ("plates",)),
     Row("without undamaged pictures and hard negatives", SOUND),
