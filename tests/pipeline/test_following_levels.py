@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from doubles import Mean
+from memory import peak_of
 from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
@@ -68,6 +69,12 @@ def test_sensitivities_stay_in_order_and_a_level_is_taken_to_the_letter() -> Non
     found = [pipeline(sensitivity=one).mark(scan).sum() for one in Sensitivity]
     assert found[0] < found[1] < found[2]
     np.testing.assert_array_equal(pipeline(level=0.4).mark(scan), scan.pixels[..., 0] >= np.float32(0.4) * 65535)
+
+
+def test_one_byte_per_pixel_is_held() -> None:
+    scan, size = Scan(np.zeros((2600, 1500, 1), np.uint8)), 2600 * 1500
+    story = pipeline(tile=256)
+    assert peak_of(lambda: story.mark(scan)) < 4 * size  # the map in grades, a tile's light and a band's count
 
 
 def test_lines_are_marked_whatever_the_level(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask
 from redust.core.engines import Detector, Generator
+from redust.core.tiles import bands
 
 Grades = NDArray[np.uint8]
 Histogram = NDArray[np.int64]
@@ -100,7 +101,10 @@ def grades(damage: DamageMap) -> Grades:
 
 def histogram_of(graded: Grades) -> Histogram:
     """How many pixels have each grade, (256,) int64."""
-    return np.bincount(graded.ravel(), minlength=GRADES).astype(np.int64, copy=False)
+    counted = np.zeros(GRADES, np.int64)
+    for rows in bands(graded.shape[0]):  # counting takes eight bytes per pixel for a while
+        counted += np.bincount(graded[rows].ravel(), minlength=GRADES)
+    return counted
 
 
 def level_of(step: int) -> float:
