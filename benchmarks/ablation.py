@@ -4,10 +4,11 @@
     python scripts/draw_pairs.py MATERIAL configs/one-scale-pairs.toml -o ONE_SCALE
     python benchmarks/ablation.py PAIRS BENCH_DIR -o OUT [--one-scale ONE_SCALE] [--number 6000] [--threads 2]
 
-Every row learns from as many pairs for as many steps, from nothing, with the same seed. Rows that change nothing in
-training (a second look at a third of the size, INT8, sums along lines) look with the network of the first row. Since a
-level means something else to each network, every set is cut where its own strict f1 is best; the undamaged photos of
-the bench set ``clean`` are cut where that of ``composed`` is. A row that is done is kept in OUT/rows.json.
+Every row learns from as many pairs for as many steps, from nothing; all but one with the same seed. Rows that change
+nothing in training (a second look at a third of the size, INT8, sums along lines) look with the network of the first
+row. Since a level means something else to each network, every set is cut where its own strict f1 is best; the
+undamaged photos of the bench set ``clean`` are cut where that of ``composed`` is. A row that is done is kept in
+OUT/rows.json.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from redust.training.pairs import Library, PairPaths, find_splits
 from redust.training.run import train
 
 CLEAN, SETS = "clean", ("plates", "composed")
-SOUND = ("sound", "undamaged", "mistakes")
+SOUND = ("sound", "undamaged", "mistakes", "stars")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network, or one way to look with the first.
+    """One network.
 
     Parameters
     ----------
@@ -61,13 +62,20 @@ class Row:
 TRAINED = (
     Row("all of it"),
     Row("all of it with another seed", flags={"seed": 1}),
-    Row("without damage drawn on photos", ("clear", "photos")),
+    Row("without damage drawn on photos", ("clear", "dark", "photos", "smooth")),
     Row("without real plates", ("plates",)),
     Row("without undamaged pictures and hard negatives", SOUND),
     Row("without the mistakes of an earlier network", ("mistakes",)),
     Row("damage of one scale only", one_scale=True),
     Row("cross-entropy alone", flags={"loss": "bce"}),
     Row("focal Tversky alone", flags={"loss": "focal-tversky"}),
+)
+
+# Ways to look with the network of the first row: name, weights, whether lines are looked for.
+LOOKED = (
+    ("and a look at a third of the size", Weights.float32, False),
+    ("both, in INT8", Weights.int8, False),
+    ("both, and sums along lines", Weights.float32, True),
 )
 
 
@@ -124,7 +132,7 @@ def looked(detector: NetworkDetector, folder: Path, *, lines: bool) -> list[tupl
 def measure(detector: NetworkDetector, bench: Path, *, lines: bool = False) -> dict[str, float]:
     """Best strict f1 and average precision on the sets, and the false pixels per million of undamaged photos."""
     row, level = {}, 0.5
-    for name in SETS:
+    for name in SETS:  # `composed` last: its level is that of `clean`
         tally = Tally()
         for truth, damage in looked(detector, bench / name, lines=lines):
             tally.add(truth, damage)
@@ -165,12 +173,11 @@ def main() -> None:
     for row in TRAINED:
         if row.name not in rows and (options.one_scale or not row.one_scale):
             note(row.name, NetworkDetector(learn(row, options.pairs, options), weights=Weights.float32))
-    first = options.output / "models" / TRAINED[0].name.replace(" ", "-")
-    if "and a look at a third of the size" not in rows:
-        second = two_scales(first, options.output / "models" / "two-scales")
-        note("and a look at a third of the size", NetworkDetector(second, weights=Weights.float32))
-        note("both, in INT8", NetworkDetector(second, weights=Weights.int8))
-        note("both, and sums along lines", NetworkDetector(second, weights=Weights.float32), lines=True)
+    models = options.output / "models"
+    second = two_scales(models / TRAINED[0].name.replace(" ", "-"), models / "two-scales")
+    for name, weights, lines in LOOKED:
+        if name not in rows:
+            note(name, NetworkDetector(second, weights=weights), lines=lines)
     columns = [*(f"{name} {figure}" for name in SETS for figure in ("f1", "ap")), "clean ppm"]
     print("| | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|")
     for name, figures in rows.items():

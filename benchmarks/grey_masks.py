@@ -21,6 +21,7 @@ import redust
 from redust.core.arrays import DamageMap, Pixels
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
+from redust.detectors.scales import logits
 from redust.training.pairs import find_splits
 
 _GREYS = (0, 1, 32, 64, 96, 128, 160, 192, 224, 256)
@@ -55,8 +56,7 @@ def turned_mean(detector: NetworkDetector, pixels: Pixels) -> DamageMap:
     for turns in range(4):
         for way in (1, -1):
             turned = np.ascontiguousarray(np.rot90(pixels, turns)[:, ::way])
-            found = np.clip(find_damage(detector, turned).astype(np.float64), 1e-6, 1 - 1e-6)
-            total += np.rot90(np.log(found / (1 - found))[:, ::way], -turns)
+            total += np.rot90(logits(find_damage(detector, turned))[:, ::way], -turns)
     return (1 / (1 + np.exp(-total / 8))).astype(np.float32)
 
 

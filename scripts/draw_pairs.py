@@ -26,9 +26,10 @@ import argparse
 import multiprocessing
 import tomllib
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -36,18 +37,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from rich.progress import track
 
-from redust.core.arrays import Light, from_light, to_light
+from redust.core.arrays import Light, Pixels, from_light, to_light
 from redust.core.engines import Detector
 from redust.core.scan import Scan
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
-from redust.files import read_scan, write_scan
-from redust.training.pairs import find_photos, find_splits
-from redust.training.synthesis.material import Cracks, Folds, Outlines, Overlays
+from redust.files import write_scan
+from redust.training.augmentation import three_channels
+from redust.training.config import DataConfig
+from redust.training.data import make_synthesizer
+from redust.training.pairs import Library, find_photos, find_splits
 from redust.training.synthesis.recipe import Recipe
-from redust.training.synthesis.synthesizer import UNJUDGED, Synthesizer
-from redust.training.synthesis.transplants import Transplants, three_values
-from redust.training.synthesis.writing import three_channels
+from redust.training.synthesis.synthesizer import UNJUDGED
 
 Target = NDArray[np.uint8]
 UNJUDGED_AT_MOST = 0.25  # of a window of a plate: masks of busy places are poor
@@ -62,7 +63,7 @@ class Portion(BaseModel):
 
     name: str
     count: int
-    ground: str = "photos"
+    ground: Literal["photos", "plates", "mistakes"] = "photos"
     recipe: str | None = None
     shrink: tuple[float, float] = (1.0, 1.0)
     smoothest_of: int = 1
@@ -79,24 +80,41 @@ class Plan(BaseModel):
     portion: tuple[Portion, ...]
 
 
+def there(path: Path) -> Path | None:
+    """The path, if there is anything."""
+    return path if path.exists() else None
+
+
+def recipe_of(portion: Portion, folder: Path) -> Recipe:
+    """The recipe of a portion, at its own scales if it names some."""
+    recipe = Recipe.from_preset(folder / str(portion.recipe))
+    if portion.scale is None:
+        return recipe
+    return recipe.model_copy(update=dict(zip(("scale_low", "scale_high"), portion.scale, strict=True)))
+
+
 class Painter:
     """Draws the pairs of a plan."""
 
     def __init__(self, material: Path, plan: Path, target: Path, seed: int) -> None:
         self.plan = Plan.model_validate(tomllib.loads(plan.read_text()))
-        self.folder, self.target, self.seed = plan.parent, target, seed
-        self.photos = [one.picture for one in find_photos(material / "photos")]
-        self.plates = find_splits(material / "plates").train if (material / "plates").is_dir() else ()
-        outlines = sorted((material / "outlines").glob("*.json"))
-        cracks = material / "cracks" / "cracks.npz"
-        self.shapes = Synthesizer(
-            overlays=Overlays.from_folder(material / "overlays") if (material / "overlays").is_dir() else None,
-            outlines=tuple(Outlines.from_file(path) for path in outlines),
-            cracks=Cracks.from_file(cracks) if cracks.is_file() else None,
-            folds=Folds.from_folder(material / "folds") if (material / "folds").is_dir() else None,
-            transplants=Transplants.from_folder(material / "plates") if self.plates else None,
-            seed=seed,
+        self.target, self.seed = target, seed
+        self.photos = Library(find_photos(material / "photos"), None, megabytes=500)
+        plates = there(material / "plates")
+        self.plates = Library(find_splits(plates).train if plates else (), None)
+        shapes = make_synthesizer(
+            DataConfig(
+                overlays=there(material / "overlays"),
+                outlines=tuple(sorted((material / "outlines").glob("*.json"))),
+                cracks=there(material / "cracks" / "cracks.npz"),
+                folds=there(material / "folds"),
+                transplant=plates,
+            ),
+            seed,
         )
+        self.synthesizers = [
+            replace(shapes, recipe=recipe_of(one, plan.parent)) if one.recipe else None for one in self.plan.portion
+        ]
 
     def draw(self, which: int, number: int) -> None:
         """Write pair `number` of portion `which`."""
@@ -105,32 +123,24 @@ class Painter:
         light, known = self._ground(portion, rng)
         if rng.random() < portion.negative:
             light = 1 - light
-        if portion.recipe is None:
+        synthesizer = self.synthesizers[which]
+        if synthesizer is None:
             target = np.zeros(light.shape[:2], np.uint8) if known is None else known
         else:
-            pair = self._synthesizer(portion).draw(light, 10**6 * which + number, known)
+            pair = synthesizer.draw(light, 10**6 * which + number, known)
             light, target = pair.damaged, pair.target
         name = f"{portion.name}-{number:05d}.png"
         write_scan(Scan(from_light(light, np.dtype(np.uint8))), self.target / "images" / name, overwrite=True)
         write_scan(Scan(target[..., None]), self.target / "masks" / name, overwrite=True)
-
-    def _synthesizer(self, portion: Portion) -> Synthesizer:
-        recipe = Recipe.from_preset(self.folder / str(portion.recipe))
-        if portion.scale:
-            recipe = recipe.model_copy(update=dict(zip(("scale_low", "scale_high"), portion.scale, strict=True)))
-        return Synthesizer(
-            recipe, self.shapes.overlays, self.shapes.outlines, self.shapes.cracks, self.seed,
-            self.shapes.folds, self.shapes.transplants,
-        )  # fmt: skip
 
     def _ground(self, portion: Portion, rng: np.random.Generator) -> tuple[Light, Target | None]:
         """What is drawn on, (side, side, 3) float32 in 0..1, and what is known to be damaged there."""
         side = self.plan.side
         if portion.ground == "plates":
             return self._plate(portion, rng)
-        photo = self.photos[int(rng.integers(len(self.photos)))]
+        pixels, _ = self.photos[int(rng.integers(len(self.photos)))]
         factor = float(np.exp(rng.uniform(*np.log(portion.shrink))))
-        light = _photo(photo, factor, side)
+        light = _shrunk_photo(pixels, factor, side)
         if portion.ground == "mistakes":
             places = np.argwhere(_mistakes(light))
             if len(places):
@@ -144,28 +154,24 @@ class Painter:
         """A window of a plate of which most is judged, with its mask."""
         side = self.plan.side
         for _ in range(TRIES):
-            pair = self.plates[int(rng.integers(len(self.plates)))]
-            light, truth = _plate_of(pair.picture, pair.mask)
+            pixels, truth = self.plates[int(rng.integers(len(self.plates)))]
             factor = min(float(np.exp(rng.uniform(*np.log(portion.shrink)))), min(truth.shape) / side)
             reach = round(side * factor)
-            corner = _corner(light, reach, rng)
+            corner = _corner(truth, reach, rng)
             target = _window(truth, corner, reach)
             if (target == UNJUDGED).mean() <= UNJUDGED_AT_MOST:
                 break
-        return _resized(_window(light, corner, reach), side), _shrunk(target, side)
+        light = three_channels(to_light(_window(pixels, corner, reach)))
+        return cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA), _shrunk(target, side)
 
 
-def _corner(light: Light, side: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    return np.array([rng.integers(length - side + 1) for length in light.shape[:2]])
+def _corner(picture: NDArray[Any], side: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return np.array([rng.integers(length - side + 1) for length in picture.shape[:2]])
 
 
 def _window(picture: NDArray[Any], corner: NDArray[np.int64], side: int) -> NDArray[Any]:
     row, column = (int(np.clip(one, 0, length - side)) for one, length in zip(corner, picture.shape, strict=False))
     return picture[row : row + side, column : column + side]
-
-
-def _resized(light: Light, side: int) -> Light:
-    return cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA)
 
 
 def _shrunk(target: Target, side: int) -> Target:
@@ -179,22 +185,12 @@ def _shrunk(target: Target, side: int) -> Target:
     return np.where(damage >= 0.5, 255, np.where(unsure >= 0.125, UNJUDGED, 0)).astype(np.uint8)
 
 
-def _photo(path: Path, factor: float, side: int) -> Light:
+def _shrunk_photo(pixels: Pixels, factor: float, side: int) -> Light:
     """A photo shrunk by `factor`, less where a window would not fit."""
-    light = _light_of(path)
+    light = three_channels(to_light(pixels))
     factor = min(factor, min(light.shape[:2]) / side)
     size = tuple(max(side, round(length / factor)) for length in light.shape[1::-1])
     return cv2.resize(light, size, interpolation=cv2.INTER_AREA)
-
-
-@lru_cache(maxsize=64)
-def _light_of(path: Path) -> Light:
-    return three_channels(to_light(read_scan(path).pixels))
-
-
-@lru_cache(maxsize=48)
-def _plate_of(picture: Path, mask: Path) -> tuple[Light, Target]:
-    return three_channels(to_light(read_scan(picture).pixels)), three_values(to_light(read_scan(mask).pixels)[..., 0])
 
 
 def _mistakes(light: Light) -> NDArray[np.bool_]:

@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from redust.core.arrays import Light, from_light, to_light
+from redust.core.arrays import Light, Pixels, from_light, to_light
 from redust.core.scan import Scan
 from redust.files import read_scan, write_scan
+from redust.training.augmentation import three_channels
 from redust.training.pairs import find_photos, find_splits
-from redust.training.synthesis.writing import three_channels
 
 OPAQUE = 0.85  # from this mask on nothing of the picture is left
 PHOTOS_SHARE = 0.5
@@ -34,11 +34,11 @@ def sound(picture: Light, opacity: Light) -> Light:
     return to_light(cv2.inpaint(from_light(clear, np.dtype(np.uint8)), hidden, 3, cv2.INPAINT_TELEA))
 
 
-def cut_out(photo: Light, side: int, rng: np.random.Generator) -> Light:
-    """A square window of a photo, shrunk to `side`."""
+def cut_out(photo: Pixels, side: int, rng: np.random.Generator) -> Light:
+    """A square window of a photo, shrunk to `side`, (side, side, 3) float32 in 0..1."""
     reach = int(min(photo.shape[:2]) * rng.uniform(0.5, 1.0))
     row, column = (int(rng.integers(length - reach + 1)) for length in photo.shape[:2])
-    window = photo[row : row + reach, column : column + reach]
+    window = three_channels(to_light(photo[row : row + reach, column : column + reach]))
     return cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA)
 
 
@@ -74,8 +74,7 @@ def main() -> None:
     for number in range(options.number):
         ground = grounds[int(rng.integers(len(grounds)))]
         if photos and rng.random() < PHOTOS_SHARE:
-            photo = three_channels(to_light(photos[int(rng.integers(len(photos)))]))
-            ground = cut_out(photo, ground.shape[0], rng)
+            ground = cut_out(photos[int(rng.integers(len(photos)))], ground.shape[0], rng)
         opacity = turned(opacities[int(rng.integers(len(opacities)))], rng)
         if rng.random() < TWICE:
             opacity = np.maximum(opacity, turned(opacities[int(rng.integers(len(opacities)))], rng))

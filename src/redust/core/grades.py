@@ -52,8 +52,10 @@ def step_of(adaptation: Adaptation, histogram: Histogram, level: float) -> int:
     return int(np.clip(np.ceil(wanted - 1e-6), 1, GRADES - 1))
 
 
-def cut_following(adaptation: Adaptation, damage: DamageMap, level: float) -> tuple[Mask, float]:
-    """Cut a whole map at the level that suits it; returns the mask (H, W) bool and that level."""
+def cut_following(adaptation: Adaptation | None, damage: DamageMap, level: float) -> tuple[Mask, float]:
+    """Cut a whole map: the mask (H, W) bool, and what `level` came to; the same where there is no adaptation."""
+    if adaptation is None:
+        return damage >= np.float32(level), level
     graded = grades(damage)
     step = step_of(adaptation, histogram_of(graded), level)
     return graded >= step, level_of(step)
@@ -81,11 +83,9 @@ def cut_for(engine: Detector | Generator, damage: DamageMap, level: float | None
     level : 0..1
         Where it was cut.
     """
-    adaptation = adaptation_of(engine)
-    if level is None and adaptation is not None:
-        return cut_following(adaptation, damage, engine.level)
-    at = engine.level if level is None else level
-    return damage >= np.float32(at), at
+    if level is not None:
+        return cut_following(None, damage, level)
+    return cut_following(adaptation_of(engine), damage, engine.level)
 
 
 def grades(damage: DamageMap) -> Grades:

@@ -211,9 +211,7 @@ class Pipeline:
 
     def _cut(self, damage: DamageMap) -> tuple[Mask, float]:
         """A whole map cut at the level, and the level that this came to."""
-        if self.adaptation is not None:
-            return cut_following(self.adaptation, damage, self.level)
-        return cut(damage, self.level), self.level
+        return cut_following(self.adaptation, damage, self.level)
 
     def _logged(self, decision: Decision) -> Mask:
         """Log what the user should know of a decision."""
