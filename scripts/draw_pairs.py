@@ -1,6 +1,7 @@
 """Draw the pairs that the shipped networks are trained on, as a plan says.
 
-    python scripts/draw_pairs.py MATERIAL configs/unet-pairs.toml -o PAIRS [--share 0.1] [--workers 2] [--seed 0]
+    python scripts/draw_pairs.py MATERIAL configs/unet-pairs.toml -o PAIRS [--clean] [--share 0.1] [--workers 2]
+        [--seed 0]
 
 MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg beside NAME_mask.png),
 ``overlays/``, ``outlines/*.json``, ``cracks/cracks.npz`` and ``folds/``. A plan is a list of portions::
@@ -17,7 +18,8 @@ MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg b
     negative = 0.3              # share of grounds turned into negatives
     scale = [1.0, 1.0]          # least and greatest resolution of the damage, instead of the recipe's
 
-The same seed draws the same pairs, whatever the number of workers. Pairs lie in PAIRS/images and PAIRS/masks.
+The same seed draws the same pairs, whatever the number of workers. Pairs lie in PAIRS/images and PAIRS/masks; with
+--clean what they were drawn on lies in PAIRS/clean, for the task blind.
 """
 
 from __future__ import annotations
@@ -96,9 +98,9 @@ def recipe_of(portion: Portion, folder: Path) -> Recipe:
 class Painter:
     """Draws the pairs of a plan."""
 
-    def __init__(self, material: Path, plan: Path, target: Path, seed: int) -> None:
+    def __init__(self, material: Path, plan: Path, target: Path, seed: int, clean: bool) -> None:
         self.plan = Plan.model_validate(tomllib.loads(plan.read_text()))
-        self.target, self.seed = target, seed
+        self.target, self.seed, self.clean = target, seed, clean
         self.photos = Library(find_photos(material / "photos"), None, megabytes=500)
         plates = there(material / "plates")
         self.plates = Library(find_splits(plates).train if plates else (), None)
@@ -123,15 +125,17 @@ class Painter:
         light, known = self._ground(portion, rng)
         if rng.random() < portion.negative:
             light = 1 - light
-        synthesizer = self.synthesizers[which]
+        synthesizer, clean = self.synthesizers[which], light
         if synthesizer is None:
             target = np.zeros(light.shape[:2], np.uint8) if known is None else known
         else:
             pair = synthesizer.draw(light, 10**6 * which + number, known)
-            light, target = pair.damaged, pair.target
+            light, clean, target = pair.damaged, pair.clean, pair.target
         name = f"{portion.name}-{number:05d}.png"
-        write_scan(Scan(from_light(light, np.dtype(np.uint8))), self.target / "images" / name, overwrite=True)
+        write_scan(_picture(light), self.target / "images" / name, overwrite=True)
         write_scan(Scan(target[..., None]), self.target / "masks" / name, overwrite=True)
+        if self.clean:
+            write_scan(_picture(clean), self.target / "clean" / name, overwrite=True)
 
     def _ground(self, portion: Portion, rng: np.random.Generator) -> tuple[Light, Target | None]:
         """What is drawn on, (side, side, 3) float32 in 0..1, and what is known to be damaged there."""
@@ -163,6 +167,10 @@ class Painter:
                 break
         light = three_channels(to_light(_window(pixels, corner, reach)))
         return cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA), _shrunk(target, side)
+
+
+def _picture(light: Light) -> Scan:
+    return Scan(from_light(light, np.dtype(np.uint8)))
 
 
 def _corner(picture: NDArray[Any], side: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -206,10 +214,10 @@ def _detector() -> Detector:
 _painter: Painter | None = None  # of a worker process
 
 
-def _settle(material: Path, plan: Path, target: Path, seed: int) -> None:
+def _settle(material: Path, plan: Path, target: Path, seed: int, clean: bool) -> None:
     global _painter
     cv2.setNumThreads(1)
-    _painter = Painter(material, plan, target, seed)
+    _painter = Painter(material, plan, target, seed, clean)
 
 
 def _draw(task: tuple[int, int]) -> None:
@@ -226,12 +234,13 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clean", action="store_true")
     options = parser.parse_args()
     plan = Plan.model_validate(tomllib.loads(options.plan.read_text()))
-    for part in ("images", "masks"):
+    for part in ("images", "masks", *(["clean"] if options.clean else [])):
         (options.output / part).mkdir(parents=True, exist_ok=True)
     tasks = [(which, n) for which, one in enumerate(plan.portion) for n in range(round(one.count * options.share))]
-    given = (options.material, options.plan, options.output, options.seed)
+    given = (options.material, options.plan, options.output, options.seed, options.clean)
     with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), _settle, given) as pool:
         for _ in track(pool.map(_draw, tasks, chunksize=16), total=len(tasks), description="Drawing"):
             pass

@@ -1,10 +1,11 @@
 """Lay the damage of pairs with grey masks anew over their own pictures, and over photos: many pairs of few.
 
-    python scripts/shuffle_damage.py PAIRS -o OUT [--number 10000] [--photos DIR] [--seed 0]
+    python scripts/shuffle_damage.py PAIRS -o OUT [--number 10000] [--photos DIR] [--quality 95] [--seed 0]
 
 For pairs whose grey mask is how opaque a white spot is, as the first ReDust's are: light = sound * (1 - mask) + mask.
 So the sound picture is known again but where a spot hides it, and any mask of the training half can be laid over
-any picture of it. Test pairs are copied as they are and nothing is taken from them. OUT has the layout of PAIRS.
+any picture of it. Picture and mask each go through JPEG then, as those of the first ReDust did: compressed once more,
+they change least at 95. Test pairs are copied as they are and nothing is taken from them. OUT has the layout of PAIRS.
 """
 
 from __future__ import annotations
@@ -50,6 +51,13 @@ def turned(opacity: Light, rng: np.random.Generator) -> Light:
     return np.roll(opacity, tuple(rng.integers(-reach, reach + 1, 2)), (0, 1))
 
 
+def compressed(light: Light, quality: int) -> Pixels:
+    """A picture or mask after JPEG, (H, W, 1 or 3) uint8."""
+    pixels = from_light(np.ascontiguousarray(light), np.dtype(np.uint8))
+    _, coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.atleast_3d(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED))[..., ::-1]
+
+
 def main() -> None:
     """Write the pairs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,6 +65,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--number", type=int, default=10_000)
     parser.add_argument("--photos", type=Path)
+    parser.add_argument("--quality", type=int, default=95)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
@@ -80,7 +89,7 @@ def main() -> None:
             opacity = np.maximum(opacity, turned(opacities[int(rng.integers(len(opacities)))], rng))
         name = f"anew-{number:05d}.png"
         for part, light in (("images", ground * (1 - opacity) + opacity), ("masks", opacity)):
-            scan = Scan(from_light(np.ascontiguousarray(light), np.dtype(np.uint8)))
+            scan = Scan(np.ascontiguousarray(compressed(light, options.quality)))
             write_scan(scan, options.output / "train" / part / name, overwrite=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,21 +12,22 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from training_samples import changed, picture, write_photos
+from training_samples import changed, picture, write_photos, write_restored
 
 from redust.blind import make_generator
 from redust.blind.running import generate
 from redust.core.contracts import check_generator, check_inpainter
-from redust.core.errors import ModelError, SettingsError
+from redust.core.errors import ModelError, SettingsError, TrainingError
 from redust.detectors import make_detector
 from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
 from redust.models import read_card
 from redust.training.config import Architecture, LossConfig, TrainConfig
 from redust.training.keeper import HISTORY, SAMPLES, TrainingProgress
-from redust.training.restoring.data import Holes, Sample
+from redust.training.restoring.data import Holes
 from redust.training.restoring.losses import Critic, RestoringLoss
 from redust.training.restoring.measuring import blind_figures, decibels, implied
+from redust.training.restoring.samples import Sample
 from redust.training.run import Fitted, fit, train
 
 TASKS = ("fill", "blind")
@@ -161,6 +163,53 @@ def test_what_does_not_fit_the_task_is_refused(run: Callable[..., TrainConfig], 
             run("fill", **flags)
     with pytest.raises(SettingsError, match="not made to detect"):
         TrainConfig.load(flags={"data": config.data.data, "architecture": "gated"})
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_blind_restoring_is_learned_from_restored_pictures(
+    run: Callable[..., TrainConfig], tmp_path: Path, masks: bool
+) -> None:
+    data = write_restored(tmp_path / "pairs", 6, masks=masks)
+    fitted = fit(run("blind", photos=None, data=data, rotations=(), blur=0.0, jpeg=100))
+    assert fitted.data.facts == ["4 pictures and the same restored"]
+    assert len(fitted.module.pictures) == 2
+    given, clean, where = fitted.data.patches[7, 2]
+    assert given.shape == clean.shape == (3, 48, 48)
+    # Tone and noise are varied alike: away from damage the two stay the same.
+    assert not (given != clean)[:, where[0] == 0].any()
+    assert 0.02 < where.mean() < 0.5
+    held = fitted.module.pictures[0]
+    assert held.given.shape == (32, 32, 3)
+    assert (held.where == (held.given != held.clean).any(2)).mean() > 0.99
+    assert train(run("blind", name="whole", photos=None, data=data)).finished
+
+
+def test_restored_pictures_and_photos_are_mixed(run: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    data = write_restored(tmp_path / "pairs", 6)
+    drawn, both, restored = (
+        fit(run("blind", name=f"share-{share}", data=data, photos_share=share), listener=interrupt_at(1)).data
+        for share in (1.0, 0.5, 0.0)
+    )
+    keys = [(number, 3) for number in range(12)]
+    first = [torch.equal(both.patches[key][0], drawn.patches[key][0]) for key in keys]
+    second = [torch.equal(both.patches[key][0], restored.patches[key][0]) for key in keys]
+    assert [one != other for one, other in zip(first, second, strict=True)] == [True] * 12
+    assert {True} < set(first)
+    assert both.facts == ["4 pictures and the same restored", "4 photos with drawn damage"]
+
+
+def test_restored_pictures_that_do_not_fit_are_named(run: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    config = run("blind", photos=None, data=write_restored(tmp_path / "pairs", 6))
+    clean = tmp_path / "pairs" / "clean"
+    cv2.imwrite(str(clean / "3.png"), np.zeros((20, 48, 3), np.uint8))
+    with pytest.raises(TrainingError, match=r"3\.png is 48 x 20, .*3\.png 48 x 40"):
+        fit(config)
+    (clean / "3.png").unlink()
+    with pytest.raises(TrainingError, match="have no clean picture: 3"):
+        fit(config)
+    shutil.rmtree(clean)
+    with pytest.raises(TrainingError, match="no restored pictures"):
+        fit(config)
 
 
 def test_a_run_saved_before_a_choice_existed_goes_on(config: TrainConfig) -> None:

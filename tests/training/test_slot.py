@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from training_samples import changed
+from training_samples import changed, write_restored
 
 from redust.core.errors import TargetExists, TrainingError
 from redust.models.networks import build
 from redust.training.config import TrainConfig
 from redust.training.export import card_of
 from redust.training.keeper import save_weights
+from redust.training.pairs import find_restored
 from redust.training.run import fit, make_network
 from redust.training.slot import pack
 
@@ -76,3 +77,12 @@ def test_a_pack_holds_the_model_a_run_starts_from(config: TrainConfig, tmp_path:
     assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in network.state_dict().items())
     with pytest.raises(TrainingError, match="do not fit"):
         make_network(packed.model_copy(update={"start": str(tmp_path), "channels": (16, 8, 8, 8)}), seed=1)
+
+
+def test_a_pack_holds_restored_pictures(tmp_path: Path) -> None:
+    data = write_restored(tmp_path / "pairs", 4)
+    pack(TrainConfig.load(flags={"task": "blind", "data": data}), tmp_path / "packed")
+    assert sorted(path.parent.name for path in (tmp_path / "packed/data").rglob("*.png")) == sorted(
+        ["clean", "images", "masks"] * 4
+    )
+    assert len(find_restored(tmp_path / "packed/data")) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,19 @@ def write_pairs(pictures: Path, masks: Path, numbers: range) -> None:
         pixels, truth = picture(number)
         cv2.imwrite(str(pictures / f"{number}.png"), pixels[..., ::-1])
         cv2.imwrite(str(masks / f"{number}.png"), truth)
+
+
+def write_restored(folder: Path, number: int, *, masks: bool = True) -> Path:
+    """Pictures of 40 x 48 with spots in ``images/``, the same without in ``clean/``."""
+    write_pairs(folder / "images", folder / "masks", range(number))
+    (folder / "clean").mkdir()
+    for one in range(number):
+        pixels, truth = picture(one)
+        sound = np.where(truth[..., None] > 0, np.uint8(90), pixels)
+        cv2.imwrite(str(folder / "clean" / f"{one}.png"), sound[..., ::-1])
+    if not masks:
+        shutil.rmtree(folder / "masks")
+    return folder
 
 
 def changed(config: TrainConfig, **flags: object) -> TrainConfig:

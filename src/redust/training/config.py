@@ -75,9 +75,13 @@ class Schedule(StrEnum):
 class DataConfig(Settings):
     """What is learned from."""
 
-    data: Annotated[Path | None, Field(description="Folder of pairs: images/ and masks/, or the thesis's layout.")] = (
-        None
-    )
+    data: Annotated[
+        Path | None,
+        Field(
+            description="Folder of pairs: images/ and masks/, or the thesis's layout; for the task blind images/ and "
+            "clean/, the same pictures restored."
+        ),
+    ] = None
     mask_level: Annotated[
         int | None,
         Field(ge=1, le=255, description="Cut grey masks here; unless given, masks hold 0, 128 (not judged) and 255."),
@@ -282,8 +286,8 @@ class TrainConfig(Settings):
             raise ValueError(f"the network {architecture.value} is not made to {task.value}: choose {usual}")
         if task is Task.detect:
             return self
-        if self.data.data is not None:
-            raise ValueError(f"the task {task.value} learns from sound photos: give --photos and not --data")
+        if task is Task.fill and self.data.data is not None:
+            raise ValueError("the task fill learns from sound photos: give --photos and not --data")
         if self.run.devices > 1 or self.run.precision is Precision.fp16:
             raise ValueError(f"the task {task.value} trains on one device, in float32 or bf16")
         return self

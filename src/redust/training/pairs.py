@@ -5,6 +5,11 @@ A folder may be laid out in any of these ways (names pair up without their suffi
     images/ masks/             damaged/ mask/            NAME.jpg NAME_mask.png
     train/images/ ...  test/images/ ...                  the same twice, for training and for testing
     train_images/ train_masks/ test_images/ test_masks/  the thesis's layout
+
+To restore blindly, pictures pair up with the same pictures restored, by hand or before damage was drawn on them.
+Masks may lie beside them, and need not::
+
+    images/ clean/             damaged/ clean/           the same twice, in train/ and test/
 """
 
 from __future__ import annotations
@@ -23,17 +28,22 @@ from redust.files import is_scan_path, read_scan
 from redust.training.evaluation import DAMAGE, IGNORED, SOUND, Truth
 
 _LAYOUTS = (("images", "masks"), ("damaged", "mask"))
+_CLEAN = "clean"
 _MASK_ENDING = "_mask"
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class PairPaths:
-    """One damaged picture and its mask, as files; without a mask the picture is sound."""
+    """One damaged picture and its mask, as files; without a mask the picture is sound.
+
+    ``clean`` is the same picture without its damage, where restoring is learned from it.
+    """
 
     name: str
     picture: Path
     mask: Path | None = None
+    clean: Path | None = None
 
 
 class Pictures(Protocol):
@@ -92,6 +102,29 @@ def find_photos(folder: Path) -> tuple[PairPaths, ...]:
     return tuple(PairPaths(name, photos[name]) for name in sorted(photos, key=_natural))
 
 
+def find_restored(folder: Path) -> tuple[PairPaths, ...]:
+    """Find the damaged pictures of a folder and the same restored; of two halves, those to learn from.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such folder or layout, or pictures do not pair up.
+    """
+    half = folder / "train" if (folder / "train").is_dir() else folder
+    for pictures, masks in _LAYOUTS:
+        if (half / pictures).is_dir() and (half / _CLEAN).is_dir():
+            damaged, clean = _by_stem(half / pictures), _by_stem(half / _CLEAN)
+            pairs = _pair_up(damaged, clean, half, second="clean picture")
+            marked = _by_stem(half / masks) if (half / masks).is_dir() else {}
+            if marked:
+                _pair_up(damaged, marked, half)
+            return tuple(PairPaths(pair.name, pair.picture, marked.get(pair.name), clean[pair.name]) for pair in pairs)
+    raise TrainingError(
+        f"{folder} holds no restored pictures. Put damaged pictures into {folder / _LAYOUTS[0][0]} "
+        f"and the same without damage, under the same names, into {folder / _CLEAN}."
+    )
+
+
 def _find_half(folder: Path) -> tuple[PairPaths, ...]:
     for pictures, masks in _LAYOUTS:
         if (folder / pictures).is_dir():
@@ -122,10 +155,12 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _pair_up(pictures: dict[str, Path], masks: dict[str, Path], folder: Path) -> tuple[PairPaths, ...]:
+def _pair_up(
+    pictures: dict[str, Path], masks: dict[str, Path], folder: Path, second: str = "mask"
+) -> tuple[PairPaths, ...]:
     if not pictures:
-        raise TrainingError(f"There are no pictures in {folder}. Put damaged pictures and their masks there.")
-    for alone, kind in ((pictures.keys() - masks.keys(), "mask"), (masks.keys() - pictures.keys(), "picture")):
+        raise TrainingError(f"There are no pictures in {folder}. Put damaged pictures and their {second}s there.")
+    for alone, kind in ((pictures.keys() - masks.keys(), second), (masks.keys() - pictures.keys(), "picture")):
         if alone:
             raise TrainingError(
                 f"{len(alone)} of {len(pictures)} pairs in {folder} have no {kind}: {_some(alone)}. "
@@ -283,7 +318,7 @@ def fingerprint(pairs: Iterable[PairPaths], mask_level: int | None, drawn: str =
     total = hashlib.sha256(f"mask_level={mask_level} {drawn}".encode())
     for pair in pairs:
         total.update(pair.name.encode())
-        for path in filter(None, (pair.picture, pair.mask)):
+        for path in filter(None, (pair.picture, pair.mask, pair.clean)):
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()

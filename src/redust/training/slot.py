@@ -9,8 +9,8 @@ from pathlib import Path
 import redust
 from redust.core.errors import TargetExists, TrainingError
 from redust.models.card import CARD_NAME, weights
-from redust.training.config import TrainConfig
-from redust.training.pairs import find_photos, find_splits
+from redust.training.config import Task, TrainConfig
+from redust.training.pairs import PairPaths, find_photos, find_restored, find_splits
 
 LIMIT_MIB = 60.0
 CARRIED = ("last.ckpt", "best.safetensors")
@@ -106,16 +106,23 @@ def _source() -> Files:
 
 
 def _data(config: TrainConfig) -> Files:
-    if config.data.data:
-        splits = find_splits(config.data.data)
-        for half, pairs in (("train", splits.train), ("test", splits.test)):
-            for pair in pairs:
-                assert pair.mask is not None
-                yield pair.picture, Path("data", half, "images", f"{pair.name}{pair.picture.suffix}")
-                yield pair.mask, Path("data", half, "masks", f"{pair.name}{pair.mask.suffix}")
+    data = config.data.data
+    if data and config.run.task is Task.blind:
+        yield from _pairs(find_restored(data), Path("data"))
+    elif data:
+        splits = find_splits(data)
+        yield from _pairs(splits.train, Path("data", "train"))
+        yield from _pairs(splits.test, Path("data", "test"))
     if config.data.photos:
         for photo in find_photos(config.data.photos):
             yield photo.picture, Path("photos", photo.picture.name)
+
+
+def _pairs(pairs: Sequence[PairPaths], half: Path) -> Files:
+    for pair in pairs:
+        for path, part in ((pair.picture, "images"), (pair.mask, "masks"), (pair.clean, "clean")):
+            if path:
+                yield path, half / part / f"{pair.name}{path.suffix}"
 
 
 def _material(config: TrainConfig) -> Files:

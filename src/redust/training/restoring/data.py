@@ -1,4 +1,6 @@
-"""What a network that gives light learns from: sound photos, and what is taken from or drawn on them.
+"""What a network that gives light learns from: sound photos, with what is taken from or drawn on them.
+
+Or pictures that were restored, see :mod:`redust.training.restoring.restored`.
 
 Each sample is decided by one number, as in :mod:`redust.training.data`.
 """
@@ -9,11 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from redust.core.arrays import Light, Mask, to_light
+from redust.core.arrays import Light, to_light
 from redust.inpainters.kriging import KrigingInpainter
 from redust.inpainters.network import with_mask
 from redust.inpainters.running import fill_damage
@@ -27,35 +27,15 @@ from redust.training.data import (
     patch_side,
     patches_per_picture,
 )
-from redust.training.pairs import Library, find_photos, fingerprint
+from redust.training.pairs import Library, find_photos, find_restored, fingerprint
+from redust.training.restoring.restored import HeldPairs, Mixed, Restored, RestoredPatches
+from redust.training.restoring.samples import VALIDATION_NUMBERS, HeldBack, Sample, Tensors, validation_side
 from redust.training.synthesis.holes import draw_holes
 from redust.training.synthesis.synthesizer import SOUND, Synthesizer
 
-Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-_VALIDATION_SIDE = 256
-_VALIDATION_NUMBERS = 2**40  # no training patch ever has one of these numbers
 _FEWEST = 8
 _UPRIGHT = np.eye(2)
 _GREY_SHARE = 0.25
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What a network is given, and what it should answer.
-
-    Parameters
-    ----------
-    given : (H, W, C) float32 in 0..1
-        To restore blindly: damaged light, C = 3. To fill: light filled by kriging, and the mask, C = 4.
-    clean : (H, W, 3) float32 in 0..1
-    where : (H, W) bool
-        The mask, or where damage (with its rim) was drawn.
-    """
-
-    given: Light
-    clean: Light
-    where: Mask
 
 
 class Maker(Protocol):
@@ -123,56 +103,29 @@ class SoundPatches(Dataset[Tensors]):
         light = three_channels(to_light(cut(pixels, truth, centre, turn, self.patch)[0]))
         if augment.augment:
             light = vary_light(light, augment, rng)
-        sample = self.make(light, number)
-        return _planes(sample.given), _planes(sample.clean), _planes(sample.where[..., None].astype(np.float32))
+        return self.make(light, number).tensors()
 
 
-class HeldBack:
-    """Samples to choose the best weights by: the same every time, kept in memory as far as they fit.
+@dataclass(frozen=True)
+class HeldPhotos:
+    """Makes samples of photos that nothing is learned from; their sides are multiples of the stride."""
 
-    Parameters
-    ----------
-    photos
-        Undamaged pictures that nothing is learned from.
-    make
-        What is done to them.
-    number
-        How many samples.
-    stride
-        Their sides are multiples of it.
-    megabytes
-        How much to keep.
-    """
+    photos: Library
+    make: Maker
+    stride: int
 
-    def __init__(self, photos: Library, make: Maker, number: int, stride: int, megabytes: float) -> None:
-        self.photos = photos
-        self.stride = stride
-        self.make = make
-        self.number = number
-        self._room = megabytes * 1e6
-        self._kept: dict[int, Sample] = {}
-
-    def __len__(self) -> int:
-        return self.number
-
-    def __getitem__(self, index: int) -> Sample:
-        """A sample of 256 x 256, or as much of it as the photo is large."""
-        if index in self._kept:
-            return self._kept[index]
-        rng = np.random.default_rng([_VALIDATION_NUMBERS, index])
+    def __call__(self, index: int) -> Sample:
+        """A window of a photo, and what is done to it."""
+        rng = np.random.default_rng([VALIDATION_NUMBERS, index])
         pixels, truth = self.photos[index % len(self.photos)]
-        side = max(self.stride, min(_VALIDATION_SIDE, *truth.shape) // self.stride * self.stride)
+        side = validation_side(truth.shape, self.stride)
         centre = choose_centre(truth, side, 0.0, rng)
         light = three_channels(to_light(cut(pixels, truth, centre, _UPRIGHT, side)[0]))
-        sample = self.make(light, _VALIDATION_NUMBERS + index)
-        self._room -= sample.given.nbytes + sample.clean.nbytes
-        if self._room > 0:
-            self._kept[index] = sample
-        return sample
+        return self.make(light, VALIDATION_NUMBERS + index)
 
 
 def prepare_restoring(config: TrainConfig, stride: int) -> TrainingData:
-    """Find, split and check the photos of a run before any time is spent on training.
+    """Find, split and check what a run learns from before any time is spent on training.
 
     Parameters
     ----------
@@ -182,34 +135,53 @@ def prepare_restoring(config: TrainConfig, stride: int) -> TrainingData:
     Raises
     ------
     TrainingError
-        If a file cannot be used, or too few are left.
+        If a file cannot be used, pictures do not pair up, or too few are left.
     SettingsError
         If the patch does not suit the network.
     """
     data = config.data
-    assert data.photos is not None
-    learned, held = hold_back(find_photos(data.photos), config)
-    photos = Library(learned, None, data.cache_megabytes)
-    area = float(np.mean([photos[index][1].size for index in range(len(photos))]))
-    patch = patch_side(config, stride, area)
-    make: Maker
-    if config.run.task is Task.fill:
-        make, drawn = Holes(config.run.seed), "holes filled by kriging"
-        fact = f"{len(photos)} photos with drawn masks, holes filled by kriging first"
+    learned, held = hold_back(find_restored(data.data), config) if data.data else ((), ())
+    sound, held_photos = hold_back(find_photos(data.photos), config) if data.photos else ((), ())
+    pairs, held_pairs = (Restored(some, data.cache_megabytes) if some else None for some in (learned, held))
+    photos = Library(sound, None, data.cache_megabytes) if sound else None
+    areas = [(pairs.area() + held_pairs.area()) / 2] if pairs and held_pairs else []
+    if photos:
+        areas.append(float(np.mean([photos[index][1].size for index in range(len(photos))])))
+    patch = patch_side(config, stride, min(areas))
+    make, drawn, done = _maker(config)
+    facts = [f"{len(pairs)} pictures and the same restored"] if pairs else []
+    facts += [f"{len(photos)} photos with {done}"] if photos else []
+    if held_pairs:
+        validation = HeldBack(HeldPairs(held_pairs, stride), len(held), data.cache_megabytes)
     else:
-        synthesizer = make_synthesizer(data, config.run.seed)
-        make, drawn = Damage(synthesizer), synthesizer.recipe.model_dump_json()
-        fact = f"{len(photos)} photos with drawn damage"
-    count = max(_FEWEST, 2 * len(held))
+        look = HeldPhotos(Library(held_photos, None, data.cache_megabytes), make, stride)
+        validation = HeldBack(look, max(_FEWEST, 2 * len(held_photos)), data.cache_megabytes)
     return TrainingData(
-        patches=SoundPatches(config, patch, photos, make),
-        items=len(photos) * patches_per_picture(data, patch, area),
-        validation=HeldBack(Library(held, None, data.cache_megabytes), make, count, stride, data.cache_megabytes),
+        patches=_patches(config, patch, pairs, photos, make),
+        items=sum(len(one) for one in (pairs, photos) if one) * patches_per_picture(data, patch, min(areas)),
+        validation=validation,
         test=(),
-        sha256=fingerprint((*learned, *held), data.mask_level, f"{config.run.task} {drawn}"),
-        facts=[fact],
+        sha256=fingerprint((*learned, *held, *sound, *held_photos), data.mask_level, f"{config.run.task} {drawn}"),
+        facts=facts,
     )
 
 
-def _planes(light: NDArray[np.float32]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(light.transpose(2, 0, 1), np.float32))
+def _maker(config: TrainConfig) -> tuple[Maker, str, str]:
+    """What is done to sound photos, what decides it, and in words."""
+    if config.run.task is Task.fill:
+        return Holes(config.run.seed), "holes filled by kriging", "drawn masks, holes filled by kriging first"
+    synthesizer = make_synthesizer(config.data, config.run.seed)
+    return Damage(synthesizer), synthesizer.recipe.model_dump_json(), "drawn damage"
+
+
+def _patches(
+    config: TrainConfig, patch: int, pairs: Restored | None, photos: Library | None, make: Maker
+) -> Dataset[Tensors]:
+    """What is learned from: restored pictures, photos, or both."""
+    restored = RestoredPatches(config, patch, pairs) if pairs else None
+    drawn = SoundPatches(config, patch, photos, make) if photos else None
+    if restored and drawn:
+        return Mixed(drawn, restored, config.data.photos_share, config.run.seed)
+    found = restored or drawn
+    assert found is not None  # the configuration says one of them
+    return found

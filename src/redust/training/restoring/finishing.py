@@ -19,7 +19,6 @@ from redust.models import ModelCard
 from redust.training.config import Task
 from redust.training.export import export_restorer
 from redust.training.pictures import draw_curves, write_picture
-from redust.training.restoring.data import HeldBack, Sample
 from redust.training.restoring.measuring import (
     LEVELS,
     Figures,
@@ -31,6 +30,7 @@ from redust.training.restoring.measuring import (
 )
 from redust.training.restoring.module import RestoringModule
 from redust.training.restoring.results import restored_sheet
+from redust.training.restoring.samples import HeldBack, Sample
 
 BEFORE = "untouched"
 FIRST = "kriging"

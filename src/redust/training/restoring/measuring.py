@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from redust.core.arrays import Light, Mask
-from redust.training.restoring.data import Sample
+from redust.training.restoring.samples import Sample
 
 LEVELS = (0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16)
 USUAL_LEVEL = 0.04

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from redust.training.config import Task, TrainConfig
 from redust.training.module import Row, TrainingModule
 from redust.training.pictures import Picture
-from redust.training.restoring.data import HeldBack
 from redust.training.restoring.losses import Critic, RestoringLoss
 from redust.training.restoring.measuring import (
     USUAL_LEVEL,
@@ -20,6 +19,7 @@ from redust.training.restoring.measuring import (
     mean_figures,
 )
 from redust.training.restoring.results import restored_sheet
+from redust.training.restoring.samples import HeldBack
 
 _MEASURES = {Task.fill: ("val_inside", "inside dB"), Task.blind: ("val_gain", "gain dB")}
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from redust.core.arrays import Light, from_light
 from redust.training.pictures import Picture
-from redust.training.restoring.data import Sample
+from redust.training.restoring.samples import Sample
 
 _SIDE = 160
 _GAP = 4
