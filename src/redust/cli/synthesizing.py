@@ -87,32 +87,16 @@ def synthesize(
         raise SettingsError("There is nothing to write. Say where pairs go with --output DIR, or ask for a --sheet.")
     if output is not None and not photos:
         raise SettingsError("There are no photos to draw on. Name undamaged photos, or folders of them.")
-    synthesizer = _synthesizer(seed, recipe, overlays, outlines or [], cracks, folds, transplant)
+    from redust.training.synthesis.synthesizer import Synthesizer
+
+    synthesizer = Synthesizer.from_files(
+        recipe=recipe, overlays=overlays, outlines=outlines or (), cracks=cracks, folds=folds, transplant=transplant,
+        seed=seed,
+    )  # fmt: skip
     if sheet is not None:
         _draw_sheet(synthesizer, photos or [], sheet)
     if output is not None:
         _draw_pairs(_plan(synthesizer, photos or [], output, count, size), output, workers, quiet=quiet)
-
-
-def _synthesizer(
-    seed: int, recipe: Path | None, overlays: Path | None, outlines: list[Path], cracks: Path | None,
-    folds: Path | None, transplant: Path | None,
-) -> Synthesizer:  # fmt: skip
-    """Read the recipe and all material."""
-    from redust.training.synthesis.material import Cracks, Folds, Outlines, Overlays
-    from redust.training.synthesis.recipe import Recipe
-    from redust.training.synthesis.synthesizer import Synthesizer
-    from redust.training.synthesis.transplants import Transplants
-
-    return Synthesizer(
-        Recipe.from_preset(recipe) if recipe else Recipe(),
-        Overlays.from_folder(overlays) if overlays else None,
-        tuple(Outlines.from_file(path) for path in outlines),
-        Cracks.from_file(cracks) if cracks else None,
-        seed,
-        Folds.from_folder(folds) if folds else None,
-        Transplants.from_folder(transplant) if transplant else None,
-    )
 
 
 def _draw_sheet(synthesizer: Synthesizer, photos: list[Path], target: Path) -> None:

@@ -20,10 +20,7 @@ from redust.training.augmentation import choose_centre, choose_turn, cut, three_
 from redust.training.config import Architecture, DataConfig, TrainConfig
 from redust.training.evaluation import Truth
 from redust.training.pairs import Library, PairPaths, Pictures, find_photos, find_splits, fingerprint
-from redust.training.synthesis.material import Cracks, Folds, Outlines, Overlays
-from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.synthesizer import Synthesizer
-from redust.training.synthesis.transplants import Transplants
 
 Key = tuple[int, int]
 Patch = tuple[torch.Tensor, torch.Tensor]
@@ -343,15 +340,14 @@ def make_synthesizer(data: DataConfig, seed: int) -> Synthesizer:
     TrainingError
         If material cannot be used.
     """
-    recipe = Recipe.from_preset(data.recipe) if data.recipe else Recipe()
     try:
-        return Synthesizer(
-            recipe=recipe,
-            overlays=Overlays.from_folder(data.overlays) if data.overlays else None,
-            outlines=tuple(Outlines.from_file(path) for path in data.outlines),
-            cracks=Cracks.from_file(data.cracks) if data.cracks else None,
-            folds=Folds.from_folder(data.folds) if data.folds else None,
-            transplants=Transplants.from_folder(data.transplant) if data.transplant else None,
+        return Synthesizer.from_files(
+            recipe=data.recipe,
+            overlays=data.overlays,
+            outlines=data.outlines,
+            cracks=data.cracks,
+            folds=data.folds,
+            transplant=data.transplant,
             seed=seed,
         )
     except (ScanError, OSError) as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -111,6 +112,35 @@ class Synthesizer:
     seed: int = 0
     folds: Folds | None = None
     transplants: Transplants | None = None
+
+    @classmethod
+    def from_files(
+        cls,
+        *,
+        recipe: Path | None = None,
+        overlays: Path | None = None,
+        outlines: Iterable[Path] = (),
+        cracks: Path | None = None,
+        folds: Path | None = None,
+        transplant: Path | None = None,
+        seed: int = 0,
+    ) -> Synthesizer:
+        """Read the recipe and all material.
+
+        Raises
+        ------
+        SettingsError, ScanError
+            If the recipe, or material, cannot be used.
+        """
+        return cls(
+            recipe=Recipe.from_preset(recipe) if recipe else Recipe(),
+            overlays=Overlays.from_folder(overlays) if overlays else None,
+            outlines=tuple(Outlines.from_file(path) for path in outlines),
+            cracks=Cracks.from_file(cracks) if cracks else None,
+            folds=Folds.from_folder(folds) if folds else None,
+            transplants=Transplants.from_folder(transplant) if transplant else None,
+            seed=seed,
+        )
 
     def __post_init__(self) -> None:
         if self.recipe.clean < 1 and not sum(self._available().values()) > 0:
