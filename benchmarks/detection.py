@@ -1,6 +1,6 @@
 """Score detectors on sets of scans with true masks, at their default level or another.
 
-    python benchmarks/detection.py BENCH_DIR [--detector unet --detector tophat] [--level 0.95] [--write DIR]
+    python benchmarks/detection.py BENCH_DIR [--detector unet --detector tophat] [--level 0.95] [--looks 4] [--write DIR]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/`` (255 damage, 128 not judged, 0 sound).
 With ``--write`` the masks and damage maps are also written, ``DIR/<detector>/<set>/{mask,map}/NAME.png``, so that
@@ -21,6 +21,7 @@ from redust.core.grades import cut_for
 from redust.core.settings import Weights
 from redust.detectors import make_detector
 from redust.detectors.lines import find_lines, mark_lines
+from redust.detectors.looks import looking
 from redust.detectors.running import find_damage
 from redust.files import write_map
 from redust.training.evaluation import Tally, found_by_size, table
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--detector", action="append")
     parser.add_argument("--level", type=float)
     parser.add_argument("--weights", type=Weights, choices=list(Weights), default=Weights.auto)
+    parser.add_argument("--looks", type=int, default=1, help="as for `redust detect`")
     parser.add_argument("--write", type=Path)
     parser.add_argument("--lines", action="store_true", help="also look for long faint lines")
     options = parser.parse_args()
@@ -68,7 +70,7 @@ def main() -> None:
     for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
         rows, speeds = {}, []
         for name in names:
-            detector = make_detector(name, weights=options.weights)
+            detector = looking(make_detector(name, weights=options.weights), options.looks)
             write = options.write / name if options.write else None
             tally, speed = score(detector, folder, options.level, write, lines=options.lines)
             rows[name] = tally.figures()

@@ -1,6 +1,6 @@
 """How far grey masks, cut at a level, limit what a detector can reach.
 
-    python benchmarks/grey_masks.py PAIRS MODEL [--cut 128] [--turns] [--picture FILE.png]
+    python benchmarks/grey_masks.py PAIRS MODEL [--cut 128] [--looks 8] [--picture FILE.png]
 
 PAIRS is a folder of pairs with a test half (`redust train` says which layouts). Printed are strict f1 at the best
 level, the share of errors by the mask's grey under them, what would be left of them without those far from any spot or
@@ -18,10 +18,9 @@ import cv2
 import numpy as np
 
 import redust
-from redust.core.arrays import DamageMap, Pixels
+from redust.detectors.looks import looking
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
-from redust.detectors.scales import logits
 from redust.training.pairs import find_splits
 
 _GREYS = (0, 1, 32, 64, 96, 128, 160, 192, 224, 256)
@@ -50,16 +49,6 @@ def picture(scans: list[np.ndarray], greys: list[np.ndarray], found: list[np.nda
     return np.hstack([np.vstack(rows[:half]), np.vstack(rows[half : 2 * half])])
 
 
-def turned_mean(detector: NetworkDetector, pixels: Pixels) -> DamageMap:
-    """The mean of the log odds that a detector states of a scan in its eight turns and mirrors, as a damage map."""
-    total = np.zeros(pixels.shape[:2])
-    for turns in range(4):
-        for way in (1, -1):
-            turned = np.ascontiguousarray(np.rot90(pixels, turns)[:, ::way])
-            total += np.rot90(logits(find_damage(detector, turned))[:, ::way], -turns)
-    return (1 / (1 + np.exp(-total / 8))).astype(np.float32)
-
-
 def main() -> None:
     """Print the three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,14 +56,14 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--cut", type=int, default=128)
     parser.add_argument("--picture", type=Path)
-    parser.add_argument("--turns", action="store_true", help="ask for all eight turns and mirrors, and take the mean")
+    parser.add_argument("--looks", type=int, default=1, help="as for `redust detect`")
     options = parser.parse_args()
-    detector = NetworkDetector(options.model)
+    detector = looking(NetworkDetector(options.model), options.looks)
     scans, greys, maps = [], [], []
     for pair in find_splits(options.pairs).test:
         scans.append(redust.read_scan(pair.picture).pixels)
         greys.append(redust.read_scan(pair.mask).pixels[..., 0])
-        maps.append(turned_mean(detector, scans[-1]) if options.turns else find_damage(detector, scans[-1]))
+        maps.append(find_damage(detector, scans[-1]))
     grey, damage = np.concatenate([one.ravel() for one in greys]), np.concatenate([one.ravel() for one in maps])
     true = grey >= options.cut
     best, level = max((f1(damage >= level, true), level) for level in np.linspace(0.1, 0.9, 17))

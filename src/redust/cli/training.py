@@ -109,6 +109,9 @@ def evaluate(
         float | None, typer.Option(min=0, max=1, help="Cut damage maps here instead of at the model's own level.")
     ] = None,
     tolerance: Annotated[int, typer.Option(min=0, max=64, help="Pixels by which a finding may miss.")] = 2,
+    looks: Annotated[
+        int, typer.Option(help="Look at each picture 1, 2, 4 or 8 times, turned and mirrored; the mean counts.")
+    ] = 1,
     tophat: Annotated[bool, typer.Option(help="Score the classical detector too.")] = True,
     weights: Annotated[
         Weights, typer.Option(help="Which weights of the networks to score; auto as for restoring.", show_default=False)
@@ -119,6 +122,7 @@ def evaluate(
     """Score detectors at full size on pictures with true masks, beside an empty mask and `tophat`."""
     from redust.core.errors import SettingsError
     from redust.detectors import make_detector
+    from redust.detectors.looks import looking
     from redust.training.pairs import Library, pairs_to_score
     from redust.training.scoring import score, score_files
 
@@ -126,7 +130,7 @@ def evaluate(
     if model and predictions:
         raise SettingsError("--model and --predictions exclude each other. Give one of them.")
     chosen = dict.fromkeys([*names, *["tophat"] * tophat])
-    detectors = [make_detector(name, threads=threads, weights=weights) for name in chosen]
+    detectors = [looking(make_detector(name, threads=threads, weights=weights), looks) for name in chosen]
     pairs = pairs_to_score(data)
     with _bar("evaluate") as tell:
         library = Library(pairs, mask_level, megabytes=0)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from redust.core.errors import SettingsError
 
@@ -184,6 +184,15 @@ class DetectSettings(ScanSettings):
             "scratched film and plates: thin lines of a scene may be marked."
         ),
     ] = False
+    looks: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=8,
+            description="Look at the scan 1, 2, 4 or 8 times, turned and mirrored, and take the mean: more looks are "
+            "right more often, and take as many times as long to detect.",
+        ),
+    ] = 1
     grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 0
     min_size: Annotated[int, Field(ge=1, description="Ignore detected spots of fewer pixels than this.")] = 1
     max_size: Annotated[int | None, Field(ge=1, description="Ignore detected spots of more pixels than this.")] = None
@@ -223,6 +232,13 @@ class DetectSettings(ScanSettings):
             description="The network's weights; auto takes int8 where that is faster and, by the model's card, as good."
         ),
     ] = Weights.auto
+
+    @field_validator("looks")
+    @classmethod
+    def _whole_set_of_turns(cls, looks: int) -> int:
+        if looks not in (1, 2, 4, 8):
+            raise ValueError(f"{looks} looks are no whole set of turns: choose 1, 2, 4 or 8")
+        return looks
 
     @model_validator(mode="after")
     def _sizes_in_order(self) -> Self:

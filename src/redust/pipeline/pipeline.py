@@ -34,6 +34,7 @@ from redust.core.scan import Scan
 from redust.core.settings import Method, Provider, RestoreSettings, Weights
 from redust.detectors import given, make_detector
 from redust.detectors.lines import Line, find_lines, mark_lines
+from redust.detectors.looks import looking
 from redust.detectors.running import damage_by_tile, find_damage
 from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
@@ -88,7 +89,8 @@ class Pipeline:
     @cached_property
     def detector(self) -> Detector:
         """How damage is found."""
-        return _told(self._detector or make_detector(self.settings.detector, **self._how))
+        detector = self._detector or make_detector(self.settings.detector, **self._how)
+        return looking(_told(detector), self.settings.looks)
 
     @cached_property
     def inpainter(self) -> Inpainter:
