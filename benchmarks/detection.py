@@ -1,6 +1,6 @@
 """Score detectors on sets of scans with true masks, at their default level or another.
 
-    python benchmarks/detection.py BENCH_DIR [--detector unet --detector tophat] [--level 0.95] [--looks 4] [--write DIR]
+    python benchmarks/detection.py BENCH_DIR [--detector unet] [--level 0.95] [--looks 4] [--write DIR]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/`` (255 damage, 128 not judged, 0 sound).
 With ``--write`` the masks and damage maps are also written, ``DIR/<detector>/<set>/{mask,map}/NAME.png``, so that
