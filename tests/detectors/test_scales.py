@@ -21,8 +21,8 @@ class Specks:
     name = "specks"
     level = 0.5
 
-    def __init__(self, *scales: int) -> None:
-        self.needs = Needs(multiple_of=4, context=9, channels=(1,), scales=scales)
+    def __init__(self, *scales: int, shares: tuple[float, ...] = ()) -> None:
+        self.needs = Needs(multiple_of=4, context=9, channels=(1,), scales=scales, scale_shares=shares)
 
     def detect(self, light: Light) -> DamageMap:
         grey = light[..., 0]
@@ -51,6 +51,38 @@ def test_it_is_the_mean_of_the_logits() -> None:
     both = logits(find_damage(Specks(1, 2), pixels))
     middle = (slice(20, -20), slice(20, -20))  # beyond the border the scan's own last pixel is repeated
     np.testing.assert_allclose(both[middle], ((fine + coarse) / 2)[middle], atol=0.01)
+
+
+def test_scales_count_by_their_shares() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 96, 1), dtype=np.uint8)
+    one = logits(find_damage(Specks(1), pixels))
+    half, most, least = (
+        logits(find_damage(Specks(1, 2, shares=shares), pixels)) for shares in ((0.5, 0.5), (0.8, 0.2), (0.2, 0.8))
+    )
+    np.testing.assert_allclose(half, logits(find_damage(Specks(1, 2), pixels)), atol=1e-4)
+    other = 2 * half - one
+    np.testing.assert_allclose(most, 0.8 * one + 0.2 * other, atol=0.01)
+    np.testing.assert_allclose(least, 0.2 * one + 0.8 * other, atol=0.01)
+    # The order is that of the scales, not of their size.
+    turned = logits(find_damage(Specks(2, 1, shares=(0.2, 0.8)), pixels))
+    np.testing.assert_allclose(turned, most, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("scales", "shares", "complaint"),
+    [
+        ((2,), (), "1 among them"),
+        ((1, 2, 2), (), "different"),
+        ((1, 2), (1.0,), "one positive share"),
+        ((1, 2), (1.0, 0.0), "one positive share"),
+        ((1, 2), (0.7, 0.7), "adding up to 1"),
+    ],
+)
+def test_shares_that_do_not_go_with_the_scales_are_refused(
+    scales: tuple[int, ...], shares: tuple[float, ...], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Needs(scales=scales, scale_shares=shares)
 
 
 def test_something_wide_is_seen_at_a_smaller_scale() -> None:

@@ -6,11 +6,27 @@ An engine only computes. The house pads, tiles, converts, crops and composites f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
+
+_ROUNDING = 1e-6
+
+
+def check_scales(scales: Sequence[int], shares: Sequence[float]) -> None:
+    """Refuse scales that are not different factors with 1 among them, and shares that do not go with them.
+
+    Raises
+    ------
+    ValueError
+        Saying which.
+    """
+    if 1 not in scales or len(set(scales)) < len(scales):
+        raise ValueError("scales are different factors, 1 among them")
+    if shares and (len(shares) != len(scales) or min(shares) <= 0 or abs(sum(shares) - 1) > _ROUNDING):
+        raise ValueError("scale_shares are one positive share for each of the scales, adding up to 1")
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,8 @@ class Needs:
     scales
         Detectors only: the factors by which the scan is shrunk before the detector sees it, 1 among them. It is asked
         at each, and the mean of its logits counts.
+    scale_shares
+        How much the logits at each of the `scales` count, adding up to 1; all the same unless given.
     """
 
     multiple_of: int = 1
@@ -50,6 +68,16 @@ class Needs:
     per_tile: int | None = None
     threadsafe: bool = True
     scales: tuple[int, ...] = (1,)
+    scale_shares: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_scales(self.scales, self.scale_shares)
+
+    def share_of(self, scale: int) -> float:
+        """How much the logits at one of the scales count."""
+        return (
+            dict(zip(self.scales, self.scale_shares, strict=True))[scale] if self.scale_shares else 1 / len(self.scales)
+        )
 
 
 @runtime_checkable

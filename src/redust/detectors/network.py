@@ -57,6 +57,7 @@ class NetworkDetector:
             per_tile=_TILE,
             threadsafe=True,
             scales=self.card.scales,
+            scale_shares=self.card.scale_shares,
         )
 
     def detect(self, light: Light) -> DamageMap:

@@ -15,7 +15,7 @@ from redust.core.arrays import DamageMap, Light, Pixels, check_pixels, to_light
 from redust.core.engines import Detector, Needs
 from redust.core.errors import EngineError
 from redust.core.tiles import Tile, round_up, tiles, window
-from redust.detectors.scales import Logits, averaged, logits, shrunk_shape, shrunk_side, shrunk_window
+from redust.detectors.scales import Coarse, Logits, averaged, logits, shrunk_shape, shrunk_side, shrunk_window
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _DEFAULT_TILE = 1024
@@ -89,7 +89,10 @@ def damage_by_tile(
     }
     cut = _cut(shape, tile or needs.per_tile or _DEFAULT_TILE, needs)
     told = _counted(len(cut) + sum(map(len, shrunk.values())), progress)
-    coarse = [(factor, _coarse(detector, pixels, factor, part, told)) for factor, part in shrunk.items()]
+    coarse = [
+        Coarse(factor, needs.share_of(factor), _coarse(detector, pixels, factor, part, told))
+        for factor, part in shrunk.items()
+    ]
     for one in cut:
         found = _asked(detector, suited(to_light(window(pixels, one)), needs))[one.core_in_window]
         yield one.core, averaged(found, one, coarse) if coarse else found

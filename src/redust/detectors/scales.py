@@ -6,7 +6,8 @@ damage. And what only one of the scales takes for damage is less likely to be so
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -62,27 +63,45 @@ def logits(damage: DamageMap) -> NDArray[np.float32]:
     return found
 
 
-def averaged(damage: DamageMap, tile: Tile, coarse: Iterable[tuple[int, Logits]]) -> DamageMap:
+@dataclass(frozen=True, eq=False)
+class Coarse:
+    """What a detector says to a scan shrunk by a factor.
+
+    Parameters
+    ----------
+    factor
+        By which it is shrunk.
+    share
+        How much that counts, 0..1.
+    found : (h, w) floating
+        Logits of the whole shrunk scan.
+    """
+
+    factor: int
+    share: float
+    found: Logits
+
+
+def averaged(damage: DamageMap, tile: Tile, coarse: Sequence[Coarse]) -> DamageMap:
     """The opinion on the core of a tile, its logits averaged with those of shrunk scans.
 
     Parameters
     ----------
     damage : (h, w) float32 in 0..1
-        The core's at full size.
+        The core's at full size; it counts as much as the others leave.
     tile
         Where that core lies.
     coarse
-        Factors, and the logits of the whole scan shrunk by them.
+        The others.
 
     Returns
     -------
     damage : (h, w) float32 in 0..1
     """
-    total, count = logits(damage), 1
-    for factor, found in coarse:
-        total += enlarged(found, tile, factor)
-        count += 1
-    mean: DamageMap = 1 / (1 + np.exp(-total / np.float32(count)))
+    total = np.float32(1 - sum(one.share for one in coarse)) * logits(damage)
+    for one in coarse:
+        total += np.float32(one.share) * enlarged(one.found, tile, one.factor)
+    mean: DamageMap = 1 / (1 + np.exp(-total))
     return mean
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from redust.core.adaptation import Adaptation
+from redust.core.engines import check_scales
 from redust.core.errors import ModelError
 from redust.core.settings import Sensitivity
 
@@ -32,7 +33,8 @@ class ModelCard(BaseModel):
     ``adaptation`` says how the levels follow the scan (:class:`redust.core.adaptation.Adaptation`); they hold for every
     scan as they are where there is none.
 
-    ``scales`` are the factors by which a scan is shrunk before the network sees it; the mean of the logits counts.
+    ``scales`` are the factors by which a scan is shrunk before the network sees it; the mean of the logits counts,
+    weighted by ``scale_shares`` where there are any.
     ``gflop_per_megapixel`` is that of all of them together.
 
     ``f1_by_weights`` is the f1 of ``onnx`` and of ``onnx-int8`` on the same pictures, at the card's level.
@@ -50,6 +52,7 @@ class ModelCard(BaseModel):
     channels: Literal[1, 3] = 3
     normalisation: str
     scales: tuple[Annotated[int, Field(ge=1, le=16)], ...] = (1,)
+    scale_shares: tuple[Share, ...] = ()
     stride: Annotated[int, Field(ge=1)] = 1
     halo: Annotated[int, Field(ge=0)]
     patch: int | None = None
@@ -78,9 +81,8 @@ class ModelCard(BaseModel):
         return self.f1_by_weights[INT8] >= self.f1_by_weights[FLOAT32] - _AS_GOOD
 
     @model_validator(mode="after")
-    def _full_size_among_scales(self) -> Self:
-        if 1 not in self.scales or len(set(self.scales)) < len(self.scales):
-            raise ValueError("scales are different factors, 1 among them")
+    def _scales_fit(self) -> Self:
+        check_scales(self.scales, self.scale_shares)
         return self
 
     @model_validator(mode="after")

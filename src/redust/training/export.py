@@ -26,6 +26,7 @@ from redust.training.module import scales_of
 FILES = {"safetensors": "weights.safetensors", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
 _INPUT, _OUTPUT, _OPSET = "light", "damage", 20
 _AGREE = 1e-3
+_EXACT = 1  # convolutions that stay float32 where the network does not say how many
 _NORMALISATION = {
     "detect": "light in 0..1, R G B; grey is repeated",
     "fill": "light in 0..1, R G B, filled by kriging where masked, and the mask, 0 or 1; grey is repeated",
@@ -73,7 +74,8 @@ def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], fac
     probability = Probability(network).eval()
     write_onnx(probability, folder / FILES["onnx"], stride=stride)
     _check_agreement(probability, folder / FILES["onnx"], batches[0])
-    write_int8(folder / FILES["onnx"], folder / FILES["onnx-int8"], batches)
+    exact = int(getattr(network, "exact_convolutions", _EXACT))
+    write_int8(folder / FILES["onnx"], folder / FILES["onnx-int8"], batches, exact)
     card = card_of(network, folder, FILES, facts)
     card.to_folder(folder)
     return card
@@ -158,13 +160,17 @@ def _quiet_exporter() -> Iterator[None]:
         one.setLevel(level)
 
 
-def write_int8(source: Path, target: Path, batches: Sequence[NDArray[np.float32]]) -> None:
+def write_int8(source: Path, target: Path, batches: Sequence[NDArray[np.float32]], exact: int = _EXACT) -> None:
     """Quantise an ONNX file: INT8 per channel, quantise-dequantise pairs, calibrated on real pictures.
 
     Parameters
     ----------
     batches : (1, 3, H, W) float32 in 0..1
+    exact
+        So many convolutions from the beginning stay float32: they see the pixels themselves, of which 8 bits of the
+        brightest light would leave little in the shadows.
     """
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -179,10 +185,11 @@ def write_int8(source: Path, target: Path, batches: Sequence[NDArray[np.float32]
     with tempfile.TemporaryDirectory() as name:
         ready = Path(name) / "ready.onnx"
         quant_pre_process(source, ready, skip_symbolic_shape=True)  # folds batch norms into convolutions
+        convolutions = [node.name for node in onnx.load(ready).graph.node if node.op_type == "Conv"]
         quantize_static(
             ready, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+            op_types_to_quantize=["Conv", "MatMul", "Gemm"], nodes_to_exclude=convolutions[:exact],
         )  # fmt: skip
 
 

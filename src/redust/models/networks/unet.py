@@ -45,6 +45,9 @@ class UNet(nn.Module):
     surplus = ("leave_2.1.",)
     """What a network that it starts from may have beyond its own."""
 
+    exact_convolutions = 2
+    """So many from the beginning stay float32 where the rest becomes INT8 (decision 18 says what that buys)."""
+
     stride = 16
     """Height and width must be multiples of this."""
 
