@@ -25,7 +25,6 @@ from redust.training.pairs import find_photos, find_splits
 
 OPAQUE = 0.85  # from this mask on nothing of the picture is left
 PHOTOS_SHARE = 0.5
-TWICE = 0.3  # share of pictures with the damage of two pairs
 
 
 def sound(picture: Light, opacity: Light) -> Light:
@@ -44,11 +43,14 @@ def cut_out(photo: Pixels, side: int, rng: np.random.Generator) -> Light:
 
 
 def turned(opacity: Light, rng: np.random.Generator) -> Light:
-    """A mask turned, mirrored and shifted at random."""
+    """A mask turned, mirrored and shifted at random; what is shifted out of the picture is gone."""
     opacity = np.rot90(opacity, int(rng.integers(4)))
     opacity = opacity[:, ::-1] if rng.random() < 0.5 else opacity
     reach = opacity.shape[0] // 4
-    return np.roll(opacity, tuple(rng.integers(-reach, reach + 1, 2)), (0, 1))
+    down, right = (int(one) for one in rng.integers(-reach, reach + 1, 2))
+    room = np.pad(opacity, ((reach, reach), (reach, reach), (0, 0)))
+    height, width = opacity.shape[:2]
+    return room[reach - down : reach - down + height, reach - right : reach - right + width]
 
 
 def compressed(light: Light, quality: int) -> Pixels:
@@ -85,8 +87,6 @@ def main() -> None:
         if photos and rng.random() < PHOTOS_SHARE:
             ground = cut_out(photos[int(rng.integers(len(photos)))], ground.shape[0], rng)
         opacity = turned(opacities[int(rng.integers(len(opacities)))], rng)
-        if rng.random() < TWICE:
-            opacity = np.maximum(opacity, turned(opacities[int(rng.integers(len(opacities)))], rng))
         name = f"anew-{number:05d}.png"
         for part, light in (("images", ground * (1 - opacity) + opacity), ("masks", opacity)):
             scan = Scan(np.ascontiguousarray(compressed(light, options.quality)))

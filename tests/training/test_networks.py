@@ -135,3 +135,18 @@ def test_training_judges_at_two_scales_as_detecting_does(tmp_path: Path) -> None
     middle = (slice(192, 256), slice(192, 256))  # out of reach of the border, which training pads otherwise
     assert seen[middle].std() > 0.01
     np.testing.assert_allclose(asked[middle], seen[middle], atol=2e-3)
+
+
+@pytest.mark.parametrize(("name", "exact"), [("unet", 2), ("unet-thesis", 1)])
+def test_the_first_convolutions_stay_exact_in_int8(tmp_path: Path, name: str, exact: int) -> None:
+    import onnx
+
+    torch.manual_seed(0)
+    network = networks.build(name, **SMALL[name]).eval()
+    light = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    export_model(network, tmp_path, [light], {"name": "n", "summary": "s", "architecture": name})
+    graph = onnx.load(tmp_path / "model-int8.onnx").graph
+    made = {output: node.op_type for node in graph.node for output in node.output}
+    weights = [made.get(node.input[1]) for node in graph.node if node.op_type == "Conv"]
+    assert weights == [None] * exact + ["DequantizeLinear"] * (len(weights) - exact)
+    assert len(weights) > exact
