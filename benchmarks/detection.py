@@ -1,6 +1,6 @@
 """Score detectors on sets of scans with true masks, at their default level or another.
 
-    python benchmarks/detection.py BENCH_DIR [--detector unet] [--level 0.95] [--looks 4] [--write DIR]
+    python benchmarks/detection.py BENCH_DIR [--detector unet] [--sensitivity shy] [--looks 4] [--write DIR]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/`` (255 damage, 128 not judged, 0 sound).
 With ``--write`` the masks and damage maps are also written, ``DIR/<detector>/<set>/{mask,map}/NAME.png``, so that
@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import redust
-from redust.core.engines import Detector
+from redust.core.engines import Detector, levels_of
 from redust.core.grades import cut_for
-from redust.core.settings import Weights
+from redust.core.settings import Sensitivity, Weights
 from redust.detectors import make_detector
 from redust.detectors.lines import find_lines, mark_lines
 from redust.detectors.looks import looking
@@ -55,12 +56,20 @@ def score(
     return tally, megapixels / seconds
 
 
+def made(name: str, weights: Weights, sensitivity: str | None, looks: int) -> Detector:
+    """A detector at the level for a sensitivity, if it has one."""
+    detector: Any = make_detector(name, weights=weights)
+    detector.level = levels_of(detector).get(sensitivity or "", detector.level)
+    return looking(detector, looks)
+
+
 def main() -> None:
     """Print one table per set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench", type=Path)
     parser.add_argument("--detector", action="append")
     parser.add_argument("--level", type=float)
+    parser.add_argument("--sensitivity", choices=list(Sensitivity))
     parser.add_argument("--weights", type=Weights, choices=list(Weights), default=Weights.auto)
     parser.add_argument("--looks", type=int, default=1, help="as for `redust detect`")
     parser.add_argument("--write", type=Path)
@@ -70,7 +79,7 @@ def main() -> None:
     for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
         rows, speeds = {}, []
         for name in names:
-            detector = looking(make_detector(name, weights=options.weights), options.looks)
+            detector = made(name, options.weights, options.sensitivity, options.looks)
             write = options.write / name if options.write else None
             tally, speed = score(detector, folder, options.level, write, lines=options.lines)
             rows[name] = tally.figures()
