@@ -6,27 +6,12 @@ An engine only computes. The house pads, tiles, converts, crops and composites f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
-
-_ROUNDING = 1e-6
-
-
-def check_scales(scales: Sequence[int], shares: Sequence[float]) -> None:
-    """Refuse scales that are not different factors with 1 among them, and shares that do not go with them.
-
-    Raises
-    ------
-    ValueError
-        Saying which.
-    """
-    if 1 not in scales or len(set(scales)) < len(scales):
-        raise ValueError("scales are different factors, 1 among them")
-    if shares and (len(shares) != len(scales) or min(shares) <= 0 or abs(sum(shares) - 1) > _ROUNDING):
-        raise ValueError("scale_shares are one positive share for each of the scales, adding up to 1")
+from redust.core.scales import check_scales
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from redust.core.adaptation import Adaptation
-from redust.core.engines import check_scales
 from redust.core.errors import ModelError
+from redust.core.scales import check_scales
 from redust.core.settings import Sensitivity
 
 CARD_NAME = "card.json"
