@@ -56,9 +56,9 @@ def test_recipes_are_recipes(path: Path) -> None:
     Recipe.from_preset(path)
 
 
-@pytest.mark.parametrize("name", ["unet.toml", "seed.toml"])
+@pytest.mark.parametrize("name", ["unet.toml", "seed.toml", "blind.toml"])
 def test_configurations_are_configurations(name: str, pairs: Path) -> None:
-    TrainConfig.load(ROOT / "configs" / name, {"data": pairs})
+    assert TrainConfig.load(ROOT / "configs" / name, {"data": pairs}).data.data == pairs
 
 
 def test_pairs_are_drawn_by_a_plan_whatever_the_workers(tmp_path: Path) -> None:
@@ -73,6 +73,12 @@ def test_pairs_are_drawn_by_a_plan_whatever_the_workers(tmp_path: Path) -> None:
         run("draw_pairs.py", material, tmp_path / "plan.toml", "-o", tmp_path / str(workers), "--workers", workers)
     drawn = files(tmp_path / "1")
     assert drawn == files(tmp_path / "2")
+    run("draw_pairs.py", material, tmp_path / "plan.toml", "-o", tmp_path / "3", "--clean")
+    with_clean = files(tmp_path / "3")
+    assert {name: with_clean[name] for name in drawn} == drawn
+    assert set(with_clean) - set(drawn) == {name.replace("images", "clean") for name in drawn if "images" in name}
+    assert with_clean["clean/mistakes-00000.png"] == drawn["images/mistakes-00000.png"]
+    assert with_clean["clean/drawn-00000.png"] != drawn["images/drawn-00000.png"]
     assert len(drawn) == 12
     masks = {name: cv2.imread(str(tmp_path / "1" / name), 0) for name in drawn if name.startswith("masks")}
     assert all(mask.shape == (48, 48) for mask in masks.values())
@@ -95,6 +101,6 @@ def test_damage_is_laid_anew(tmp_path: Path) -> None:
     anew = sorted(set(after) - set(before))
     assert [name for name in anew if "/images/" in name] == [f"train/images/anew-{n:05d}.png" for n in range(5)]
     mask, picture = (cv2.imread(str(out / f"train/{part}/anew-00001.png")) for part in ("masks", "images"))
-    assert (mask == 255).any()
-    assert (picture[mask == 255] == 255).all()
-    assert np.median(picture[mask == 0]) < 230
+    assert (mask > 250).any()
+    assert np.median(picture[mask > 250]) > 245  # both went through JPEG
+    assert np.median(picture[mask < 5]) < 230
