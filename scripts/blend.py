@@ -26,7 +26,7 @@ from redust.training.augmentation import three_channels
 from redust.training.export import export_model
 from redust.training.pairs import find_splits, read_picture
 
-PICTURES, BATCH = 480, 8
+PICTURES, BATCH, STRIDE = 480, 8, 16
 CALIBRATION = 32  # pictures that the INT8 weights are calibrated on
 COMPUTED = {"parameters", "gflop_per_megapixel", "scales", "channels", "normalisation", "stride", "halo", "files"}
 STALE = {"sha256", "metrics", "f1_by_weights", "false_positive_rates"}
@@ -40,9 +40,11 @@ def pictures(folder: Path) -> list[Light]:
 
 
 def batches(lights: list[Light]) -> Iterator[torch.Tensor]:
-    """Batches (8, 3, H, W) of pictures of one size."""
+    """Batches (8, 3, H, W) of pictures of one size, cut to what the network's stride divides."""
     for first in range(0, len(lights), BATCH):
-        yield torch.from_numpy(np.stack(lights[first : first + BATCH]).transpose(0, 3, 1, 2).copy())
+        some = np.stack(lights[first : first + BATCH])
+        height, width = (length // STRIDE * STRIDE for length in some.shape[1:3])
+        yield torch.from_numpy(some[:, :height, :width].transpose(0, 3, 1, 2).copy())
 
 
 def main() -> None:
