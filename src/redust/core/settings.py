@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from redust.core.errors import SettingsError
 
+LOOKS = (1, 2, 4, 8)
+"""How often a detector may be asked: whole sets of turns and mirrors."""
+
 
 class Polarity(StrEnum):
     """Which damage to keep, by its look against its surroundings."""
@@ -236,7 +239,7 @@ class DetectSettings(ScanSettings):
     @field_validator("looks")
     @classmethod
     def _whole_set_of_turns(cls, looks: int) -> int:
-        if looks not in (1, 2, 4, 8):
+        if looks not in LOOKS:
             raise ValueError(f"{looks} looks are no whole set of turns: choose 1, 2, 4 or 8")
         return looks
 

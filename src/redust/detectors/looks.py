@@ -13,6 +13,7 @@ import numpy as np
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Detector, Needs
 from redust.core.errors import SettingsError
+from redust.core.settings import LOOKS
 from redust.detectors.scales import logits
 
 #: Quarter turns and the step along columns, -1 to mirror; the first so many are the looks.
@@ -74,6 +75,6 @@ def looking(detector: Detector, looks: int) -> Detector:
     SettingsError
         If `looks` is not 1, 2, 4 or 8.
     """
-    if looks not in (1, 2, 4, 8):
+    if looks not in LOOKS:
         raise SettingsError(f"{looks} looks are no whole set of turns: choose 1, 2, 4 or 8.")
     return detector if looks == 1 else Turned(detector, looks)

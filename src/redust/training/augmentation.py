@@ -19,6 +19,7 @@ from redust.training.evaluation import DAMAGE, Truth
 
 Centre = tuple[float, float]
 Affine = NDArray[np.float64]
+UPRIGHT: Affine = np.eye(2)
 _RARELY = 0.15
 _QUANTILES = 2**16
 
@@ -66,6 +67,14 @@ def choose_turn(config: AugmentConfig, rng: np.random.Generator) -> Affine:
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     # Quarter turns exactly: 6e-17 instead of 0 would blur by interpolation.
     return np.array([[cosine * flip, -sine], [sine * flip, cosine]]).round(12)
+
+
+def choose_place(
+    truth: Truth, patch: int, focus: float, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[Centre, Affine]:
+    """Where a patch is laid and how it is turned: see :func:`choose_centre` and :func:`choose_turn`."""
+    centre = choose_centre(truth, patch, focus, rng, shift=config.augment)
+    return centre, choose_turn(config, rng) if config.augment else UPRIGHT
 
 
 def cut(pixels: Pixels, truth: Truth, centre: Centre, turn: Affine, patch: int) -> tuple[Pixels, Truth]:

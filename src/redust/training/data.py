@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 from redust.core.arrays import Light, Pixels, from_light, to_light
 from redust.core.errors import ScanError, SettingsError, TrainingError
 from redust.core.tiles import round_up
-from redust.training.augmentation import choose_centre, choose_turn, cut, three_channels, vary_light
+from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, three_channels, vary_light
 from redust.training.config import Architecture, DataConfig, TrainConfig
 from redust.training.evaluation import Truth
 from redust.training.pairs import Library, PairPaths, Pictures, find_photos, find_splits, fingerprint
@@ -25,7 +25,6 @@ from redust.training.synthesis.synthesizer import Synthesizer
 Key = tuple[int, int]
 Patch = tuple[torch.Tensor, torch.Tensor]
 
-_UPRIGHT = np.eye(2)
 _USUAL_PATCH = 192
 _MOST_PATCHES = 64
 _DRAWN_SIDE = 256
@@ -58,7 +57,7 @@ class Drawn:
         rng = np.random.default_rng([self.synthesizer.seed, _VALIDATION_DRAWS, index])
         pixels, truth = self.photos[index % len(self.photos)]
         centre = choose_centre(truth, _DRAWN_SIDE, 0.0, rng)
-        ground, _ = cut(pixels, truth, centre, _UPRIGHT, _DRAWN_SIDE)
+        ground, _ = cut(pixels, truth, centre, UPRIGHT, _DRAWN_SIDE)
         pair = self.synthesizer.draw(three_channels(to_light(ground)), _VALIDATION_DRAWS + index)
         return from_light(pair.damaged, np.dtype(np.uint8)), pair.target
 
@@ -104,9 +103,7 @@ class Patches(Dataset[Patch]):
         return torch.from_numpy(np.ascontiguousarray(light.transpose(2, 0, 1))), torch.from_numpy(target)[None]
 
     def _cut(self, pixels: Pixels, truth: Truth, rng: np.random.Generator) -> tuple[Light, Truth]:
-        augment = self.config.augment.augment
-        centre = choose_centre(truth, self.patch, self.config.data.focus, rng, shift=augment)
-        turn = choose_turn(self.config.augment, rng) if augment else _UPRIGHT
+        centre, turn = choose_place(truth, self.patch, self.config.data.focus, self.config.augment, rng)
         cutting, target = cut(pixels, truth, centre, turn, self.patch)
         return three_channels(to_light(cutting)), target
 

@@ -17,7 +17,7 @@ from redust.core.arrays import Light, to_light
 from redust.inpainters.kriging import KrigingInpainter
 from redust.inpainters.network import with_mask
 from redust.inpainters.running import fill_damage
-from redust.training.augmentation import choose_centre, choose_turn, cut, three_channels, vary_light
+from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, three_channels, vary_light
 from redust.training.config import Task, TrainConfig
 from redust.training.data import (
     Key,
@@ -34,7 +34,6 @@ from redust.training.synthesis.holes import draw_holes
 from redust.training.synthesis.synthesizer import SOUND, Synthesizer
 
 _FEWEST = 8
-_UPRIGHT = np.eye(2)
 _GREY_SHARE = 0.25
 
 
@@ -98,8 +97,7 @@ class SoundPatches(Dataset[Tensors]):
         augment = self.config.augment
         rng = np.random.default_rng([self.config.run.seed, number])
         pixels, truth = self.photos[item % len(self.photos)]
-        centre = choose_centre(truth, self.patch, 0.0, rng, shift=augment.augment)
-        turn = choose_turn(augment, rng) if augment.augment else _UPRIGHT
+        centre, turn = choose_place(truth, self.patch, 0.0, augment, rng)
         light = three_channels(to_light(cut(pixels, truth, centre, turn, self.patch)[0]))
         if augment.augment:
             light = vary_light(light, augment, rng)
@@ -120,7 +118,7 @@ class HeldPhotos:
         pixels, truth = self.photos[index % len(self.photos)]
         side = validation_side(truth.shape, self.stride)
         centre = choose_centre(truth, side, 0.0, rng)
-        light = three_channels(to_light(cut(pixels, truth, centre, _UPRIGHT, side)[0]))
+        light = three_channels(to_light(cut(pixels, truth, centre, UPRIGHT, side)[0]))
         return self.make(light, VALIDATION_NUMBERS + index)
 
 

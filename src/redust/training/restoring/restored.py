@@ -11,7 +11,16 @@ from torch.utils.data import Dataset
 
 from redust.core.arrays import to_light
 from redust.core.errors import TrainingError
-from redust.training.augmentation import Affine, Centre, choose_centre, choose_turn, cut, three_channels, vary_light
+from redust.training.augmentation import (
+    UPRIGHT,
+    Affine,
+    Centre,
+    choose_centre,
+    choose_place,
+    cut,
+    three_channels,
+    vary_light,
+)
 from redust.training.config import TrainConfig
 from redust.training.data import Key
 from redust.training.pairs import Library, PairPaths
@@ -19,7 +28,6 @@ from redust.training.restoring.samples import VALIDATION_NUMBERS, Sample, Tensor
 from redust.training.synthesis.synthesizer import SOUND
 
 _DIFFERENT = 1.5 / 255  # of light: what JPEG or rounding does not change, a hand did
-_UPRIGHT = np.eye(2)
 
 
 class Restored:
@@ -61,10 +69,6 @@ class Restored:
             areas.append(height * width)
         return float(np.mean(areas))
 
-    def centre(self, index: int, side: int, focus: float, rng: np.random.Generator, *, shift: bool = False) -> Centre:
-        """Where a window is laid over a pair; see :func:`redust.training.augmentation.choose_centre`."""
-        return choose_centre(self.damaged[index][1], side, focus, rng, shift=shift)
-
     def sample(self, index: int, centre: Centre, turn: Affine, side: int) -> Sample:
         """A window of a pair. Without a mask, damage is where the two differ."""
         (pixels, truth), (sound, _) = self.damaged[index], self.clean[index]
@@ -100,8 +104,8 @@ class RestoredPatches(Dataset[Tensors]):
         index = item % len(self.pairs)
         augment = self.config.augment
         rng = np.random.default_rng([self.config.run.seed, number])
-        centre = self.pairs.centre(index, self.patch, self.config.data.focus, rng, shift=augment.augment)
-        turn = choose_turn(augment, rng) if augment.augment else _UPRIGHT
+        truth = self.pairs.damaged[index][1]
+        centre, turn = choose_place(truth, self.patch, self.config.data.focus, augment, rng)
         sample = self.pairs.sample(index, centre, turn, self.patch)
         if not augment.augment:
             return sample.tensors()
@@ -145,5 +149,6 @@ class HeldPairs:
     def __call__(self, index: int) -> Sample:
         """A window of a pair, over damage if a mask says where there is some."""
         rng = np.random.default_rng([VALIDATION_NUMBERS, index])
-        side = validation_side(self.pairs.damaged[index][1].shape, self.stride)
-        return self.pairs.sample(index, self.pairs.centre(index, side, 1.0, rng), _UPRIGHT, side)
+        truth = self.pairs.damaged[index][1]
+        side = validation_side(truth.shape, self.stride)
+        return self.pairs.sample(index, choose_centre(truth, side, 1.0, rng), UPRIGHT, side)
