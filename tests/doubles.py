@@ -41,6 +41,17 @@ class Dimmer:
         return np.where(light >= 0.9, np.float32(0.5), light - np.float32(0.02)).astype(np.float32)
 
 
+class Told(Dimmer):
+    """A generator that is told a damage map, and darkens what it says by a quarter."""
+
+    name = "told"
+    needs = Needs(context=2, multiple_of=4, channels=(3,), attention=True)
+
+    def generate(self, light: Light) -> Light:
+        self.calls += 1
+        return light[..., :3] * (1 - light[..., 3:] / 4)
+
+
 class Mean:
     """Fills with the mean of the sound pixels of the region."""
 

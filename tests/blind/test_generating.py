@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from doubles import Dimmer
+from doubles import Dimmer, Told
 from drawing import draw
 from redust.blind import make_generator
 from redust.blind.running import generate
@@ -67,6 +67,19 @@ def test_a_generator_of_one_channel_is_asked_for_each() -> None:
 def test_a_broken_contract_is_named() -> None:
     with pytest.raises(EngineError, match="dimmer broke its contract"):
         generate(Broken(), draw())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_generator_is_told_the_damage_map_where_it_wants_it(channels: int) -> None:
+    pixels = np.full((50, 70, channels), 0.8, np.float32)
+    damage = np.random.default_rng(0).random((50, 70)).astype(np.float32)
+    made, change = generate(Told(), pixels, damage=damage, tile=16)
+    np.testing.assert_allclose(made, pixels * (1 - damage[..., None] / 4), rtol=1e-5)
+    np.testing.assert_allclose(change, 0.2 * damage, atol=1e-6)
+    with pytest.raises(EngineError, match="told wants a damage map"):
+        generate(Told(), pixels)
+    _, unmoved = generate(Dimmer(), pixels, damage=damage)
+    np.testing.assert_allclose(unmoved, 0.02, atol=1e-6)
 
 
 @pytest.mark.usefixtures("plugins")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from doubles import Told
 from redust import blind, detectors, inpainters
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
 from redust.core.contracts import BrokenContract, check_detector, check_generator, check_inpainter
@@ -248,6 +249,10 @@ def spoils_light(made: Light, light: Light) -> Light:
 
 def test_the_sound_generator_passes() -> None:
     check_generator(Painter())
+
+
+def test_a_generator_that_is_told_the_damage_map_passes() -> None:
+    check_generator(Told())
 
 
 @pytest.mark.parametrize(

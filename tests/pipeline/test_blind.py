@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import redust
-from doubles import Dimmer
+from doubles import Bright, Dimmer, Told
 from drawing import draw
 from redust.core.errors import SettingsError
 from redust.core.scan import Scan
@@ -82,6 +82,19 @@ def test_a_level_is_the_least_change() -> None:
     assert blind(level=0.6).mark(scan).sum() == 0
     assert blind(level=0.01, max_tile_coverage=1.0).mark(scan).all()
     assert blind(sensitivity="shy").remarks() != []
+
+
+def test_a_detector_is_asked_where_the_generator_wants_its_map(scan_file: ScanFile, tmp_path: Path) -> None:
+    source, detector = scan_file(), Bright()
+    pipeline = Pipeline(RestoreSettings(method="blind"), detector=detector, generator=Told())
+    told: list[float] = []
+    report = pipeline.restore(source, tmp_path / "o.tif", progress=lambda step, share: told.append(share))
+    before, after = read_scan(source).pixels, read_scan(tmp_path / "o.tif").pixels
+    changed = (before != after).any(axis=2)
+    assert changed.any()
+    np.testing.assert_array_equal(changed, before.max(axis=2) >= 0.9 * 255)
+    assert detector.calls == 1
+    assert (report.generator, report.detector) == ("told", "bright")
 
 
 def test_arrays_and_the_command_line(redust_command: Callable[..., Any], scan_file: ScanFile, tmp_path: Path) -> None:

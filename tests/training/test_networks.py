@@ -23,11 +23,37 @@ SMALL = {
 
 
 def test_networks_that_give_light_begin_by_changing_nothing() -> None:
-    for task, options in (("fill", {"channels": (4, 8, 8)}), ("blind", {"channels": (8, 8, 8, 8)})):
-        (name,) = networks.names(task)
-        network = networks.build(name, **options).eval()
+    for name, channels in (("gated", (4, 8, 8)), ("residual", (8, 8, 8, 8))):
+        network = networks.build(name, channels=channels).eval()
         given = torch.rand(2, network.in_channels, 2 * network.stride, 3 * network.stride)
         torch.testing.assert_close(network(given), given[:, :3])
+
+
+def test_an_attentive_network_begins_by_painting_over_what_the_map_says() -> None:
+    network = networks.build("attentive", channels=(8, 8, 8, 8)).eval()
+    rows, columns = torch.meshgrid(torch.arange(96), torch.arange(96), indexing="ij")
+    light = torch.stack([rows / 192 + 0.2, columns / 192 + 0.2, torch.full((96, 96), 0.4)])[None]
+    damage = torch.zeros(1, 1, 96, 96)
+    damage[..., 40:44, 10:80] = 1
+    damaged = torch.where(damage > 0, 1.0, light)
+    torch.testing.assert_close(network(torch.cat([light, 0 * damage], 1)), light, atol=1e-3, rtol=0)
+    restored = network(torch.cat([damaged, damage], 1))
+    torch.testing.assert_close(restored, light, atol=0.03, rtol=0)
+    assert (restored - damaged).abs()[damage.expand_as(light) > 0].min() > 0.2
+    holes = torch.cat([damaged, torch.ones_like(damage)], 1)
+    assert torch.isfinite(network(holes)).all()
+
+
+def test_nothing_beyond_the_halo_has_influence_on_an_attentive_network() -> None:
+    network = networks.build("attentive", channels=(2, 2, 2, 2)).double().eval()
+    for parameter in network.parameters():
+        torch.nn.init.uniform_(parameter, 0.01, 0.1)
+    side, middle = 480, 239
+    given = torch.rand(1, 4, side, side, dtype=torch.float64, requires_grad=True)
+    network(given)[0, 0, middle, middle].backward()
+    assert given.grad is not None
+    seen = (given.grad.abs().sum((0, 1)).nonzero() - middle).abs().max()
+    assert network.halo / 2 < seen <= network.halo
 
 
 def test_a_correction_is_none_outside_the_mask_and_on_even_ground() -> None:
@@ -54,7 +80,7 @@ def test_fresh_gated_features_neither_vanish_nor_grow() -> None:
 
 
 def test_the_networks_that_give_light_stay_small() -> None:
-    for name in ("gated", "residual"):
+    for name in ("gated", "residual", "attentive"):
         assert sum(one.numel() for one in networks.build(name).parameters()) < 1_000_000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import signal
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from training_samples import changed, picture, write_photos, write_restored
 
 from redust.blind import make_generator
@@ -19,19 +21,21 @@ from redust.blind.running import generate
 from redust.core.contracts import check_generator, check_inpainter
 from redust.core.errors import ModelError, SettingsError, TrainingError
 from redust.detectors import make_detector
+from redust.detectors.running import find_damage
 from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
-from redust.models import read_card
+from redust.models import read_card, shipped_folder
+from redust.models.card import weights
 from redust.training.config import Architecture, LossConfig, TrainConfig
 from redust.training.keeper import HISTORY, SAMPLES, TrainingProgress
 from redust.training.restoring.data import Holes
 from redust.training.restoring.losses import Critic, RestoringLoss
 from redust.training.restoring.measuring import blind_figures, decibels, implied
 from redust.training.restoring.samples import Sample
-from redust.training.run import Fitted, fit, train
+from redust.training.run import Fitted, fit, make_network, train
 
-TASKS = ("fill", "blind")
-SMALL = {"fill": (4, 4, 4), "blind": (8, 8, 8, 8)}
+TASKS = ("fill", "blind", "residual")  # the last: blind too, by a network that is told no damage map
+SMALL = {"fill": (4, 4, 4), "blind": (8, 8, 8, 8), "residual": (8, 8, 8, 8)}
 
 
 def interrupt_at(*steps: int) -> Callable[[TrainingProgress], None]:
@@ -56,9 +60,11 @@ def run(photos: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
     """A run of four steps of a tiny network; the discriminator joins after the second."""
 
     def make(task: str, **flags: object) -> TrainConfig:
+        told = {"task": "blind", "architecture": "residual"} if task == "residual" else {"task": task}
         return TrainConfig.load(
-            flags={
-                "task": task, "photos": photos, "out": tmp_path / "out", "channels": SMALL[task], "patch": 48,
+            flags=told
+            | {
+                "photos": photos, "out": tmp_path / "out", "channels": SMALL[task], "patch": 48,
                 "patches_per_picture": 1, "val_share": 0.34, "batch_size": 2, "epochs": 2, "precision": "float32",
                 "accelerator": "cpu", "samples": 2, "discriminator_channels": 4, "adversarial": 0.01,
             } | flags
@@ -104,11 +110,13 @@ def test_ends_in_a_model_that_its_engine_runs(run: Callable[..., TrainConfig], t
     seen: list[TrainingProgress] = []
     result = train(run(task), listener=seen.append)
     assert seen[-1].share == 1.0
-    assert seen[-1].measure == {"fill": "inside dB", "blind": "gain dB"}[task]
+    assert seen[-1].measure == ("inside dB" if task == "fill" else "gain dB")
     assert np.isfinite(seen[-1].score)
     assert result.card is not None
-    assert (result.card.task, set(result.card.files)) == (task, {"safetensors", "onnx"})
-    assert list(result.figures) == ["my-model", {"fill": "kriging", "blind": "untouched"}[task]]
+    assert set(result.card.files) == {"safetensors", "onnx"}
+    assert result.card.task == ("fill" if task == "fill" else "blind")
+    assert result.card.attention == ("unet" if task == "blind" else "")
+    assert list(result.figures) == ["my-model", "kriging" if task == "fill" else "untouched"]
     assert result.card.metrics["validation"]["gain"] == pytest.approx(result.figures["my-model"]["gain"], abs=1e-3)
     names = {path.name for path in result.folders.results.iterdir()}
     assert names >= {"config.toml", "metrics.json", "curves.png", "predictions.png", HISTORY, SAMPLES}
@@ -136,12 +144,36 @@ def test_fresh_networks_change_nothing(run: Callable[..., TrainConfig]) -> None:
 
 
 def test_a_generator_may_start_from_a_detector(run: Callable[..., TrainConfig]) -> None:
-    config = run("blind", start="unet", channels=None, learning_rate=1e-12)
+    config = run("residual", start="unet", channels=None, learning_rate=1e-12)
     network = fit(config, listener=interrupt_at(1)).module.network
     light = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(network.eval()(light), light)
     assert read_card(Path(config.model.start_folder or "")).task == "detect"
     assert network.head.bias.mean() != 0
+
+
+def test_a_generator_that_is_told_the_map_may_start_from_any_other(run: Callable[..., TrainConfig]) -> None:
+    light, none = torch.rand(1, 3, 32, 32), torch.zeros(1, 1, 32, 32)
+    for start in ("unet", "blind"):
+        network = make_network(run("blind", start=start, channels=None).model, seed=1).eval()
+        torch.testing.assert_close(network(torch.cat([light, none], 1)), light, atol=1e-3, rtol=0)
+        own, found = network.state_dict(), load_file(weights(shipped_folder(start), "safetensors"))
+        assert torch.equal(own["deepest.2.0.weight"], found["deepest.2.0.weight"])
+        assert torch.equal(own["enter_2.0.0.weight"][:, :12], found["enter_2.0.0.weight"][:, :12])
+        assert own["enter_2.0.0.weight"].shape[1] == 28
+
+
+def test_what_is_given_holds_what_the_detector_says(run: Callable[..., TrainConfig], photos: Path) -> None:
+    fitted = fit(run("blind", attention="tophat"), listener=interrupt_at(1))
+    given, clean, where = fitted.data.patches[5, 1]
+    assert (given.shape, clean.shape, where.shape) == ((4, 48, 48), (3, 48, 48), (1, 48, 48))
+    light = np.ascontiguousarray(given[:3].permute(1, 2, 0).numpy())
+    np.testing.assert_array_equal(given[3], find_damage(make_detector("tophat"), light))
+    held = fitted.module.pictures[0]
+    assert held.given.shape[2] == 4
+    assert held.given[..., 3].max() > 0
+    again = pickle.loads(pickle.dumps(fitted.data.patches))
+    assert torch.equal(again[5, 1][0], given)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -152,7 +184,7 @@ def test_bf16_takes_a_step(run: Callable[..., TrainConfig], task: str) -> None:
 
 def test_what_does_not_fit_the_task_is_refused(run: Callable[..., TrainConfig], config: TrainConfig) -> None:
     assert run("fill").model.architecture is Architecture.gated
-    assert run("blind").model.architecture is Architecture.residual
+    assert run("blind").model.architecture is Architecture.attentive
     for flags, complaint in (
         ({"architecture": "unet"}, "choose gated"),
         ({"data": config.data.data}, "give --photos"),
@@ -170,7 +202,7 @@ def test_blind_restoring_is_learned_from_restored_pictures(
     run: Callable[..., TrainConfig], tmp_path: Path, masks: bool
 ) -> None:
     data = write_restored(tmp_path / "pairs", 6, masks=masks)
-    fitted = fit(run("blind", photos=None, data=data, rotations=(), blur=0.0, jpeg=100))
+    fitted = fit(run("residual", photos=None, data=data, rotations=(), blur=0.0, jpeg=100))
     assert fitted.data.facts == ["4 pictures and the same restored"]
     assert len(fitted.module.pictures) == 2
     given, clean, where = fitted.data.patches[7, 2]
@@ -285,7 +317,8 @@ def test_the_answer_of_a_generator_does_not_depend_on_the_tile(run: Callable[...
     config = run("blind", epochs=3, learning_rate=0.02, adversarial=0.0)
     engine = make_generator(str(train(config).folders.model))
     pixels = np.random.default_rng(0).integers(0, 256, (150, 230, 3)).astype(np.uint8)
-    answers = [generate(engine, pixels, tile=tile) for tile in (64, 112, 1024)]
+    damage = np.random.default_rng(1).random((150, 230)).astype(np.float32) ** 4
+    answers = [generate(engine, pixels, damage=damage, tile=tile) for tile in (64, 112, 1024)]
     assert answers[0][1].max() > 0
     for other in answers[1:]:
         np.testing.assert_allclose(answers[0][1], other[1], atol=2e-5)

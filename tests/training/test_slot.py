@@ -11,6 +11,7 @@ import torch
 from training_samples import changed, write_restored
 
 from redust.core.errors import TargetExists, TrainingError
+from redust.detectors import make_detector
 from redust.models.networks import build
 from redust.training.config import TrainConfig
 from redust.training.export import card_of
@@ -86,3 +87,7 @@ def test_a_pack_holds_restored_pictures(tmp_path: Path) -> None:
         ["clean", "images", "masks"] * 4
     )
     assert len(find_restored(tmp_path / "packed/data")) == 4
+    packed = TrainConfig.load(tmp_path / "packed/config.toml").model
+    assert packed.attention == "material/attention"
+    told = make_detector(str(tmp_path / "packed/material/attention"))
+    assert told.name == "unet"

@@ -19,8 +19,8 @@ class NetworkGenerator:
     Parameters
     ----------
     folder
-        Holds ``card.json`` and the ONNX file it names. The network takes (N, 3, H, W) float32 in 0..1 and gives the
-        same without damage.
+        Holds ``card.json`` and the ONNX file it names. The network takes light (N, 3, H, W) float32 in 0..1, or light
+        and a damage map (N, 4, H, W) if its card speaks of attention, and gives light without damage.
     threads
         Threads of ONNX Runtime; all cores unless given.
     provider, weights
@@ -51,6 +51,7 @@ class NetworkGenerator:
             context=self.card.halo,
             channels=(self.card.channels,),
             per_tile=_TILE,
+            attention=bool(self.card.attention),
         )
 
     def generate(self, light: Light) -> Light:

@@ -22,6 +22,7 @@ def generate(
     generator: Generator,
     pixels: Pixels,
     *,
+    damage: DamageMap | None = None,
     tile: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Pixels, DamageMap]:
@@ -33,6 +34,8 @@ def generate(
         Any generator; its `needs` are provided for.
     pixels : (H, W, C) uint8, uint16 or float32
         Not changed.
+    damage : (H, W) float32 in 0..1, optional
+        What a detector says; needed if `generator.needs.attention`, not looked at if not.
     tile
         Side of a tile's core in pixels; the generator's own choice unless given.
     progress
@@ -48,15 +51,18 @@ def generate(
     Raises
     ------
     EngineError
-        If the generator fails or breaks its contract.
+        If the generator fails or breaks its contract, or wants a damage map and gets none.
     """
     check_pixels(pixels)
+    if generator.needs.attention and damage is None:
+        raise EngineError(f"The generator {generator.name} wants a damage map. Detect first, and give it `damage`.")
     restored = np.empty_like(pixels)
     change = np.empty(pixels.shape[:2], np.float32)
     cut = list(_cut((pixels.shape[0], pixels.shape[1]), tile or generator.needs.per_tile or _DEFAULT_TILE, generator))
     for number, one in enumerate(cut, start=1):
         light = to_light(np.nan_to_num(window(pixels, one), posinf=1.0, neginf=0.0))
-        off = (_answer(generator, light) - light)[one.core_in_window]
+        seen = to_light(window(damage, one)) if damage is not None and generator.needs.attention else None
+        off = (_answer(generator, light, seen) - light)[one.core_in_window]
         np.clip(np.abs(off).max(axis=2), 0.0, 1.0, out=change[one.core])
         restored[one.core] = _added(pixels[one.core], off)
         if progress:
@@ -85,21 +91,22 @@ def _cut(shape: tuple[int, int], side: int, generator: Generator) -> list[Tile]:
     ]  # fmt: skip
 
 
-def _answer(generator: Generator, light: Light) -> Light:
+def _answer(generator: Generator, light: Light, damage: DamageMap | None) -> Light:
     """The generator's answer in the channel count of `light`: grey is repeated and the answer averaged."""
     count, needs = light.shape[2], generator.needs
     if count in needs.channels:
-        return _asked(generator, light)
+        return _asked(generator, light, damage)
     if count == 1:
-        grey: Light = _asked(generator, np.repeat(light, 3, axis=2)).mean(axis=2, keepdims=True)
+        grey: Light = _asked(generator, np.repeat(light, 3, axis=2), damage).mean(axis=2, keepdims=True)
         return grey
-    return np.concatenate([_asked(generator, light[..., one, None].copy()) for one in range(count)], axis=2)
+    return np.concatenate([_asked(generator, light[..., one, None].copy(), damage) for one in range(count)], axis=2)
 
 
-def _asked(generator: Generator, light: Light) -> Light:
+def _asked(generator: Generator, light: Light, damage: DamageMap | None) -> Light:
     """The generator's answer, checked: an engine that breaks its contract is named."""
-    light.flags.writeable = False
-    found = generator.generate(light)
+    given = light if damage is None else np.concatenate([light, damage[..., None]], axis=2)
+    given.flags.writeable = False
+    found = generator.generate(given)
     good = isinstance(found, np.ndarray) and found.dtype == np.float32 and found.shape == light.shape
     if not good or not np.isfinite(found).all():
         raise EngineError(

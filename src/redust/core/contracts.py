@@ -87,11 +87,11 @@ def check_generator(generator: Generator, *, tolerance: float = 1e-3) -> None:
     _check_facts(generator, generator.needs)
     _demand(0.0 <= generator.level <= 1.0, f"level is {generator.level}, not in 0..1")
     for channels in generator.needs.channels:
-        light = _light(_side(generator.needs, 64), channels)
+        light = _light(_side(generator.needs, 64), channels + generator.needs.attention)
         _check_repeats(partial(generator.generate, light), _generated(generator, light), generator.needs)
         _generated(generator, np.zeros_like(light))
         _generated(generator, np.ones_like(light))
-    _check_tiles(partial(_generated, generator), generator.needs, tolerance)
+    _check_tiles(partial(_generated, generator), generator.needs, tolerance, int(generator.needs.attention))
 
 
 def check_inpainter(inpainter: Inpainter) -> None:
@@ -194,15 +194,15 @@ def _generated(generator: Generator, light: Light) -> Light:
     given = light.copy()
     found = generator.generate(given)
     _demand(np.array_equal(given, light), "it wrote to the light it was given")
-    _check_array(found, light.shape, np.dtype(np.float32))
+    _check_array(found, (*light.shape[:2], light.shape[2] - generator.needs.attention), np.dtype(np.float32))
     return found
 
 
-def _check_tiles(ask: Callable[[Light], Any], needs: Needs, tolerance: float) -> None:
+def _check_tiles(ask: Callable[[Light], Any], needs: Needs, tolerance: float, more: int = 0) -> None:
     """A pixel gets the same answer in any tile that reaches far enough."""
     halo, core = round_up(needs.context, needs.multiple_of), _side(needs, 16)
     shift = max(needs.multiple_of, 8 // needs.multiple_of * needs.multiple_of)
-    light = _light(core + 2 * halo + shift, max(needs.channels))
+    light = _light(core + 2 * halo + shift, max(needs.channels) + more)
     inner = slice(halo + shift, halo + core)
     whole = ask(light)[inner, inner]
     part = ask(np.ascontiguousarray(light[shift:, shift:]))

@@ -43,6 +43,8 @@ class Needs:
         at each, and the mean of its logits counts.
     scale_shares
         How much the logits at each of the `scales` count, adding up to 1; all the same unless given.
+    attention
+        Generators only: a detector's damage map is wanted beside the light, as one more channel.
     """
 
     multiple_of: int = 1
@@ -54,6 +56,7 @@ class Needs:
     threadsafe: bool = True
     scales: tuple[int, ...] = (1,)
     scale_shares: tuple[float, ...] = ()
+    attention: bool = False
 
     def __post_init__(self) -> None:
         check_scales(self.scales, self.scale_shares)
@@ -148,7 +151,8 @@ class Generator(Protocol):
         Parameters
         ----------
         light : (H, W, C) float32 in 0..1
-            A tile with its halo, C and size as `needs` states. It must not be written to.
+            A tile with its halo, C and size as `needs` states; (H, W, C + 1) if `needs.attention`, the last being the
+            damage map. It must not be written to.
 
         Returns
         -------

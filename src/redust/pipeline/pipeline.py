@@ -103,6 +103,11 @@ class Pipeline:
         return _told(self._generator or make_generator(self.settings.generator, **self._how))
 
     @property
+    def generators(self) -> tuple[Generator, Detector | None]:
+        """What the method ``blind`` takes: the generator, and the detector whose map it wants, if it does."""
+        return self.generator, self.detector if self.generator.needs.attention else None
+
+    @property
     def _how(self) -> dict[str, Any]:
         """How networks are run."""
         settings = self.settings
@@ -193,7 +198,11 @@ class Pipeline:
         EngineError
             If the generator fails or breaks its contract.
         """
-        made, change = generate(self.generator, scan.pixels, tile=self.settings.tile, progress=progress)
+        (generator, detector), tile, damage = self.generators, self.settings.tile, None
+        if detector is not None:
+            first, progress = _halves(progress)
+            damage = find_damage(detector, scan.pixels, tile=tile, progress=first)
+        made, change = generate(generator, scan.pixels, damage=damage, tile=tile, progress=progress)
         return scan.with_pixels(made), change
 
     def decide(self, damage: DamageMap, scan: Scan, areas: Areas | None = None) -> Mask:
@@ -397,7 +406,7 @@ class Pipeline:
                 self._write_map(given.as_damage(mask), job.map_out, journal)
             return mask, None
         (found, level), made = self._detected(job, scan, journal)
-        journal.used("generator" if self.blind else "detector", self.finder)
+        self._note_finders(journal)
         journal.cut_at(level)
         for remark in self.remarks():
             journal.warn(remark)
@@ -424,6 +433,16 @@ class Pipeline:
             self._write_map(damage, job.map_out, journal)
         return self._cut(damage), made
 
+    def _note_finders(self, journal: Journal) -> None:
+        """Write down what the damage map came from."""
+        if not self.blind:
+            journal.used("detector", self.detector)
+            return
+        generator, detector = self.generators
+        if detector is not None:
+            journal.used("detector", detector)
+        journal.used("generator", generator)
+
     def _write_map(self, damage: DamageMap, path: Path, journal: Journal) -> None:
         with journal.step("write"):
             write_map(damage, path, overwrite=self.settings.overwrite)
@@ -434,9 +453,12 @@ class Pipeline:
     ) -> tuple[Scan, Scan | None]:
         with journal.step("fill") as tell:
             restored = self.repair(scan, mask, made=made, progress=tell)
-        journal.used("generator" if self.blind else "fill", self.generator if self.blind else self.inpainter)
-        if not self.blind and (choice := getattr(self.inpainter, "choice", None)) is not None:
-            journal.note(fills=count_choices(mask, choice))
+        if self.blind:
+            self._note_finders(journal)
+        else:
+            journal.used("fill", self.inpainter)
+            if (choice := getattr(self.inpainter, "choice", None)) is not None:
+                journal.note(fills=count_choices(mask, choice))
         if job.compare is None:
             return restored, None
         with journal.step("compare"):
@@ -459,6 +481,16 @@ class Pipeline:
                 f"The target's format is lossy: outside the mask samples changed by up to {change:g}. "
                 "Write TIFF or PNG to keep them as they are."
             )
+
+
+Told = Callable[[float], None] | None
+
+
+def _halves(progress: Told) -> tuple[Told, Told]:
+    """One callback for the first half of a step, one for the second."""
+    if progress is None:
+        return None, None
+    return lambda share: progress(share / 2), lambda share: progress(0.5 + share / 2)
 
 
 def _told(engine: E) -> E:

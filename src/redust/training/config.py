@@ -37,12 +37,13 @@ class Architecture(StrEnum):
     cnn = "cnn"
     gated = "gated"
     residual = "residual"
+    attentive = "attentive"
 
 
 ARCHITECTURES = {
     Task.detect: (Architecture.unet, Architecture.unet_thesis, Architecture.cnn),
     Task.fill: (Architecture.gated,),
-    Task.blind: (Architecture.residual,),
+    Task.blind: (Architecture.attentive, Architecture.residual),
 }
 """The networks for each task, the usual one first."""
 
@@ -136,12 +137,17 @@ class AugmentConfig(Settings):
     jpeg: Annotated[int, Field(ge=1, le=100, description="Compress down to this JPEG quality; 100 never does.")] = 60
 
 
+def _model_folder(name: str) -> Path:
+    shipped = shipped_folder(name)
+    return shipped if shipped.is_dir() else Path(name)
+
+
 class ModelConfig(Settings):
     """Which network."""
 
     architecture: Annotated[
         Architecture,
-        Field(description="The network to train; unless given, gated for the task fill, residual for blind."),
+        Field(description="The network to train; unless given, gated for the task fill, attentive for blind."),
     ] = Architecture.unet
     start: Annotated[
         str | None,
@@ -164,15 +170,26 @@ class ModelConfig(Settings):
         ),
     ] = None
 
+    attention: Annotated[
+        str,
+        Field(description="Network attentive: the detector (a name or a model folder) whose damage map it is told."),
+    ] = "unet"
+
     model_config = Settings.model_config | {"populate_by_name": True}
 
     @property
     def start_folder(self) -> Path | None:
         """The folder of the model to start from: one that ships with ReDust, or a path."""
-        if self.start is None:
-            return None
-        shipped = shipped_folder(self.start)
-        return shipped if shipped.is_dir() else Path(self.start)
+        return _model_folder(self.start) if self.start is not None else None
+
+    @property
+    def attention_folder(self) -> Path | None:
+        """The folder of the detector that the network attentive is told the map of; None for any other network.
+
+        None too for a detector that is no network.
+        """
+        folder = _model_folder(self.attention)
+        return folder if self.architecture is Architecture.attentive and folder.is_dir() else None
 
 
 class LossConfig(Settings):

@@ -212,8 +212,9 @@ class TrainingData:
 
     Parameters
     ----------
-    patches, items
-        What is learned from, a dataset by keys; patches per epoch. What a patch holds depends on the task.
+    patches, patch, items
+        What is learned from, a dataset by keys; the side of a patch; patches per epoch. What a patch holds depends on
+        the task.
     validation
         What chooses the best weights, by number; what one holds depends on the task.
     test
@@ -225,6 +226,7 @@ class TrainingData:
     """
 
     patches: Any
+    patch: int
     items: int
     validation: Any
     test: tuple[PairPaths, ...]
@@ -266,6 +268,7 @@ def prepare(config: TrainConfig, stride: int) -> TrainingData:
     items = sum(len(library) for library in (pairs, ground) if library) * patches_per_picture(data, patch, min(areas))
     return TrainingData(
         patches=Patches(config, patch, pairs, ground, synthesizer),
+        patch=patch,
         items=items,
         validation=_validation(config, held, held_photos, synthesizer),
         test=splits.test if splits else (),

@@ -83,12 +83,13 @@ def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], fac
 
 def card_of(network: nn.Module, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> ModelCard:
     """The card of a network whose weight files, by kind, lie in `folder`."""
+    told = ", and the damage map" if facts.get("attention") else ""
     return ModelCard(
         parameters=sum(one.numel() for one in network.parameters()),
         gflop_per_megapixel=gflop_per_megapixel(network),
         scales=scales_of(network),
         channels=3,
-        normalisation=_NORMALISATION[facts.get("task", "detect")],
+        normalisation=_NORMALISATION[facts.get("task", "detect")] + told,
         stride=int(network.stride),  # type: ignore[arg-type]
         halo=int(network.halo),  # type: ignore[arg-type]
         files=files,

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from redust import __version__
@@ -58,6 +59,7 @@ _MATERIAL = ("recipe", "overlays", "outlines", "cracks", "folds", "transplant")
 _FREE_TO_CHANGE = {
     # Where data lies; what lies there is compared by its fingerprint.
     "data": {*_MATERIAL, "data", "photos", "workers", "cache_megabytes"},
+    "model": {"attention"},  # by its fingerprint too
     "run": {"out", "slot_minutes", "save_minutes", "threads", "accelerator", "samples", "tophat"},
 }
 _CALIBRATION_PICTURES = 32  # with 16, INT8 lost 0.009 of f1 on real plates; with 24, nothing
@@ -232,8 +234,14 @@ def start_from(network: nn.Module, config: ModelConfig) -> None:
     assert folder is not None
     found = load_file(weights(folder, "safetensors"))
     fresh = tuple(getattr(network, "fresh", ()))  # parts that another task's network lacks keep their own beginning
-    found |= {name: own for name, own in network.state_dict().items() if name.startswith(fresh) and name not in found}
     own = network.state_dict()
+    found |= {
+        name: value
+        for name, value in own.items()
+        if name.startswith(fresh) and (name not in found or found[name].shape != value.shape)
+    }
+    for name in getattr(network, "widened", ()):
+        found[name] = widened(found[name], own[name].shape[1])
     surplus = tuple(getattr(network, "surplus", ()))
     found = {name: value for name, value in found.items() if name in own or not name.startswith(surplus)}
     try:
@@ -243,6 +251,11 @@ def start_from(network: nn.Module, config: ModelConfig) -> None:
             f"The weights of {config.start} ({read_card(folder).architecture}) do not fit the network "
             f"{config.architecture.value}. Train the same --architecture, with the same channels."
         ) from error
+
+
+def widened(weight: Tensor, inputs: int) -> Tensor:
+    """A convolution's weight (out, in, h, w) that looks at more channels: at the new ones not yet."""
+    return functional.pad(weight, (0, 0, 0, 0, 0, max(0, inputs - weight.shape[1])))
 
 
 def _module(config: TrainConfig, network: nn.Module, data: TrainingData) -> TrainingModule:
@@ -486,7 +499,8 @@ def facts_of(module: TrainingModule, data: TrainingData, level: float = 0.5) -> 
         "architecture": config.model.architecture.value,
         "options": {name: list(value) if isinstance(value, tuple) else value
                     for name, value in options_of(config.model).items()},
-        "patch": data.patches.patch,
+        "attention": config.model.attention if config.model.architecture is Architecture.attentive else "",
+        "patch": data.patch,
         "level": level,
         "data": [*data.facts, f"sha256 {data.sha256}"],
         "cost": f"{steps:.0f} steps of {config.optimiser.batch_size} patches in {module.history[-1]['seconds']:.0f} s "

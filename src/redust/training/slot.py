@@ -81,7 +81,14 @@ def pack(
     """
     if folder.exists() and any(folder.iterdir()):
         raise TargetExists(f"{folder} is not empty. Name a new folder to pack into.")
-    files = [*_source(), *_data(config), *_material(config), *_start(config), *_state(config, state)]
+    files = [
+        *_source(),
+        *_data(config),
+        *_material(config),
+        *_start(config),
+        *_attention(config),
+        *_state(config, state),
+    ]
     files += [(path, Path("wheels") / path.name) for path in wheels]
     size = sum(path.stat().st_size for path, _ in files) / 2**20
     if size > limit:
@@ -143,6 +150,13 @@ def _start(config: TrainConfig) -> Files:
             yield path, Path("material/start") / path.name
 
 
+def _attention(config: TrainConfig) -> Files:
+    folder = config.model.attention_folder
+    for path in sorted(folder.iterdir()) if folder else ():
+        if path.name == CARD_NAME or path.suffix == ".onnx":
+            yield path, Path("material/attention") / path.name
+
+
 def _state(config: TrainConfig, state: Path | None) -> Files:
     for name in CARRIED if state else ():
         path = Path(state or ".", "runs", config.run.name, name)
@@ -161,7 +175,10 @@ def _packed(config: TrainConfig) -> TrainConfig:
         "outlines": tuple(Path("material", path.name) for path in data.outlines),
         **{name: getattr(data, name) and Path("material", name) for name in _FOLDERS},
     }
-    model = config.model.model_copy(update={"start": config.model.start and "material/start"})
+    models: dict[str, str | None] = {"start": config.model.start and "material/start"}
+    if config.model.attention_folder:
+        models["attention"] = "material/attention"
+    model = config.model.model_copy(update=models)
     return config.model_copy(update={"data": data.model_copy(update=paths), "model": model})
 
 

@@ -2,8 +2,8 @@
 
 A network that detects is a ``torch.nn.Module`` from light (N, 3, H, W) float32 in 0..1 to logits (N, 1, H, W), H and
 W multiples of its ``stride``. One that fills maps light and mask (N, 4, H, W) to light (N, 3, H, W), one that
-restores blindly light to light. A pixel of the answer depends on no pixel farther than ``halo`` away
-(or, for a network that works in cells, on none outside its cell of ``stride`` x ``stride``).
+restores blindly light, or light and damage map (N, 4, H, W), to light. A pixel of the answer depends on no pixel
+farther than ``halo`` away (or, for a network that works in cells, on none outside its cell of ``stride`` x ``stride``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _NETWORKS = {
         "unet-thesis": "redust.models.networks.unet_thesis:ThesisUNet",
     },
     "fill": {"gated": "redust.models.networks.gated:GatedFill"},
-    "blind": {"residual": "redust.models.networks.residual:ResidualUNet"},
+    "blind": {
+        "attentive": "redust.models.networks.attentive:AttentiveUNet",
+        "residual": "redust.models.networks.residual:ResidualUNet",
+    },
 }
 _PLACES = {name: place for places in _NETWORKS.values() for name, place in places.items()}
 

@@ -7,6 +7,7 @@ Each sample is decided by one number, as in :mod:`redust.training.data`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from redust.inpainters.kriging import KrigingInpainter
 from redust.inpainters.network import with_mask
 from redust.inpainters.running import fill_damage
 from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, three_channels, vary_light
-from redust.training.config import Task, TrainConfig
+from redust.training.config import Architecture, Task, TrainConfig
 from redust.training.data import (
     Key,
     TrainingData,
@@ -28,6 +29,7 @@ from redust.training.data import (
     patches_per_picture,
 )
 from redust.training.pairs import Library, find_photos, find_restored, fingerprint
+from redust.training.restoring.attention import AttendedPatches, Attention
 from redust.training.restoring.restored import HeldPairs, Mixed, Restored, RestoredPatches
 from redust.training.restoring.samples import VALIDATION_NUMBERS, HeldBack, Sample, Tensors, validation_side
 from redust.training.synthesis.holes import draw_holes
@@ -147,21 +149,39 @@ def prepare_restoring(config: TrainConfig, stride: int) -> TrainingData:
         areas.append(float(np.mean([photos[index][1].size for index in range(len(photos))])))
     patch = patch_side(config, stride, min(areas))
     make, drawn, done = _maker(config)
+    attention = attention_of(config)
     facts = [f"{len(pairs)} pictures and the same restored"] if pairs else []
     facts += [f"{len(photos)} photos with {done}"] if photos else []
+    look: Callable[[int], Sample]
     if held_pairs:
-        validation = HeldBack(HeldPairs(held_pairs, stride), len(held), data.cache_megabytes)
+        look, number = HeldPairs(held_pairs, stride), len(held)
     else:
         look = HeldPhotos(Library(held_photos, None, data.cache_megabytes), make, stride)
-        validation = HeldBack(look, max(_FEWEST, 2 * len(held_photos)), data.cache_megabytes)
+        number = max(_FEWEST, 2 * len(held_photos))
+    patches = _patches(config, patch, pairs, photos, make)
+    if attention:
+        look, patches = attention.beside(look), AttendedPatches(patches, attention)
+        drawn += attention.fingerprint
     return TrainingData(
-        patches=_patches(config, patch, pairs, photos, make),
+        patches=patches,
+        patch=patch,
         items=sum(len(one) for one in (pairs, photos) if one) * patches_per_picture(data, patch, min(areas)),
-        validation=validation,
+        validation=HeldBack(look, number, data.cache_megabytes),
         test=(),
         sha256=fingerprint((*learned, *held, *sound, *held_photos), data.mask_level, f"{config.run.task} {drawn}"),
         facts=facts,
     )
+
+
+def attention_of(config: TrainConfig) -> Attention | None:
+    """What tells an attentive network of the damage; None for any other.
+
+    Raises
+    ------
+    UnknownEngine, ModelError
+        If the detector cannot be made.
+    """
+    return Attention(config.model.attention) if config.model.architecture is Architecture.attentive else None
 
 
 def _maker(config: TrainConfig) -> tuple[Maker, str, str]:

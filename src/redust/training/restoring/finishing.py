@@ -81,7 +81,7 @@ def _measured_fill(folder: Path, card: ModelCard, samples: HeldBack) -> tuple[li
     every = [samples[index] for index in range(len(samples))]
     made = [fill_damage(engine, sample.clean, sample.where, threads=1) for sample in every]
     own = mean_figures([fill_figures(sample, light) for sample, light in zip(every, made, strict=True)])
-    first = mean_figures([fill_figures(sample, sample.given[..., :3]) for sample in every])
+    first = mean_figures([fill_figures(sample, sample.light) for sample in every])
     return made, {card.name: own, FIRST: first}
 
 
@@ -89,10 +89,16 @@ def _measured_blind(folder: Path, card: ModelCard, samples: HeldBack) -> tuple[l
     """What the model restores, and its figures beside those of the damaged pictures."""
     engine = NetworkGenerator(folder, threads=1)
     every = [samples[index] for index in range(len(samples))]
-    made = [np.asarray(generate(engine, sample.given)[0], np.float32) for sample in every]
+    made = [_restored(engine, sample) for sample in every]
     rows = [blind_figures(sample, light, card.level) for sample, light in zip(every, made, strict=True)]
-    inside = mean_figures([{"inside": decibels(one.given, one.clean, one.where)} for one in every if one.where.any()])
+    inside = mean_figures([{"inside": decibels(one.light, one.clean, one.where)} for one in every if one.where.any()])
     return made, {card.name: mean_figures(rows), BEFORE: {"gain": 0.0, "harm_ppm": 0.0} | inside}
+
+
+def _restored(engine: NetworkGenerator, sample: Sample) -> Light:
+    """The engine's raw answer, (H, W, 3) float32."""
+    damage = sample.given[..., 3] if engine.needs.attention else None
+    return np.asarray(generate(engine, np.ascontiguousarray(sample.light), damage=damage)[0], np.float32)
 
 
 def _write(results: Path, module: RestoringModule, made: Sequence[Light], figures: dict[str, Figures]) -> None:

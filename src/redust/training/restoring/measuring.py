@@ -60,15 +60,15 @@ def implied(given: Light, made: Light, level: float) -> Mask:
 def fill_figures(sample: Sample, made: Light) -> Figures:
     """`inside` the mask, and by how much that is better than the fill it began with (`gain`), in dB."""
     inside = decibels(made, sample.clean, sample.where)
-    return {"inside": inside, "gain": inside - decibels(sample.given[..., :3], sample.clean, sample.where)}
+    return {"inside": inside, "gain": inside - decibels(sample.light, sample.clean, sample.where)}
 
 
 def blind_figures(sample: Sample, made: Light, level: float) -> Figures:
     """The `gain` of the whole picture and of what is `inside` in dB, and `harm_ppm`: sound pixels that are changed."""
-    mask = implied(sample.given, made, level)
-    restored = np.where(mask[..., None], made, sample.given)
+    mask = implied(sample.light, made, level)
+    restored = np.where(mask[..., None], made, sample.light)
     figures = {
-        "gain": decibels(restored, sample.clean) - decibels(sample.given, sample.clean),
+        "gain": decibels(restored, sample.clean) - decibels(sample.light, sample.clean),
         "harm_ppm": 1e6 * float((mask & ~sample.where).sum()) / max(int((~sample.where).sum()), 1),
     }
     if sample.where.any():

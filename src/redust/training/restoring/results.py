@@ -27,7 +27,7 @@ def restored_sheet(rows: Sequence[tuple[Sample, Light]]) -> Picture:
 
 
 def _views(sample: Sample, made: Light) -> list[Light]:
-    given, error = sample.given[..., :3], _STRONGER * np.abs(made - sample.clean)
+    given, error = sample.light, _STRONGER * np.abs(made - sample.clean)
     return [_middle(one, sample) for one in (given, made, sample.clean, error)]
 
 

@@ -24,7 +24,8 @@ class Sample:
     Parameters
     ----------
     given : (H, W, C) float32 in 0..1
-        To restore blindly: damaged light, C = 3. To fill: light filled by kriging, and the mask, C = 4.
+        To restore blindly: damaged light, C = 3, or with a detector's damage map, C = 4. To fill: light filled by
+        kriging, and the mask, C = 4.
     clean : (H, W, 3) float32 in 0..1
     where : (H, W) bool
         The mask, or where damage (with its rim) was drawn.
@@ -33,6 +34,11 @@ class Sample:
     given: Light
     clean: Light
     where: Mask
+
+    @property
+    def light(self) -> Light:
+        """The light of what is given, (H, W, 3)."""
+        return self.given[..., :3]
 
     def tensors(self) -> Tensors:
         """What is given (C, H, W), clean light (3, H, W), where (1, H, W), all float32."""
