@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from redust.core.arrays import Light, Pixels, from_light, to_light
+from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
 from redust.core.grades import cut_for
 from redust.core.tiles import Tile, window
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
-from redust.training.augmentation import three_channels
 from redust.training.evaluation import Tally, found_by_size
 from redust.training.pairs import Library, find_photos
 from redust.training.synthesis.recipe import MATERIAL, Recipe

@@ -21,11 +21,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from redust.core.arrays import to_light
+from redust.core.arrays import three_channels, to_light
 from redust.files import read_scan
 from redust.training.synthesis.batch import BatchSynthesizer
 from redust.training.synthesis.synthesizer import Synthesizer
-from redust.training.synthesis.writing import gather_photos, three_channels
+from redust.training.synthesis.writing import gather_photos
 
 SIDE = 256
 _VIEWS = ("view", "expand", "slice", "select", "unsqueeze", "permute", "detach", "alias", "unbind", "as_strided")

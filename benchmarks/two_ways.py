@@ -31,14 +31,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import redust
-from redust.core.arrays import Mask, Pixels, from_light, to_light
+from redust.core.arrays import Mask, Pixels, from_light, three_channels, to_light
 from redust.core.errors import RedustError
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
 from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
 from redust.pipeline.pipeline import Pipeline
-from redust.training.augmentation import three_channels
 from redust.training.pairs import find_photos
 from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.synthesizer import SOUND, Synthesizer

@@ -19,10 +19,9 @@ import torch
 from safetensors.torch import load_file
 from torch.optim.swa_utils import update_bn
 
-from redust.core.arrays import Light, to_light
+from redust.core.arrays import Light, three_channels, to_light
 from redust.models import networks
 from redust.models.card import read_card
-from redust.training.augmentation import three_channels
 from redust.training.export import export_model
 from redust.training.pairs import find_splits, read_picture
 

@@ -39,13 +39,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from rich.progress import track
 
-from redust.core.arrays import Light, Pixels, from_light, to_light
+from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
 from redust.core.scan import Scan
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
 from redust.files import write_scan
-from redust.training.augmentation import three_channels
 from redust.training.config import DataConfig
 from redust.training.data import make_synthesizer
 from redust.training.pairs import Library, find_photos, find_splits

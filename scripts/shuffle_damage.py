@@ -17,10 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from redust.core.arrays import Light, Pixels, from_light, to_light
+from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.scan import Scan
 from redust.files import read_scan, write_scan
-from redust.training.augmentation import three_channels
 from redust.training.pairs import find_photos, find_splits
 
 OPAQUE = 0.85  # from this mask on nothing of the picture is left

@@ -14,6 +14,7 @@ from redust.core.arrays import (
     check_pixels,
     from_light,
     full_scale,
+    three_channels,
     to_light,
 )
 
@@ -89,3 +90,9 @@ def test_the_common_scale_never_shares_memory(dtype: np.dtype[Any]) -> None:
 
 def test_full_scale() -> None:
     assert [full_scale(dtype) for dtype in PIXEL_DTYPES] == [255.0, 65535.0, 1.0]
+
+
+def test_grey_is_repeated_and_colour_stays() -> None:
+    grey, colour = np.full((2, 3, 1), 0.5, np.float32), np.random.default_rng(0).random((2, 3, 3)).astype(np.float32)
+    np.testing.assert_array_equal(three_channels(grey), np.full((2, 3, 3), 0.5))
+    assert three_channels(colour) is colour

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training_samples import picture
 
-from redust.training.augmentation import choose_centre, choose_turn, cut, three_channels, through_jpeg, vary_light
+from redust.training.augmentation import choose_centre, choose_turn, cut, through_jpeg, vary_light
 from redust.training.config import AugmentConfig
 
 UPRIGHT = np.eye(2)
@@ -92,8 +92,3 @@ def test_jpeg_keeps_the_channels_in_order() -> None:
     light = np.zeros((16, 16, 3), np.float32)
     light[..., 0] = 1.0
     np.testing.assert_allclose(through_jpeg(light, 95), light, atol=0.05)
-
-
-def test_grey_is_repeated() -> None:
-    grey = np.full((2, 2, 1), 0.5, np.float32)
-    assert three_channels(grey).shape == (2, 2, 3)

@@ -100,10 +100,10 @@ def synthesize(
 
 
 def _draw_sheet(synthesizer: Synthesizer, photos: list[Path], target: Path) -> None:
-    from redust.core.arrays import to_light
+    from redust.core.arrays import three_channels, to_light
     from redust.files import check_path, read_scan
     from redust.training.synthesis.sheet import draw_sheet, write_sheet
-    from redust.training.synthesis.writing import gather_photos, three_channels
+    from redust.training.synthesis.writing import gather_photos
 
     check_path(target)
     found = gather_photos(photos)[:_SHEET_PHOTOS] if photos else ()

@@ -109,3 +109,8 @@ def from_light(light: Light, dtype: np.dtype[Any]) -> Pixels:
     scale = full_scale(dtype)
     pixels: Pixels = np.rint(np.clip(light, 0.0, 1.0) * np.float32(scale)).astype(dtype)
     return pixels
+
+
+def three_channels(light: Light) -> Light:
+    """Grey (H, W, 1) repeated to (H, W, 3); three channels as they are."""
+    return np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light

@@ -143,8 +143,3 @@ def through_jpeg(light: Light, quality: int) -> Light:
     decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
     assert decoded is not None
     return to_light(decoded[..., ::-1])
-
-
-def three_channels(light: Light) -> Light:
-    """Grey (H, W, 1) repeated to (H, W, 3); three channels as they are."""
-    return np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light

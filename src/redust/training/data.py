@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from redust.core.arrays import Light, Pixels, from_light, to_light
+from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.errors import ScanError, SettingsError, TrainingError
 from redust.core.tiles import round_up
-from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, three_channels, vary_light
+from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, vary_light
 from redust.training.config import Architecture, DataConfig, TrainConfig
 from redust.training.evaluation import Truth
 from redust.training.pairs import Library, PairPaths, Pictures, find_photos, find_splits, fingerprint

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from redust.core.arrays import DamageMap, Pixels, to_light
+from redust.core.arrays import DamageMap, Pixels, three_channels, to_light
 from redust.core.errors import TrainingError
 from redust.core.tiles import round_up, tiles, window
-from redust.training.augmentation import three_channels
 from redust.training.config import Precision, Schedule, TrainConfig
 from redust.training.evaluation import Tally
 from redust.training.losses import MaskedLoss

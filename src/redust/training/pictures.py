@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redust.core.arrays import DamageMap, Pixels, from_light, to_light
-from redust.training.augmentation import three_channels
+from redust.core.arrays import DamageMap, Pixels, from_light, three_channels, to_light
 from redust.training.evaluation import DAMAGE, IGNORED, Tally, Truth
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from redust.core.arrays import Light, Pixels, from_light, to_light
-from redust.training.augmentation import three_channels, through_jpeg
+from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
+from redust.training.augmentation import through_jpeg
 from redust.training.evaluation import DAMAGE, IGNORED, Truth
 from redust.training.pairs import Pictures
 from redust.training.synthesis.recipe import Recipe

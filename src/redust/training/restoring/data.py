@@ -14,11 +14,11 @@ from typing import Protocol
 import numpy as np
 from torch.utils.data import Dataset
 
-from redust.core.arrays import Light, to_light
+from redust.core.arrays import Light, three_channels, to_light
 from redust.inpainters.kriging import KrigingInpainter
 from redust.inpainters.network import with_mask
 from redust.inpainters.running import fill_damage
-from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, three_channels, vary_light
+from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, vary_light
 from redust.training.config import Architecture, Task, TrainConfig
 from redust.training.data import (
     Key,

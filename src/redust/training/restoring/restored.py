@@ -9,18 +9,9 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
-from redust.core.arrays import to_light
+from redust.core.arrays import three_channels, to_light
 from redust.core.errors import TrainingError
-from redust.training.augmentation import (
-    UPRIGHT,
-    Affine,
-    Centre,
-    choose_centre,
-    choose_place,
-    cut,
-    three_channels,
-    vary_light,
-)
+from redust.training.augmentation import UPRIGHT, Affine, Centre, choose_centre, choose_place, cut, vary_light
 from redust.training.config import TrainConfig
 from redust.training.data import Key
 from redust.training.pairs import Library, PairPaths

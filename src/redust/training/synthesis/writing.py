@@ -26,7 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from redust.core.arrays import Light, from_light, to_light
+from redust.core.arrays import Light, from_light, three_channels, to_light
 from redust.core.errors import ScanError, SettingsError, TargetExists, TrainingError
 from redust.core.scan import Scan
 from redust.files import is_scan_path, read_scan, whole_file, write_scan
@@ -329,11 +329,6 @@ def _ground(scan: Scan, plan: Plan, number: int) -> tuple[int, int, Light]:
         row, column = (int(rng.integers(side - plan.size + 1)) for side in scan.shape)
         pixels = pixels[row : row + plan.size, column : column + plan.size]
     return row, column, three_channels(to_light(pixels))
-
-
-def three_channels(light: Light) -> Light:
-    """Grey light (H, W, 1) repeated to (H, W, 3); colour as it is."""
-    return np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light
 
 
 def cores() -> int:
