@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 
+from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
 from redust.core.engines import Needs
 from redust.core.errors import EngineError
@@ -24,6 +25,16 @@ class Bright:
     def detect(self, light: Light) -> DamageMap:
         self.calls += 1
         return (light.max(axis=2) >= 0.9).astype(np.float32)
+
+
+class Wary(Bright):
+    """Takes light of 0.9 and more for damage, is never quite sure, and less so where little of a scan is damaged."""
+
+    name = "wary"
+    adaptation = Adaptation(prior=0.01, strength=0.4)
+
+    def detect(self, light: Light) -> DamageMap:
+        return np.float32(0.9) * super().detect(light)
 
 
 class Dimmer:

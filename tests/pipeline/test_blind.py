@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import redust
-from doubles import Bright, Dimmer, Told
+from doubles import Bright, Dimmer, Told, Wary
 from drawing import draw
 from redust.core.errors import SettingsError
 from redust.core.scan import Scan
@@ -95,6 +95,15 @@ def test_a_detector_is_asked_where_the_generator_wants_its_map(scan_file: ScanFi
     np.testing.assert_array_equal(changed, before.max(axis=2) >= 0.9 * 255)
     assert detector.calls == 1
     assert (report.generator, report.detector) == ("told", "bright")
+
+
+def test_a_generator_is_told_a_map_that_follows_the_scan() -> None:
+    darkened = []
+    for specks in (1, 40):
+        scan = Scan(draw(200, 200, specks=specks))
+        pipeline = Pipeline(RestoreSettings(method="blind"), detector=Wary(), generator=Told())
+        darkened.append(pipeline.generate(scan)[1].max())
+    assert 0 < darkened[0] < darkened[1]
 
 
 def test_arrays_and_the_command_line(redust_command: Callable[..., Any], scan_file: ScanFile, tmp_path: Path) -> None:

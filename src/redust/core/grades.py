@@ -63,8 +63,11 @@ def cut_following(adaptation: Adaptation | None, damage: DamageMap, level: float
 
 def adapted(adaptation: Adaptation, damage: DamageMap) -> DamageMap:
     """The map of a scan as its detector would have stated it, had it known the scan's share of damage."""
-    odds = np.exp(shift(adaptation, histogram_of(grades(damage)))) * damage.astype(np.float64)
-    found: DamageMap = (odds / (odds + (1.0 - damage))).astype(np.float32)
+    factor = np.exp(shift(adaptation, histogram_of(grades(damage))))
+    found: DamageMap = np.empty_like(damage)
+    for rows in bands(damage.shape[0]):
+        odds = factor * damage[rows].astype(np.float64)
+        found[rows] = odds / (odds + (1.0 - damage[rows]))
     return found
 
 

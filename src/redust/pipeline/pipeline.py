@@ -28,7 +28,7 @@ from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
 from redust.core.engines import Detector, Generator, Inpainter, levels_of
-from redust.core.grades import adaptation_of, cut_following, grades, histogram_of, level_of, step_of
+from redust.core.grades import adaptation_of, adapted, cut_following, grades, histogram_of, level_of, step_of
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import Method, Provider, RestoreSettings, Weights
@@ -51,6 +51,7 @@ from redust.pipeline.worklist import Job, as_path
 
 _LOG = logging.getLogger(__name__)
 E = TypeVar("E")
+Told = Callable[[float], None] | None
 _LEAST_CHANGE = 2  # pixels: a single pixel that a generator changed is no damage
 
 
@@ -185,6 +186,10 @@ class Pipeline:
         """
         if self.blind:
             return self.generate(scan, progress=progress)[1]
+        return self._damage(scan, progress)
+
+    def _damage(self, scan: Scan, progress: Told) -> DamageMap:
+        """The detector's map."""
         lines = self._lines(scan)
         damage = find_damage(self.detector, scan.pixels, tile=self.settings.tile, progress=progress)
         mark_lines(damage, lines)
@@ -198,11 +203,13 @@ class Pipeline:
         EngineError
             If the generator fails or breaks its contract.
         """
-        (generator, detector), tile, damage = self.generators, self.settings.tile, None
+        (generator, detector), damage = self.generators, None
         if detector is not None:
             first, progress = _halves(progress)
-            damage = find_damage(detector, scan.pixels, tile=tile, progress=first)
-        made, change = generate(generator, scan.pixels, damage=damage, tile=tile, progress=progress)
+            damage = self._damage(scan, first)
+            if (adaptation := adaptation_of(detector)) is not None:
+                damage = adapted(adaptation, damage)  # what is damage on a dirty scan is none on a clean one
+        made, change = generate(generator, scan.pixels, damage=damage, tile=self.settings.tile, progress=progress)
         return scan.with_pixels(made), change
 
     def decide(self, damage: DamageMap, scan: Scan, areas: Areas | None = None) -> Mask:
@@ -481,9 +488,6 @@ class Pipeline:
                 f"The target's format is lossy: outside the mask samples changed by up to {change:g}. "
                 "Write TIFF or PNG to keep them as they are."
             )
-
-
-Told = Callable[[float], None] | None
 
 
 def _halves(progress: Told) -> tuple[Told, Told]:
