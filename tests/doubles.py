@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class Wary(Bright):
     """Takes light of 0.9 and more for damage, is never quite sure, and less so where little of a scan is damaged."""
 
     name = "wary"
+    levels: ClassVar[dict[str, float]] = {"shy": 0.8, "normal": 0.5, "eager": 0.2}
     adaptation = Adaptation(prior=0.01, strength=0.4)
 
     def detect(self, light: Light) -> DamageMap:

@@ -101,6 +101,12 @@ def test_the_adapted_map_is_cut_where_the_map_would_be() -> None:
     assert (mask != (adapted(adaptation, damage) >= 0.5)).mean() < 1e-3
 
 
+def test_a_map_is_moved_by_log_odds() -> None:
+    damage = np.array([[0.0, 0.5, 1.0]], np.float32)
+    np.testing.assert_array_equal(adapted(None, damage), damage)
+    np.testing.assert_allclose(adapted(None, damage, np.log(3)), [[0.0, 0.75, 1.0]], rtol=1e-6)
+
+
 class Named:
     """An engine with a level."""
 

@@ -106,6 +106,16 @@ def test_a_generator_is_told_a_map_that_follows_the_scan() -> None:
     assert 0 < darkened[0] < darkened[1]
 
 
+def test_a_sensitivity_moves_the_map_that_a_generator_is_told() -> None:
+    scan, darkened = Scan(draw()), []
+    for sensitivity in ("shy", "normal", "eager"):
+        settings = RestoreSettings(method="blind", sensitivity=sensitivity)
+        pipeline = Pipeline(settings, detector=Wary(), generator=Told())
+        darkened.append(pipeline.generate(scan)[1].max())
+        assert pipeline.remarks() == []
+    assert darkened == sorted(set(darkened))
+
+
 def test_arrays_and_the_command_line(redust_command: Callable[..., Any], scan_file: ScanFile, tmp_path: Path) -> None:
     array = draw()
     restored = redust.restore(array, method="blind", generator="dimmer")

@@ -61,9 +61,18 @@ def cut_following(adaptation: Adaptation | None, damage: DamageMap, level: float
     return graded >= step, level_of(step)
 
 
-def adapted(adaptation: Adaptation, damage: DamageMap) -> DamageMap:
-    """The map of a scan as its detector would have stated it, had it known the scan's share of damage."""
-    factor = np.exp(shift(adaptation, histogram_of(grades(damage))))
+def adapted(adaptation: Adaptation | None, damage: DamageMap, more: float = 0.0) -> DamageMap:
+    """The map of a scan as its detector would have stated it, had it known the scan's share of damage.
+
+    Parameters
+    ----------
+    adaptation
+        None leaves the map as it is but for `more`.
+    damage : (H, W) float32 in 0..1
+    more
+        Log odds that are added besides.
+    """
+    factor = np.exp(more + (shift(adaptation, histogram_of(grades(damage))) if adaptation else 0.0))
     found: DamageMap = np.empty_like(damage)
     for rows in bands(damage.shape[0]):
         odds = factor * damage[rows].astype(np.float64)

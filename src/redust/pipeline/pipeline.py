@@ -28,7 +28,7 @@ from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
 from redust.core.engines import Detector, Generator, Inpainter, levels_of
-from redust.core.grades import adaptation_of, adapted, cut_following, grades, histogram_of, level_of, step_of
+from redust.core.grades import adaptation_of, adapted, cut_following, grades, histogram_of, level_of, log_odds, step_of
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import Method, Provider, RestoreSettings, Weights
@@ -132,8 +132,12 @@ class Pipeline:
         """
         if self.settings.level is not None:
             return self.settings.level
-        wanted, finder = self.settings.sensitivity, self.finder
-        return finder.level if wanted is None else levels_of(finder).get(wanted, finder.level)
+        return self._level_of(self.finder)
+
+    def _level_of(self, engine: Detector | Generator) -> float:
+        """An engine's level for the sensitivity, or its own where it has none of them."""
+        wanted = self.settings.sensitivity
+        return engine.level if wanted is None else levels_of(engine).get(wanted, engine.level)
 
     @property
     def adaptation(self) -> Adaptation | None:
@@ -144,7 +148,7 @@ class Pipeline:
         """What cannot be done as the settings say, one sentence each."""
         settings, finder = self.settings, self.finder
         said = []
-        if settings.sensitivity is not None and not levels_of(finder):
+        if settings.sensitivity is not None and not any(levels_of(one) for one in self._steered()):
             said.append(
                 f"{finder.name} has one level, {finder.level:g}, for every sensitivity: `{settings.sensitivity}` "
                 "changes nothing. Calibrate the model (redust calibrate), or give a level."
@@ -154,6 +158,12 @@ class Pipeline:
         if settings.weights is not Weights.auto and not hasattr(finder, "kind"):
             said.append(f"{finder.name} has no weights to choose `{settings.weights}` of. Leave --weights out.")
         return said
+
+    def _steered(self) -> list[Detector | Generator]:
+        """What a sensitivity has a say in."""
+        if not self.blind:
+            return [self.detector]
+        return [one for one in self.generators if one is not None]
 
     def read(self, source: Path) -> Scan:
         """Read a scan as the settings say.
@@ -206,11 +216,18 @@ class Pipeline:
         (generator, detector), damage = self.generators, None
         if detector is not None:
             first, progress = _halves(progress)
-            damage = self._damage(scan, first)
-            if (adaptation := adaptation_of(detector)) is not None:
-                damage = adapted(adaptation, damage)  # what is damage on a dirty scan is none on a clean one
+            damage = self._attention(scan, detector, first)
         made, change = generate(generator, scan.pixels, damage=damage, tile=self.settings.tile, progress=progress)
         return scan.with_pixels(made), change
+
+    def _attention(self, scan: Scan, detector: Detector, progress: Told) -> DamageMap:
+        """The map that a generator is told.
+
+        What is damage on a dirty scan is none on a clean one; and what the detector would cut at the level of the
+        sensitivity stands where its usual level is.
+        """
+        more = log_odds(detector.level) - log_odds(self._level_of(detector))
+        return adapted(adaptation_of(detector), self._damage(scan, progress), more)
 
     def decide(self, damage: DamageMap, scan: Scan, areas: Areas | None = None) -> Mask:
         """Decide which pixels to repair: quick enough for a slider.
