@@ -164,7 +164,7 @@ def test_a_generator_that_is_told_the_map_may_start_from_any_other(run: Callable
 
 
 def test_what_is_given_holds_what_the_detector_says(run: Callable[..., TrainConfig], photos: Path) -> None:
-    fitted = fit(run("blind", attention="tophat"), listener=interrupt_at(1))
+    fitted = fit(run("blind", attention="tophat", doubt=0.0), listener=interrupt_at(1))
     given, clean, where = fitted.data.patches[5, 1]
     assert (given.shape, clean.shape, where.shape) == ((4, 48, 48), (3, 48, 48), (1, 48, 48))
     light = np.ascontiguousarray(given[:3].permute(1, 2, 0).numpy())
@@ -174,6 +174,21 @@ def test_what_is_given_holds_what_the_detector_says(run: Callable[..., TrainConf
     assert held.given[..., 3].max() > 0
     again = pickle.loads(pickle.dumps(fitted.data.patches))
     assert torch.equal(again[5, 1][0], given)
+
+
+def test_maps_that_are_learned_from_are_doubted(run: Callable[..., TrainConfig]) -> None:
+    sure, doubted = (
+        fit(run("blind", name=f"doubt-{doubt:g}", doubt=doubt), listener=interrupt_at(1)).data.patches
+        for doubt in (0.0, 0.8)
+    )
+    moved = []
+    for number in range(12):
+        before, after = sure[number, 0][0], doubted[number, 0][0]
+        assert torch.equal(before[:3], after[:3])
+        assert torch.equal(after, doubted[number, 0][0])
+        moved.append(float((torch.logit(after[3], 1e-6) - torch.logit(before[3], 1e-6)).median()))
+    assert -1.6 < np.mean(moved) < -0.2
+    assert np.std(moved) > 0.3
 
 
 @pytest.mark.parametrize("task", TASKS)

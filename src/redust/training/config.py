@@ -135,6 +135,14 @@ class AugmentConfig(Settings):
     noise: Annotated[Share, Field(description="Add noise up to this standard deviation.")] = 0.03
     blur: Annotated[float, Field(ge=0, le=10, description="Blur up to this standard deviation in pixels.")] = 0.7
     jpeg: Annotated[int, Field(ge=1, le=100, description="Compress down to this JPEG quality; 100 never does.")] = 60
+    doubt: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=5,
+            description="Network attentive: log odds by which the map is moved down at random, mean and deviation.",
+        ),
+    ] = 0.8
 
 
 def _model_folder(name: str) -> Path:

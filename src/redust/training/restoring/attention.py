@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Detector
+from redust.core.grades import adapted
 from redust.core.settings import Weights
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
@@ -73,14 +74,25 @@ class AttendedPatches(Dataset[Tensors]):
         Of light alone.
     attention
         What is asked.
+    doubt
+        Log odds by which each map is moved down at random, mean and deviation: a detector is surer of pictures it has
+        learned from than of those it will meet.
+    seed
+        Of the run.
     """
 
-    def __init__(self, patches: Dataset[Tensors], attention: Attention) -> None:
+    def __init__(self, patches: Dataset[Tensors], attention: Attention, doubt: float, seed: int) -> None:
         self.patches = patches
         self.attention = attention
+        self.doubt = doubt
+        self.seed = seed
 
     def __getitem__(self, key: Key) -> Tensors:
         """See :meth:`redust.training.restoring.samples.Sample.tensors`."""
         given, clean, where = self.patches[key]
         damage = self.attention.map_of(np.ascontiguousarray(given.permute(1, 2, 0).numpy()))
+        if self.doubt:
+            damage = adapted(
+                None, damage, np.random.default_rng([self.seed, key[0], 3]).normal(-self.doubt, self.doubt)
+            )
         return torch.cat([given, torch.from_numpy(damage)[None]]), clean, where

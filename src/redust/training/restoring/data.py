@@ -160,7 +160,8 @@ def prepare_restoring(config: TrainConfig, stride: int) -> TrainingData:
         number = max(_FEWEST, 2 * len(held_photos))
     patches = _patches(config, patch, pairs, photos, make)
     if attention:
-        look, patches = attention.beside(look), AttendedPatches(patches, attention)
+        doubt = config.augment.doubt if config.augment.augment else 0.0
+        look, patches = attention.beside(look), AttendedPatches(patches, attention, doubt, config.run.seed)
         drawn += attention.fingerprint
     return TrainingData(
         patches=patches,
