@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,10 @@ def test_a_sensitivity_moves_the_map_that_a_generator_is_told() -> None:
         darkened.append(pipeline.generate(scan)[1].max())
         assert pipeline.remarks() == []
     assert darkened == sorted(set(darkened))
+    generator = Told()
+    generator.needs = replace(Told.needs, attention_shift=0.5)
+    pipeline = Pipeline(RestoreSettings(method="blind"), detector=Wary(), generator=generator)
+    assert darkened[1] < pipeline.generate(scan)[1].max() < darkened[2]
 
 
 def test_arrays_and_the_command_line(redust_command: Callable[..., Any], scan_file: ScanFile, tmp_path: Path) -> None:

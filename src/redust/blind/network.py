@@ -52,6 +52,7 @@ class NetworkGenerator:
             channels=(self.card.channels,),
             per_tile=_TILE,
             attention=bool(self.card.attention),
+            attention_shift=self.card.attention_shift,
         )
 
     def generate(self, light: Light) -> Light:

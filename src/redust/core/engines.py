@@ -45,6 +45,8 @@ class Needs:
         How much the logits at each of the `scales` count, adding up to 1; all the same unless given.
     attention
         Generators only: a detector's damage map is wanted beside the light, as one more channel.
+    attention_shift
+        Log odds by which that map is raised before: above 0 for a generator that does better when told too much.
     """
 
     multiple_of: int = 1
@@ -57,6 +59,7 @@ class Needs:
     scales: tuple[int, ...] = (1,)
     scale_shares: tuple[float, ...] = ()
     attention: bool = False
+    attention_shift: float = 0.0
 
     def __post_init__(self) -> None:
         check_scales(self.scales, self.scale_shares)

@@ -37,7 +37,8 @@ class ModelCard(BaseModel):
     weighted by ``scale_shares`` where there are any.
     ``gflop_per_megapixel`` is that of all of them together.
 
-    ``attention`` names the detector whose damage map a network that restores blindly is told; empty if it is told none.
+    ``attention`` names the detector whose damage map a network that restores blindly is told, raised by log
+    odds of ``attention_shift``; empty if it is told none.
 
     ``f1_by_weights`` is the f1 of ``onnx`` and of ``onnx-int8`` on the same pictures, at the card's level.
     """
@@ -56,6 +57,7 @@ class ModelCard(BaseModel):
     scales: tuple[Annotated[int, Field(ge=1, le=16)], ...] = (1,)
     scale_shares: tuple[Share, ...] = ()
     attention: str = ""
+    attention_shift: Annotated[float, Field(ge=-5, le=5)] = 0.0
     stride: Annotated[int, Field(ge=1)] = 1
     halo: Annotated[int, Field(ge=0)]
     patch: int | None = None

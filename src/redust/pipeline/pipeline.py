@@ -226,7 +226,7 @@ class Pipeline:
         What is damage on a dirty scan is none on a clean one; and what the detector would cut at the level of the
         sensitivity stands where its usual level is.
         """
-        more = log_odds(detector.level) - log_odds(self._level_of(detector))
+        more = log_odds(detector.level) - log_odds(self._level_of(detector)) + self.generator.needs.attention_shift
         return adapted(adaptation_of(detector), self._damage(scan, progress), more)
 
     def decide(self, damage: DamageMap, scan: Scan, areas: Areas | None = None) -> Mask:
