@@ -98,6 +98,22 @@ def test_a_detector_is_asked_where_the_generator_wants_its_map(scan_file: ScanFi
     assert (report.generator, report.detector) == ("told", "bright")
 
 
+def test_a_generator_is_told_what_a_person_has_marked(scan_file: ScanFile, tmp_path: Path) -> None:
+    scan = Scan(draw(specks=0))
+    mask = np.zeros(scan.shape, np.bool_)
+    mask[3:6, 3:6] = True
+    pipeline = Pipeline(RestoreSettings(method="blind"), detector=Wary(), generator=Told())
+    expected = np.where(mask[..., None], scan.pixels * 0.75, scan.pixels)
+    for areas in (Areas(only=mask), Areas(add=mask)):
+        np.testing.assert_allclose(pipeline.mend(scan, areas).pixels, expected, atol=1)
+    source = scan_file(specks=0)
+    before = read_scan(source).pixels
+    for name in ("mask", "add_mask"):
+        pipeline.restore(source, tmp_path / f"{name}.tif", **{name: mask})
+        expected = np.where(mask[..., None], before * 0.75, before)
+        np.testing.assert_allclose(read_scan(tmp_path / f"{name}.tif").pixels, expected, atol=1)
+
+
 def test_a_generator_is_told_a_map_that_follows_the_scan() -> None:
     darkened = []
     for specks in (1, 40):

@@ -205,8 +205,17 @@ class Pipeline:
         mark_lines(damage, lines)
         return damage
 
-    def generate(self, scan: Scan, *, progress: Callable[[float], None] | None = None) -> tuple[Scan, DamageMap]:
+    def generate(
+        self, scan: Scan, *, known: Mask | None = None, progress: Callable[[float], None] | None = None
+    ) -> tuple[Scan, DamageMap]:
         """Let the generator restore the scan: its raw answer, and by how much light it differs from the scan.
+
+        Parameters
+        ----------
+        known : (H, W) bool
+            What a person says is damaged; a generator that is told a damage map is told that for certain.
+        progress
+            Called with the share done, 0..1.
 
         Raises
         ------
@@ -217,6 +226,8 @@ class Pipeline:
         if detector is not None:
             first, progress = _halves(progress)
             damage = self._attention(scan, detector, first)
+            if known is not None:
+                damage[known] = 1.0
         made, change = generate(generator, scan.pixels, damage=damage, tile=self.settings.tile, progress=progress)
         return scan.with_pixels(made), change
 
@@ -315,7 +326,7 @@ class Pipeline:
             return self.repair(scan, self.mark(scan, areas))
         for remark in self.remarks():
             _LOG.warning(remark)
-        made, change = self.generate(scan)
+        made, change = self.generate(scan, known=areas.add)
         return self.repair(scan, self.decide(change, scan, areas), made=made)
 
     def repair(
@@ -327,7 +338,8 @@ class Pipeline:
         ----------
         mask : (H, W) bool
         made
-            With the method ``blind``: what :meth:`generate` has given, if it was asked before.
+            With the method ``blind``: what :meth:`generate` has given, if it was asked before. If not, the mask counts
+            as known damage.
         progress
             Called with the share done, 0..1.
 
@@ -340,7 +352,8 @@ class Pipeline:
         """
         if self.blind:
             restored = scan.pixels.copy()
-            composite(restored, (made or self.generate(scan, progress=progress)[0]).pixels, mask)
+            known = None if self.settings.everywhere else mask
+            composite(restored, (made or self.generate(scan, known=known, progress=progress)[0]).pixels, mask)
             return scan.with_pixels(restored)
         filled = fill_damage(
             self.inpainter, scan.pixels, mask,
@@ -429,7 +442,7 @@ class Pipeline:
             if job.map_out is not None:
                 self._write_map(given.as_damage(mask), job.map_out, journal)
             return mask, None
-        (found, level), made = self._detected(job, scan, journal)
+        (found, level), made = self._detected(job, scan, areas, journal)
         self._note_finders(journal)
         journal.cut_at(level)
         for remark in self.remarks():
@@ -443,12 +456,12 @@ class Pipeline:
             journal.warn(remark)
         return decision.mask, made
 
-    def _detected(self, job: Job, scan: Scan, journal: Journal) -> tuple[tuple[Mask, float], Scan | None]:
+    def _detected(self, job: Job, scan: Scan, areas: Areas, journal: Journal) -> tuple[tuple[Mask, float], Scan | None]:
         """The damage map, cut, with its level; and what a generator has made. A detector's map is held if written."""
         made = None
         with journal.step("detect") as tell:
             if self.blind:
-                made, damage = self.generate(scan, progress=tell)
+                made, damage = self.generate(scan, known=areas.add, progress=tell)
             elif job.map_out is None:
                 return self._found(scan, tell), None
             else:
