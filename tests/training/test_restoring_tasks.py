@@ -243,6 +243,7 @@ def test_restored_pictures_and_photos_are_mixed(run: Callable[..., TrainConfig],
     assert [one != other for one, other in zip(first, second, strict=True)] == [True] * 12
     assert {True} < set(first)
     assert both.facts == ["4 pictures and the same restored", "4 photos with drawn damage"]
+    assert train(run("blind", name="whole", data=data)).finished
 
 
 def test_restored_pictures_that_do_not_fit_are_named(run: Callable[..., TrainConfig], tmp_path: Path) -> None:
