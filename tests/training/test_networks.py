@@ -40,6 +40,10 @@ def test_an_attentive_network_begins_by_painting_over_what_the_map_says() -> Non
     restored = network(torch.cat([damaged, damage], 1))
     torch.testing.assert_close(restored, light, atol=0.03, rtol=0)
     assert (restored - damaged).abs()[damage.expand_as(light) > 0].min() > 0.2
+    wide = torch.zeros(1, 1, 192, 192)
+    wide[..., 64:128, 64:128] = 1
+    even = torch.full((1, 3, 192, 192), 0.6)
+    torch.testing.assert_close(network(torch.cat([even * (1 - wide), wide], 1)), even, atol=0.02, rtol=0)
     holes = torch.cat([damaged, torch.ones_like(damage)], 1)
     assert torch.isfinite(network(holes)).all()
 

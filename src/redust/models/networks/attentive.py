@@ -41,7 +41,7 @@ class AttentiveUNet(UNet):
 
     in_channels = 4
 
-    halo = 144
+    halo = 176
     """A pixel farther away than this has no influence (see the test that measures it)."""
 
     def __init__(
@@ -88,7 +88,10 @@ def _painted(light: Tensor, weight: Tensor) -> Tensor:
     for _ in range(_DEPTH):
         sums.append(functional.avg_pool2d(sums[-1], 2))
         weights.append(functional.avg_pool2d(weights[-1], 2))
-    painting = sums[-1] / (weights[-1] + _LEAST)
+    # Where a hole is so wide that even here nothing sound is in sight, the mean of a wider window stands in.
+    around = [functional.avg_pool2d(one, 5, stride=1, padding=2) for one in (sums[-1], weights[-1])]
+    trust = (weights[-1] / _TRUSTED).clamp(max=1)
+    painting = trust * sums[-1] / (weights[-1] + _LEAST) + (1 - trust) * around[0] / (around[1] + _LEAST)
     for level in range(_DEPTH - 1, -1, -1):
         wide = functional.interpolate(painting, scale_factor=2.0, mode="bilinear", align_corners=False)
         own, trust = sums[level] / (weights[level] + _LEAST), weights[level]
