@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from redust.core.arrays import DamageMap, Light, Pixels, check_pixels, from_light, to_light
+from redust.core.arrays import DamageMap, Light, Pixels, check_pixels, from_light, three_channels, to_light
 from redust.core.engines import Generator
 from redust.core.errors import EngineError
 from redust.core.tiles import Tile, round_up, tiles, window
@@ -97,7 +97,7 @@ def _answer(generator: Generator, light: Light, damage: DamageMap | None) -> Lig
     if count in needs.channels:
         return _asked(generator, light, damage)
     if count == 1:
-        grey: Light = _asked(generator, np.repeat(light, 3, axis=2), damage).mean(axis=2, keepdims=True)
+        grey: Light = _asked(generator, three_channels(light), damage).mean(axis=2, keepdims=True)
         return grey
     return np.concatenate([_asked(generator, light[..., one, None].copy(), damage) for one in range(count)], axis=2)
 

@@ -90,12 +90,20 @@ def _painted(light: Tensor, weight: Tensor) -> Tensor:
         weights.append(functional.avg_pool2d(weights[-1], 2))
     # Where a hole is so wide that even here nothing sound is in sight, the mean of a wider window stands in.
     around = [functional.avg_pool2d(one, 5, stride=1, padding=2) for one in (sums[-1], weights[-1])]
-    trust = (weights[-1] / _TRUSTED).clamp(max=1)
-    painting = trust * sums[-1] / (weights[-1] + _LEAST) + (1 - trust) * around[0] / (around[1] + _LEAST)
+    trust = _trust(weights[-1])
+    painting = trust * _mean(sums[-1], weights[-1]) + (1 - trust) * _mean(*around)
     for level in range(_DEPTH - 1, -1, -1):
         wide = functional.interpolate(painting, scale_factor=2.0, mode="bilinear", align_corners=False)
-        own, trust = sums[level] / (weights[level] + _LEAST), weights[level]
-        if level:
-            trust = (trust / _TRUSTED).clamp(max=1)
-        painting = trust * own + (1 - trust) * wide
+        trust = _trust(weights[level]) if level else weights[0]
+        painting = trust * _mean(sums[level], weights[level]) + (1 - trust) * wide
     return painting
+
+
+def _mean(total: Tensor, weight: Tensor) -> Tensor:
+    """What a sum of weighted light comes to."""
+    return total / (weight + _LEAST)
+
+
+def _trust(weight: Tensor) -> Tensor:
+    """How far a mean of pixels that weigh so much in all counts, 0..1."""
+    return (weight / _TRUSTED).clamp(max=1)
