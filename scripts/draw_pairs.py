@@ -15,6 +15,7 @@ MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg b
     recipe = "unet-recipe.toml" # beside the plan; without one the ground stays as it is
     shrink = [1.0, 3.3]         # the ground is shrunk by a factor between these first
     smoothest_of = 5            # four of five times the smoothest of so many windows
+    most_damaged_of = 8         # the most damaged of so many windows of plates
     negative = 0.3              # share of grounds turned into negatives
     scale = [1.0, 1.0]          # least and greatest resolution of the damage, instead of the recipe's
 
@@ -49,7 +50,7 @@ from redust.training.config import DataConfig
 from redust.training.data import make_synthesizer
 from redust.training.pairs import Library, find_photos, find_splits
 from redust.training.synthesis.recipe import Recipe
-from redust.training.synthesis.synthesizer import UNJUDGED
+from redust.training.synthesis.synthesizer import DAMAGE, UNJUDGED
 
 Target = NDArray[np.uint8]
 UNJUDGED_AT_MOST = 0.25  # of a window of a plate: masks of busy places are poor
@@ -68,6 +69,7 @@ class Portion(BaseModel):
     recipe: str | None = None
     shrink: tuple[float, float] = (1.0, 1.0)
     smoothest_of: int = 1
+    most_damaged_of: int = 1
     negative: float = 0.0
     scale: tuple[float, float] | None = None
 
@@ -140,7 +142,8 @@ class Painter:
         """What is drawn on, (side, side, 3) float32 in 0..1, and what is known to be damaged there."""
         side = self.plan.side
         if portion.ground == "plates":
-            return self._plate(portion, rng)
+            windows = [self._plate(portion, rng) for _ in range(portion.most_damaged_of)]
+            return max(windows, key=lambda one: int((one[1] == DAMAGE).sum()))
         pixels, _ = self.photos[int(rng.integers(len(self.photos)))]
         factor = float(np.exp(rng.uniform(*np.log(portion.shrink))))
         light = _shrunk_photo(pixels, factor, side)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,3 +60,19 @@ def test_losses_are_reckoned_in_float32_under_autocast() -> None:
     loss = MaskedLoss(LossConfig())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert loss(logits.bfloat16(), truth).dtype == torch.float32
+
+
+def test_patches_with_little_damage_count_more_where_balanced() -> None:
+    truth = torch.zeros(3, 1, 40, 40, dtype=torch.uint8)
+    truth[0, 0, 0, :2] = 255  # 0.125 %
+    truth[1, 0, :8, :] = 255  # 20 %
+    logits = torch.zeros(3, 1, 40, 40)
+    logits[0, 0, 0, :2] = -4.0  # missed
+    plain, even = (MaskedLoss(LossConfig(loss=LossName.bce, balance=balance)) for balance in (0.0, 0.5))
+    counts = [(0.02 / 0.00125) ** 0.5, (0.02 / 0.2) ** 0.5, 1.0]
+    missed = float(np.log1p(np.exp(4.0)) - np.log(2)) * 2 / 1600
+    assert plain(logits, truth) == pytest.approx(np.log(2) + missed / 3)
+    assert even(logits, truth) == pytest.approx(np.log(2) + missed * counts[0] / sum(counts))
+    truth[0, 0, 20:] = 128  # what is not judged is no part of the patch
+    truth[0, 0, 0, 2:] = 128
+    assert float(even(logits, truth)) != pytest.approx(np.log(2) + missed * counts[0] / sum(counts))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.data import Dataset
 from training_samples import changed, picture, write_photos, write_restored
 
 from redust.blind import make_generator
@@ -24,14 +25,17 @@ from redust.detectors import make_detector
 from redust.detectors.running import find_damage
 from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
-from redust.models import read_card, shipped_folder
+from redust.models import networks, read_card, shipped_folder
 from redust.models.card import weights
 from redust.training.config import Architecture, LossConfig, TrainConfig
+from redust.training.data import Key
+from redust.training.export import export_model
 from redust.training.keeper import HISTORY, SAMPLES, TrainingProgress
 from redust.training.restoring.data import Holes
 from redust.training.restoring.losses import Critic, RestoringLoss
 from redust.training.restoring.measuring import blind_figures, decibels, implied
-from redust.training.restoring.samples import Sample
+from redust.training.restoring.reused import Reused
+from redust.training.restoring.samples import Sample, Tensors
 from redust.training.run import Fitted, fit, make_network, train
 
 TASKS = ("fill", "blind", "residual")  # the last: blind too, by a network that is told no damage map
@@ -161,6 +165,24 @@ def test_a_generator_that_is_told_the_map_may_start_from_any_other(run: Callable
         assert torch.equal(own["deepest.2.0.weight"], found["deepest.2.0.weight"])
         assert torch.equal(own["enter_2.0.0.weight"][:, :12], found["enter_2.0.0.weight"][:, :12])
         assert own["enter_2.0.0.weight"].shape[1] == 28
+
+
+def test_a_generator_leaves_out_the_blocks_of_the_detector_it_starts_from(
+    run: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    options = {"channels": (8, 8, 8, 8), "blocks": (1, 1)}
+    detector = networks.build("unet", **options)
+    facts = {"name": "n", "summary": "s", "architecture": "unet", "options": options}
+    export_model(detector, tmp_path / "n", [np.zeros((32, 32, 3), np.float32)], facts)
+    for task in ("blind", "residual"):
+        network = make_network(run(task, start=str(tmp_path / "n")).model, seed=1)
+        assert not [name for name in network.state_dict() if name.startswith("far_")]
+        assert torch.equal(network.deepest[2][0].weight, detector.deepest[2][0].weight)
+    deeper = make_network(
+        changed(run("residual"), task="detect", architecture="unet", start=str(tmp_path / "n")).model, 1
+    )
+    assert torch.equal(deeper.far_8[0].change[3].weight, detector.far_8[0].change[3].weight)
 
 
 def test_what_is_given_holds_what_the_detector_says(run: Callable[..., TrainConfig], photos: Path) -> None:
@@ -339,3 +361,28 @@ def test_the_answer_of_a_generator_does_not_depend_on_the_tile(run: Callable[...
     for other in answers[1:]:
         np.testing.assert_allclose(answers[0][1], other[1], atol=2e-5)
         np.testing.assert_allclose(answers[0][0].astype(int), other[0], atol=1)
+
+
+def test_a_stock_of_samples_is_made_once_and_turned_anew() -> None:
+    made: list[Key] = []
+
+    class Patches(Dataset[Tensors]):
+        def __getitem__(self, key: Key) -> Tensors:
+            made.append(key)
+            light = torch.arange(48).reshape(3, 4, 4) + 100.0 * key[0]
+            return torch.cat([light, light[:1]]), light, light[:1]
+
+    def stock() -> Reused:
+        return Reused(Patches(), 3, items=5, seed=1)
+
+    reused = stock()
+    rounds = [[reused[number, 0] for number in range(first, first + 3)] for first in range(0, 30, 3)]
+    assert sorted(slot for slot, _ in made) == [0, 1, 2]
+    for samples in rounds:  # each goes through the whole stock
+        assert sorted(int(clean.amin()) for _, clean, _ in samples) == [0, 100, 200]
+    ways = {tuple(clean[0].ravel().int().tolist()) for samples in rounds for _, clean, _ in samples}
+    assert len(ways) > 12  # of 24
+    for given, clean, where in rounds[4]:
+        assert torch.equal(given[:3], clean)
+        assert torch.equal(where, clean[:1])
+    torch.testing.assert_close(stock()[17, 4], rounds[5][2])  # whatever was asked for before

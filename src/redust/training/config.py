@@ -118,6 +118,14 @@ class DataConfig(Settings):
         Field(ge=1, description="Patches per picture and epoch; unless given, as many as cover it, at most 64."),
     ] = None
     focus: Annotated[Share, Field(description="Share of patches that are laid on damage.")] = 0.5
+    reuse: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Task fill: draw and krige so many patches, each when it is first needed, then use them again, "
+            "mirrored and turned; 0 draws every patch anew.",
+        ),
+    ] = 2000
     cache_megabytes: Annotated[float, Field(ge=0, description="Pictures kept in memory, in megabytes.")] = 2000.0
     workers: Annotated[int, Field(ge=0, le=256, description="Processes that prepare patches; 0 uses the main one.")] = 0
 
@@ -178,6 +186,14 @@ class ModelConfig(Settings):
         ),
     ] = None
 
+    blocks: Annotated[
+        tuple[int, ...] | None,
+        Field(
+            description="Network unet: how many residual blocks at an eighth, and at a sixteenth of the resolution; "
+            "none unless given, or as the model it starts from."
+        ),
+    ] = None
+
     attention: Annotated[
         str,
         Field(description="Network attentive: the detector (a name or a model folder) whose damage map it is told."),
@@ -208,6 +224,13 @@ class LossConfig(Settings):
         float, Field(gt=0, description="Weight of damaged pixels against sound ones in the cross-entropy.")
     ] = 1.0
     mix: Annotated[Share, Field(description="Share of the Dice or clDice term; the rest is cross-entropy.")] = 0.5
+    balance: Annotated[
+        Share,
+        Field(
+            description="Cross-entropy: let each patch count by its damaged share to this power, the less the more, "
+            "so that a few specks on a plate weigh as much as a crumpled print; 0 counts all pixels alike."
+        ),
+    ] = 0.0
     false_positives: Annotated[
         Share, Field(description="Tversky: weight of false alarms; the rest goes to misses.")
     ] = 0.3

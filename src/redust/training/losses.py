@@ -16,6 +16,9 @@ from torch.nn import functional
 from redust.training.config import LossConfig, LossName
 from redust.training.evaluation import DAMAGE, IGNORED
 
+_USUAL_SHARE = 0.02  # of a patch that is damaged: such a patch counts once
+_MOST = 8.0  # times that a patch counts, and the least is one in so many
+
 
 class MaskedLoss(nn.Module):
     """A loss of logits against a truth in which 128 means not judged.
@@ -54,10 +57,14 @@ class MaskedLoss(nn.Module):
 
     def _entropy(self, logits: Tensor, target: Tensor, judged: Tensor) -> Tensor:
         weight = logits.new_tensor(self.config.positive_weight)
-        total = functional.binary_cross_entropy_with_logits(
-            logits, target, weight=judged, pos_weight=weight, reduction="sum"
+        pixels = functional.binary_cross_entropy_with_logits(
+            logits, target, weight=judged, pos_weight=weight, reduction="none"
         )
-        return total / judged.sum().clamp(min=1)
+        if not self.config.balance:
+            return pixels.sum() / judged.sum().clamp(min=1)
+        patches = pixels.sum((1, 2, 3)) / judged.sum((1, 2, 3)).clamp(min=1)
+        counts = _counts(target, judged, self.config.balance)
+        return (patches * counts).sum() / counts.sum()
 
     def _tversky(self, logits: Tensor, target: Tensor, judged: Tensor) -> Tensor:
         """Focal Tversky loss: Abraham and Khan, 2019, https://arxiv.org/abs/1810.07842."""
@@ -65,6 +72,13 @@ class MaskedLoss(nn.Module):
         loss = self.region(torch.sigmoid(logits) * judged, target)
         # The power's slope is infinite at 0, which a perfect batch reaches.
         return loss.clamp(min=1e-6) ** self.config.focus_power
+
+
+def _counts(target: Tensor, judged: Tensor, balance: float) -> Tensor:
+    """How often each patch counts, (N,): the less of it is damaged, the more often; without damage, once."""
+    share = target.sum((1, 2, 3)) / judged.sum((1, 2, 3)).clamp(min=1)
+    counts = (_USUAL_SHARE / share.clamp(min=1e-6)) ** balance
+    return torch.where(share > 0, counts.clamp(1 / _MOST, _MOST), torch.ones_like(counts))
 
 
 def _region(config: LossConfig) -> Callable[[Tensor, Tensor], Tensor] | None:

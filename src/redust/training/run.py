@@ -210,7 +210,9 @@ def options_of(config: ModelConfig) -> dict[str, Any]:
     if config.start_folder:
         options |= read_card(config.start_folder).options
         if config.architecture is not Architecture.unet:
-            options.pop("scales", None)  # a detector's alone
+            options = {
+                name: value for name, value in options.items() if name not in ("scales", "blocks")
+            }  # a detector's alone
     if config.channels:
         options["channels"] = config.channels
     if config.side and config.architecture is Architecture.cnn:
@@ -218,7 +220,9 @@ def options_of(config: ModelConfig) -> dict[str, Any]:
     if config.dropout:
         options["dropout"] = config.dropout
     if config.architecture is Architecture.unet:
-        options |= {name: value for name in ("finish", "scales") if (value := getattr(config, name)) is not None}
+        options |= {
+            name: value for name in ("finish", "scales", "blocks") if (value := getattr(config, name)) is not None
+        }
     return options
 
 

@@ -36,6 +36,9 @@ class AttentiveUNet(UNet):
     fresh = ("head.", "paint.")
     """What a network of another kind that it starts from lacks."""
 
+    surplus = (*UNet.surplus, "far_")
+    """What a detector that it starts from may have beyond its own."""
+
     widened = ("enter_2.0.0.weight",)
     """What takes more channels than in such a network; the new ones start at 0."""
 

@@ -25,6 +25,9 @@ class ResidualUNet(UNet):
     fresh = ("paint.",)
     """What a detector that it starts from lacks."""
 
+    surplus = (*UNet.surplus, "far_")
+    """What a detector that it starts from may have beyond its own."""
+
     def __init__(
         self,
         channels: tuple[int, int, int, int] = (32, 48, 96, 128),

@@ -31,6 +31,7 @@ from redust.training.data import (
 from redust.training.pairs import Library, find_photos, find_restored, fingerprint
 from redust.training.restoring.attention import AttendedPatches, Attention
 from redust.training.restoring.restored import HeldPairs, Mixed, Restored, RestoredPatches
+from redust.training.restoring.reused import Reused
 from redust.training.restoring.samples import VALIDATION_NUMBERS, HeldBack, Sample, Tensors, validation_side
 from redust.training.synthesis.holes import draw_holes
 from redust.training.synthesis.synthesizer import SOUND, Synthesizer
@@ -201,6 +202,8 @@ def _patches(
     drawn = SoundPatches(config, patch, photos, make) if photos else None
     if restored and drawn:
         return Mixed(drawn, restored, config.data.photos_share, config.run.seed)
+    if drawn and photos and config.run.task is Task.fill and config.data.reuse:
+        return Reused(drawn, config.data.reuse, len(photos), config.run.seed)
     found = restored or drawn
     assert found is not None  # the configuration says one of them
     return found
