@@ -1,10 +1,11 @@
 """Blend the weights of two detectors of one architecture, the second fine-tuned from the first.
 
-    python scripts/blend.py FIRST SECOND --share 0.4 --data PAIRS -o MODEL
+    python scripts/blend.py FIRST SECOND --share 0.4 --data PAIRS -o MODEL [--mean-statistics]
 
 Each weight is (1 - share) of the first model's and share of the second's (Wortsman et al., Robust fine-tuning of
 zero-shot models, 2022, doi:10.48550/arXiv.2109.01903); what batch norms know of their inputs is taken anew from
-pictures of PAIRS. The card is the first model's, but for what the weights tell; its levels and metrics have to be
+pictures of PAIRS, or with ``--mean-statistics`` blended like the weights. The card is the first model's, but for
+what the weights tell; its levels and metrics have to be
 measured anew.
 """
 
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("second", type=Path)
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--mean-statistics", action="store_true")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     card = read_card(options.first)
@@ -64,7 +66,8 @@ def main() -> None:
     network = networks.build(card.architecture, **card.options, scales=card.scales)
     network.load_state_dict(blended)
     lights = pictures(options.data)
-    update_bn(batches(lights), network)
+    if not options.mean_statistics:
+        update_bn(batches(lights), network)
     facts = {name: value for name, value in card.model_dump().items() if name not in COMPUTED | STALE}
     export_model(network, options.output, lights[:CALIBRATION], facts)
 
