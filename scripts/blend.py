@@ -5,8 +5,7 @@
 Each weight is (1 - share) of the first model's and share of the second's (Wortsman et al., Robust fine-tuning of
 zero-shot models, 2022, doi:10.48550/arXiv.2109.01903); what batch norms know of their inputs is taken anew from
 pictures of PAIRS, or with ``--mean-statistics`` blended like the weights. The card is the first model's, but for
-what the weights tell; its levels and metrics have to be
-measured anew.
+what the weights tell; its levels and metrics have to be measured anew.
 """
 
 from __future__ import annotations

@@ -62,9 +62,9 @@ class MaskedLoss(nn.Module):
         )
         if not self.config.balance:
             return pixels.sum() / judged.sum().clamp(min=1)
-        patches = pixels.sum((1, 2, 3)) / judged.sum((1, 2, 3)).clamp(min=1)
-        counts = _counts(target, judged, self.config.balance)
-        return (patches * counts).sum() / counts.sum()
+        sizes = judged.sum((1, 2, 3)).clamp(min=1)
+        counts = _counts(target.sum((1, 2, 3)) / sizes, self.config.balance)
+        return (pixels.sum((1, 2, 3)) / sizes * counts).sum() / counts.sum()
 
     def _tversky(self, logits: Tensor, target: Tensor, judged: Tensor) -> Tensor:
         """Focal Tversky loss: Abraham and Khan, 2019, https://arxiv.org/abs/1810.07842."""
@@ -74,9 +74,8 @@ class MaskedLoss(nn.Module):
         return loss.clamp(min=1e-6) ** self.config.focus_power
 
 
-def _counts(target: Tensor, judged: Tensor, balance: float) -> Tensor:
+def _counts(share: Tensor, balance: float) -> Tensor:
     """How often each patch counts, (N,): the less of it is damaged, the more often; without damage, once."""
-    share = target.sum((1, 2, 3)) / judged.sum((1, 2, 3)).clamp(min=1)
     counts = (_USUAL_SHARE / share.clamp(min=1e-6)) ** balance
     return torch.where(share > 0, counts.clamp(1 / _MOST, _MOST), torch.ones_like(counts))
 

@@ -210,9 +210,8 @@ def options_of(config: ModelConfig) -> dict[str, Any]:
     if config.start_folder:
         options |= read_card(config.start_folder).options
         if config.architecture is not Architecture.unet:
-            options = {
-                name: value for name, value in options.items() if name not in ("scales", "blocks")
-            }  # a detector's alone
+            for name in ("scales", "blocks"):  # a detector's alone
+                options.pop(name, None)
     if config.channels:
         options["channels"] = config.channels
     if config.side and config.architecture is Architecture.cnn:
