@@ -127,6 +127,20 @@ def test_masks_are_honest() -> None:
             assert (picture[:, truth == 255] - ground).abs().amax(dim=0).mean() > 5 / 255
 
 
+def test_spots_lost_in_texture_are_not_judged_if_the_recipe_says_so() -> None:
+    squares = torch.kron(torch.arange(8)[:, None] + torch.arange(8) & 1, torch.ones(8, 8))
+    busy = (0.3 + 0.4 * squares).expand(8, 3, 64, 64)
+    plain = PLAIN | {"clean": 0.0, "opacity_high": 0.4}
+    judged = [
+        int((BatchSynthesizer(Recipe(against_texture=times, **plain)).draw(ground, dice().generator)[1] == 255).sum())
+        for ground in (busy, torch.full_like(busy, 0.5))
+        for times in (0.0, 3.0)
+    ]
+    assert judged[0] > 0
+    assert judged[1] == 0
+    assert judged[3] == judged[2] > 0
+
+
 def test_relief_leaves_what_is_not_covered_and_has_two_flanks() -> None:
     coverage = torch.zeros(8, 32, 32)
     coverage[:, 12:20, 12:20] = 1

@@ -115,3 +115,19 @@ def test_unusable_material_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(ScanError, match="outlines"):
         Outlines.from_file(tmp_path / "bad.json")
+
+
+def test_spots_lost_in_texture_are_not_judged_if_the_recipe_says_so() -> None:
+    squares = np.kron(np.indices((12, 12)).sum(0) % 2, np.ones((8, 8))).astype(np.float32)
+    busy = np.repeat((0.3 + 0.4 * squares)[..., None], 3, axis=2)  # a standard deviation of 0.2
+    plain = {"clean": 0.0, "negatives": 0.0, "grain": 0.0, "kinds": {"dirt": 1.0}, "opacity_high": 0.4, "faint": 0.0}
+    judged = [
+        np.count_nonzero(Synthesizer(Recipe(against_texture=times, **plain)).draw(ground, number).target == 255)
+        for ground in (busy, np.full_like(busy, 0.5))
+        for times in (0.0, 3.0)
+        for number in range(4)
+    ]
+    on_busy, on_busy_excused, on_even, on_even_excused = np.reshape(judged, (4, 4)).sum(axis=1)
+    assert on_busy > 0
+    assert on_busy_excused == 0
+    assert on_even_excused == on_even > 0

@@ -21,6 +21,7 @@ from redust.training.synthesis.looks import GAMMA, RAISED, STAINS, TORN
 from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.synthesizer import DAMAGE, RIM, SOUND, TOO_MUCH, UNJUDGED, VISIBLE
 
+_AROUND = 17  # pixels across within which light counts as texture
 _WINDOW = 9  # pixels about a damaged one over which it is judged whether it can be seen
 
 
@@ -98,7 +99,7 @@ class BatchSynthesizer:
         coverage = self._coverages(layers, canvas, dice)
         damaged = self._laid_over(ground, layers, coverage, dice)
         target = self._target(len(photos), layers, coverage)
-        target = excuse_barely_visible(damaged, ground, target, self.recipe.barely)
+        target = excuse_barely_visible(damaged, ground, target, self.recipe)
         return after_damage(damaged, dice, self.recipe), target
 
     def _check(self, photos: Tensor, generator: torch.Generator) -> None:
@@ -222,27 +223,35 @@ class BatchSynthesizer:
         return target
 
 
-def excuse_barely_visible(damaged: Tensor, ground: Tensor, target: Tensor, barely: float) -> Tensor:
+def excuse_barely_visible(damaged: Tensor, ground: Tensor, target: Tensor, recipe: Recipe) -> Tensor:
     """Mark as not judged what changed the picture too little to be seen.
 
     What counts is the mean change of the damaged pixels near by against the busyness of the ground under them
-    (the NumPy path takes the connected spot instead, which has no tensor operation).
+    (the NumPy path takes the connected spot instead, which has no tensor operation), and, if the recipe says so,
+    against the texture around them.
 
     Parameters
     ----------
     damaged, ground : (N, 3, H, W) float32 in 0..1
     target : (N, H, W) uint8
-    barely
-        The least change that counts, in 8-bit steps.
+    recipe
+        Its `barely` and `against_texture`.
     """
     marked = (target == DAMAGE).float()[:, None]
     change = (damaged - ground).abs().amax(dim=1, keepdim=True)
     grey = ground.mean(dim=1, keepdim=True)
     busy = (grey - blur(grey, torch.full((len(grey),), 1.5, device=grey.device))).abs()
-    stacked = torch.cat([marked, change * marked, busy * marked], dim=1)
+    stacked = torch.cat([marked, change * marked, busy * marked, _texture(grey) * marked], dim=1)
     near = functional.avg_pool2d(stacked, _WINDOW, stride=1, padding=_WINDOW // 2, count_include_pad=True)
     share = near[:, 0].clamp(min=1e-6)
     seen, noise = near[:, 1] / share, near[:, 2] / share
     area = (share * _WINDOW**2).clamp(min=1)
-    hidden = (seen < barely / 255) | (seen < 3.0 * noise / area.sqrt() + 0.4 * noise)
+    hidden = (seen < recipe.barely / 255) | (seen < 3.0 * noise / area.sqrt() + 0.4 * noise)
+    hidden |= seen < recipe.against_texture * near[:, 3] / share
     return torch.where((target == DAMAGE) & hidden, torch.full_like(target, UNJUDGED), target)
+
+
+def _texture(grey: Tensor) -> Tensor:
+    """Standard deviation (N, 1, H, W) of light within 17 x 17 pixels."""
+    mean, square = (functional.avg_pool2d(one, _AROUND, 1, _AROUND // 2, False, False) for one in (grey, grey * grey))
+    return (square - mean * mean).clamp(min=0).sqrt()

@@ -96,6 +96,15 @@ class Recipe(Settings):
     barely: Annotated[
         float, Field(ge=0, le=255, description="Weaker spots, in 8-bit steps, are not judged (128 in the mask).")
     ] = 3.0
+    against_texture: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="Spots that change the picture by less than so many standard deviations of the ground around "
+            "them (over 17 pixels) are not judged either; 0 judges them.",
+        ),
+    ] = 0.0
     margin: Annotated[
         int, Field(ge=0, le=16, description="Widen the masks by this many pixels: damage changes its surroundings.")
     ] = 0

@@ -25,6 +25,7 @@ DAMAGE, UNJUDGED, SOUND = 255, 128, 0
 VISIBLE, RIM = 0.28, 0.08  # coverage from which a pixel is damaged, and from which it is at least a rim
 _CHANGED = (0.35, 0.10)  # the same for a change of linear light, as a natural logarithm
 
+_AROUND = (17, 17)  # pixels whose light counts as texture: several times as wide as a hair
 TOO_MUCH = 0.3  # a layer that hides more teaches nothing about its surroundings
 
 
@@ -174,7 +175,7 @@ class Synthesizer:
         damaged, target = ground.copy(), np.zeros(ground.shape[:2], np.uint8)
         if rng.random() >= self.recipe.clean:
             drawn = self._damage(damaged, target, rng)
-        _excuse_barely_visible(damaged, ground, target, self.recipe.barely)
+        _excuse_barely_visible(damaged, ground, target, self.recipe)
         _widen(target, self.recipe.margin)
         if known is not None:
             np.maximum(target, known, out=target)
@@ -261,10 +262,11 @@ def _widen(target: NDArray[np.uint8], margin: int) -> None:
         target[cv2.dilate((target == DAMAGE).astype(np.uint8), disc) > 0] = DAMAGE
 
 
-def _excuse_barely_visible(damaged: Light, ground: Light, target: NDArray[np.uint8], barely: float) -> None:
+def _excuse_barely_visible(damaged: Light, ground: Light, target: NDArray[np.uint8], recipe: Recipe) -> None:
     """Mark spots that changed the picture too little to be seen as not judged, in place.
 
-    What counts is the spot's mean change against the busyness of the ground under it.
+    What counts is the spot's mean change against the busyness of the ground under it, and, if the recipe says so,
+    against the texture of what is around: a spot no darker than the leaves beside it is lost among them.
     """
     marked = (target == DAMAGE).astype(np.uint8)
     count, labels = cv2.connectedComponents(marked, connectivity=8)
@@ -278,6 +280,15 @@ def _excuse_barely_visible(damaged: Light, ground: Light, target: NDArray[np.uin
     seen = np.bincount(flat, change.ravel(), count) / area
     noise = np.bincount(flat, busy.ravel(), count) / area
     # A larger spot is seen through more noise: the mean of n pixels is sure to noise / sqrt(n).
-    hidden = (seen < barely / 255) | (seen < 4.0 * noise / np.sqrt(np.maximum(area, 1)) + 1.2 * noise)
+    hidden = (seen < recipe.barely / 255) | (seen < 4.0 * noise / np.sqrt(np.maximum(area, 1)) + 1.2 * noise)
+    if recipe.against_texture:
+        hidden |= seen < recipe.against_texture * np.bincount(flat, _texture(grey).ravel(), count) / area
     hidden[0] = False
     target[hidden[labels]] = UNJUDGED
+
+
+def _texture(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Standard deviation (H, W) of light within 17 x 17 pixels."""
+    mean = cv2.blur(grey, _AROUND)
+    spread: NDArray[np.float32] = np.sqrt(np.maximum(cv2.blur(grey * grey, _AROUND) - mean * mean, 0))
+    return spread
