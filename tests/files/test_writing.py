@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -126,8 +128,6 @@ def test_a_failure_at_any_step_leaves_no_trace(
 def test_a_full_disk(tmp_path: Path, scan: Scan) -> None:
     """A real limit on file size, in a process of its own."""
     resource = pytest.importorskip("resource")
-    import subprocess
-    import sys
 
     program = (
         "import resource, signal, sys\n"
@@ -158,6 +158,34 @@ def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: 
         write_late()
     assert target.read_bytes() == b"first"
     assert names(tmp_path) == {"out.bin"}
+
+
+def test_what_a_killed_writer_left_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom redust.files import whole_file\n"
+        "with whole_file(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half')\n    file.flush()\n    print(flush=True)\n    sys.stdin.read()\n"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / name)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for name in ("killed.bin", "alive.bin")
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+    writers[0].kill()
+    writers[0].communicate()
+    (tmp_path / ".redust-0000aaaa-0123.part").write_bytes(b"of another machine, written to right now")
+    (tmp_path / ".other.part").write_bytes(b"not ours")
+    assert len(names(tmp_path)) == 4
+    with whole_file(tmp_path / "next.bin") as file:
+        file.write(b"whole")
+    assert len(names(tmp_path)) == 4  # the killed one's is gone
+    writers[1].communicate()
+    assert names(tmp_path) == {"alive.bin", "next.bin", ".redust-0000aaaa-0123.part", ".other.part"}
+    assert (tmp_path / "alive.bin").read_bytes() == b"half"
 
 
 def test_of_many_writers_one_wins(tmp_path: Path) -> None:

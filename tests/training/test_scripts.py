@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from training_samples import write_pairs, write_photos
 
+from redust.core.settings import Sensitivity
+from redust.models import read_card, shipped_folder
 from redust.training.config import TrainConfig
 from redust.training.synthesis.recipe import Recipe
 
@@ -39,9 +42,9 @@ ground = "mistakes"
 """
 
 
-def run(script: str, *arguments: object) -> str:
+def run(script: str, *arguments: object, room: str = "scripts") -> str:
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / script, *map(str, arguments)], capture_output=True, text=True, timeout=300
+        [sys.executable, ROOT / room / script, *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -104,3 +107,31 @@ def test_damage_is_laid_anew(tmp_path: Path) -> None:
     assert (mask > 250).any()
     assert np.median(picture[mask > 250]) > 245  # both went through JPEG
     assert np.median(picture[mask < 5]) < 230
+
+
+def test_a_card_is_told_its_levels_and_figures(tmp_path: Path) -> None:
+    model, bench = tmp_path / "model", tmp_path / "bench"
+    shutil.copytree(shipped_folder("unet"), model)
+    write_pairs(bench / "scratched" / "damaged", bench / "scratched" / "mask", range(2))
+    write_pairs(bench / "clean" / "damaged", bench / "clean" / "mask", range(2, 4))
+    for path in (bench / "clean" / "mask").iterdir():
+        cv2.imwrite(str(path), np.zeros((40, 48), np.uint8))
+    told = run("describe.py", model, bench, "--shares", 0.6, 0.4, "--shy", 1000, "--eager", 50000, room="benchmarks")
+    rows = [row.split() for row in told.splitlines()]
+    assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
+    rates = [float(row[3]) for row in rows]
+    assert rates == sorted(rates, reverse=True)
+    text = tmp_path / "text.json"
+    text.write_text('{"cost": "nothing"}')
+    level = read_card(model).levels[Sensitivity.normal]
+    run(
+        "describe.py", model, bench, "--shares", 0.6, 0.4, "--level", level, "--shy", 0, "--eager", 10**6,
+        "--text", text, room="benchmarks",
+    )  # fmt: skip
+    card = read_card(model)
+    assert card.scale_shares == (0.6, 0.4)
+    assert card.cost == "nothing"
+    assert card.false_positive_rates[Sensitivity.eager] > 0.5
+    assert card.false_positive_rates[Sensitivity.shy] <= card.false_positive_rates[Sensitivity.normal]
+    assert set(card.metrics) == {"scratched", "clean"}
+    assert set(card.f1_by_weights) == {"onnx", "onnx-int8"}

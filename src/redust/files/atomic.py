@@ -1,20 +1,29 @@
 """Results appear whole or not at all, and never over the scan they came from.
 
-Bytes go to a temporary file beside the target, are flushed to the disk, and take the final name in one step.
+Bytes go to a temporary file beside the target, are flushed to the disk, and take the final name in one step. What a
+process that was killed left half written is swept away by the next that writes into the folder.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
 import secrets
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from redust.core.errors import TargetError, TargetExists
 
+_HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # this machine, in the names of temporary files
+_DAY = 86_400.0  # seconds; a lock may mean nothing to another machine, but none writes one file for so long
+_OPEN_FILES_MOVE = sys.platform != "win32"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 
 
@@ -73,20 +82,38 @@ def whole_file(path: Path, *, source: Path | None = None, overwrite: bool = Fals
         As :func:`check_path`; also when the disk is full or the folder may not be written to.
     """
     check_path(path, source=source, overwrite=overwrite)
-    temporary = path.parent / f".redust-{secrets.token_hex(8)}.part"
+    _sweep_once(path.parent.resolve())
+    with _explained(path):
+        temporary, opened = _begun(path.parent)
     try:
-        with open(temporary, "x+b") as file:  # made with the permissions of any new file
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        check_path(path, source=source, overwrite=overwrite)
-        _name(temporary, path, overwrite)
-    except OSError as error:
-        raise TargetError(f"{path} cannot be written: {_reason(error)}") from error
+        with _explained(path):
+            with opened as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                if _OPEN_FILES_MOVE:  # named while still locked: nobody can sweep it away in between
+                    _finish(temporary, path, source, overwrite)
+            if not _OPEN_FILES_MOVE:
+                _finish(temporary, path, source, overwrite)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say what cannot be written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise TargetError(f"{path} cannot be written: {_reason(error)}") from error
+
+
+def _finish(temporary: Path, path: Path, source: Path | None, overwrite: bool) -> None:
+    """Give the finished file its name, if it still may have it."""
+    check_path(path, source=source, overwrite=overwrite)
+    _name(temporary, path, overwrite)
 
 
 def _name(temporary: Path, path: Path, overwrite: bool) -> None:
@@ -102,6 +129,47 @@ def _name(temporary: Path, path: Path, overwrite: bool) -> None:
         if isinstance(error, OSError) and error.errno not in _NO_LINKS:
             raise
         os.rename(temporary, path)  # a file system without hard links
+
+
+def _begun(folder: Path) -> tuple[Path, BinaryIO]:
+    """A temporary file, open and locked."""
+    while True:
+        path = folder / f".redust-{_HERE}-{secrets.token_hex(8)}.part"
+        file = path.open("x+b")  # made with the permissions of any new file
+        _lock(file)
+        if path.exists():
+            return path, file
+        file.close()  # another process swept it away before it was locked
+
+
+@cache
+def _sweep_once(folder: Path) -> None:
+    """Delete what writers that were killed left in a folder; asked once per folder, for it lists all there is."""
+    with suppress(OSError):
+        for left in folder.glob(".redust-*.part"):
+            with suppress(OSError):
+                if _is_left(left):
+                    left.unlink()
+
+
+def _is_left(path: Path) -> bool:
+    """Whether nobody writes to a temporary file any more: its writer's lock dies with it."""
+    if not path.name.startswith(f".redust-{_HERE}-") and time.time() - path.stat().st_mtime < _DAY:
+        return False
+    with open(path, "r+b") as file:
+        return _lock(file)
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file until it is closed; False if somebody else has, or nobody can on this disk."""
+    if sys.platform != "win32":  # where an open file cannot be deleted anyway
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
 
 
 def _same(path: Path, source: Path) -> bool:
