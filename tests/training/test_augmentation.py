@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training_samples import picture
 
-from redust.training.augmentation import choose_centre, choose_turn, cut, reach_beyond, through_jpeg, vary_light
+from redust.training.augmentation import choose_centre, choose_turn, cut, through_jpeg, vary_light
 from redust.training.config import AugmentConfig
 
 UPRIGHT = np.eye(2)
@@ -92,29 +92,3 @@ def test_jpeg_keeps_the_channels_in_order() -> None:
     light = np.zeros((16, 16, 3), np.float32)
     light[..., 0] = 1.0
     np.testing.assert_allclose(through_jpeg(light, 95), light, atol=0.05)
-
-
-def test_beyond_a_border_it_is_repeated_and_not_judged() -> None:
-    rng = np.random.default_rng(0)
-    sides, rims = set(), 0
-    for _ in range(60):
-        light, truth = rng.random((64, 64, 3), np.float32), np.zeros((64, 64), np.uint8)
-        seen, judged = reach_beyond(light, truth, rng)
-        assert not truth.any()
-        beyond = judged == 128
-        assert 0 < beyond.mean() < 1 - 0.6**2
-        for axis in (0, 1):
-            whole = np.flatnonzero(beyond.all(axis=1 - axis))
-            if not whole.size:
-                continue
-            first = bool(whole[0] == 0)
-            border = whole[-1] + 1 if first else whole[0] - 1
-            np.testing.assert_array_equal(whole, np.arange(whole[0], whole[-1] + 1))
-            rows, last = np.moveaxis(seen, axis, 0)[whole], np.moveaxis(seen, axis, 0)[border]
-            np.testing.assert_array_equal(rows, np.broadcast_to(last, rows.shape))
-            sides.add((axis, first))
-        changed = (seen != light).any(axis=2) & ~beyond
-        assert (seen[changed] < light[changed]).all()
-        rims += bool(changed.any())
-    assert len(sides) == 4
-    assert 15 < rims < 45

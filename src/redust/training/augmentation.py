@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from redust.core.arrays import Light, Pixels, to_light
 from redust.core.tiles import Tile, window
 from redust.training.config import AugmentConfig
-from redust.training.evaluation import DAMAGE, IGNORED, Truth
+from redust.training.evaluation import DAMAGE, Truth
 
 Centre = tuple[float, float]
 Affine = NDArray[np.float64]
 UPRIGHT: Affine = np.eye(2)
 _RARELY = 0.15
-_BEYOND = 0.375  # share of a patch's side that lies beyond a border at most: 96 of 256 pixels, the halo of a tile
-_RIM = 4  # pixels across at most
 _QUANTILES = 2**16
 
 
@@ -121,35 +119,6 @@ def vary_light(light: Light, config: AugmentConfig, rng: np.random.Generator) ->
     if config.jpeg < 100 and rng.random() < _RARELY:
         light = through_jpeg(light, int(rng.integers(config.jpeg, 101)))
     return light
-
-
-def reach_beyond(light: Light, truth: Truth, rng: np.random.Generator) -> tuple[Light, Truth]:
-    """Let a patch reach beyond a border of its scan, or beyond two that meet in a corner.
-
-    Parameters
-    ----------
-    light : (H, W, 3) float32 in 0..1
-    truth : (H, W) uint8
-
-    Returns
-    -------
-    light, truth
-        New arrays. Beyond the border the light is the border's, repeated as tiles repeat it, and nothing is judged.
-    """
-    light, truth = light.copy(), truth.copy()
-    rim = int(rng.integers(1, _RIM + 1)) if rng.random() < 0.5 else 0
-    darker = np.float32(rng.uniform(0.1, 0.9))
-    for axis in rng.permutation(2)[: int(rng.integers(1, 3))]:
-        length = truth.shape[axis]
-        width = int(rng.integers(1, max(2, round(_BEYOND * length))))
-        # Views: whichever border it is, it lies at the beginning of the first axis.
-        seen, judged = (np.moveaxis(one, axis, 0) for one in (light, truth))
-        if rng.random() < 0.5:
-            seen, judged = seen[::-1], judged[::-1]
-        seen[width : width + rim] *= darker
-        seen[:width] = seen[width]
-        judged[:width] = IGNORED
-    return light, truth
 
 
 def _normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -143,13 +143,6 @@ class AugmentConfig(Settings):
     noise: Annotated[Share, Field(description="Add noise up to this standard deviation.")] = 0.03
     blur: Annotated[float, Field(ge=0, le=10, description="Blur up to this standard deviation in pixels.")] = 0.7
     jpeg: Annotated[int, Field(ge=1, le=100, description="Compress down to this JPEG quality; 100 never does.")] = 60
-    borders: Annotated[
-        Share,
-        Field(
-            description="Task detect: share of patches that reach beyond the border of a scan, which is repeated there "
-            "as detecting does, now and then with the rim that a film gate leaves."
-        ),
-    ] = 0.0
     doubt: Annotated[
         float,
         Field(

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.errors import ScanError, SettingsError, TrainingError
 from redust.core.tiles import round_up
-from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, reach_beyond, vary_light
+from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, vary_light
 from redust.training.config import Architecture, DataConfig, TrainConfig
 from redust.training.evaluation import Truth
 from redust.training.pairs import Library, PairPaths, Pictures, find_photos, find_splits, fingerprint
@@ -100,8 +100,6 @@ class Patches(Dataset[Patch]):
             light, target = pair.damaged, pair.target
         if self.config.augment.augment:
             light = vary_light(light, self.config.augment, rng)
-            if self.config.augment.borders and rng.random() < self.config.augment.borders:
-                light, target = reach_beyond(light, target, rng)
         return torch.from_numpy(np.ascontiguousarray(light.transpose(2, 0, 1))), torch.from_numpy(target)[None]
 
     def _cut(self, pixels: Pixels, truth: Truth, rng: np.random.Generator) -> tuple[Light, Truth]:
