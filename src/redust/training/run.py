@@ -402,6 +402,7 @@ def _quiet_lightning() -> Iterator[None]:
             ".*GPU available but not used",
             ".*in eval mode at the start of training",  # the average is never trained
             ".*isinstance.treespec, LeafSpec",  # Lightning's own use of torch
+            ".*DataLoader will create",  # more workers than cores: they were asked for
             ".*sync_dist=True",  # the counts were summed before they became figures
         ):
             warnings.filterwarnings("ignore", start)
