@@ -136,10 +136,9 @@ def _begun(folder: Path) -> tuple[Path, BinaryIO]:
     while True:
         path = folder / f".redust-{_HERE}-{secrets.token_hex(8)}.part"
         file = path.open("x+b")  # made with the permissions of any new file
-        _lock(file)
-        if path.exists():
+        if _lock(file) is not False and path.exists():
             return path, file
-        file.close()  # another process swept it away before it was locked
+        file.close()  # another process sweeps it away: it was there before this one's lock
 
 
 @cache
@@ -148,28 +147,35 @@ def _sweep_once(folder: Path) -> None:
     with suppress(OSError):
         for left in folder.glob(".redust-*.part"):
             with suppress(OSError):
-                if _is_left(left):
-                    left.unlink()
+                _sweep(left)
 
 
-def _is_left(path: Path) -> bool:
-    """Whether nobody writes to a temporary file any more: its writer's lock dies with it."""
+def _sweep(path: Path) -> None:
+    """Delete a temporary file to which nobody writes any more: its writer's lock dies with it."""
     if not path.name.startswith(f".redust-{_HERE}-") and time.time() - path.stat().st_mtime < _DAY:
-        return False
-    with open(path, "r+b") as file:
-        return _lock(file)
+        return
+    if sys.platform == "win32":
+        path.unlink()  # fails while it is open
+    else:
+        with path.open("r+b") as file:
+            if _lock(file):
+                path.unlink()
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed; False if somebody else has, or nobody can on this disk."""
-    if sys.platform != "win32":  # where an open file cannot be deleted anyway
+def _lock(file: BinaryIO) -> bool | None:
+    """Lock a file until it is closed; False if somebody else has, None where there are no locks."""
+    locked: bool | None = None
+    if sys.platform != "win32":
         import fcntl
 
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = True
+        except BlockingIOError:
+            locked = False
         except OSError:
-            return False
-    return True
+            pass
+    return locked
 
 
 def _same(path: Path, source: Path) -> bool:
