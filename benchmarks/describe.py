@@ -91,10 +91,10 @@ def figures(seen: list[Seen], level: float) -> Figures:
 def row(sets: Sets, level: float) -> str:
     """A level, and what it does."""
     said = [f"level {level:.3f}  {CLEAN} {rate(sets, level) * 1e6:6.0f} ppm"]
-    for name in sets.keys() - {CLEAN}:
+    for name in sorted(sets.keys() - {CLEAN}):
         one = figures(sets[name], level)
         said.append(f"{name} {one.f1:.3f} / {one.f1_strict:.3f}, ap {one.ap:.3f}")
-    return "  ".join([said[0], *sorted(said[1:])])
+    return "  ".join(said)
 
 
 def described(card: ModelCard, sets: Sets, whole: Mapping[str, float], options: argparse.Namespace) -> ModelCard:

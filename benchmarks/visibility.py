@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import redust
-from redust.core.arrays import Mask, to_light
+from redust.core.arrays import Pixels, to_light
 from redust.core.engines import Detector
 from redust.core.grades import cut_for
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
-from redust.training.evaluation import DAMAGE
+from redust.training.evaluation import DAMAGE, grown
+from redust.training.synthesis.synthesizer import texture
 
 TIMES = (0.5, 1.0, 2.0, 4.0, 8.0)  # change of light as a multiple of the texture
 AREAS = (16, 64, 256, 1024, 4096)  # pixels
@@ -34,15 +35,9 @@ EVEN = 2 / 255  # least texture: nothing is quite even to the eye
 Counts = NDArray[np.int64]  # (6, 2): pixels of damage, and those found
 
 
-def light_of(path: Path) -> NDArray[np.float32]:
+def grey_of(pixels: Pixels) -> NDArray[np.float32]:
     """The mean of a picture's channels, (H, W)."""
-    return to_light(redust.read_scan(path).pixels).mean(axis=2)
-
-
-def texture(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Standard deviation within 17 x 17 pixels."""
-    mean = cv2.blur(grey, (17, 17))
-    return np.sqrt(np.maximum(cv2.blur(grey * grey, (17, 17)) - mean * mean, 0)) + np.float32(EVEN)
+    return to_light(pixels).mean(axis=2)
 
 
 def folder_of(pairs: Path, *names: str) -> Path:
@@ -50,25 +45,20 @@ def folder_of(pairs: Path, *names: str) -> Path:
     return next(pairs / name for name in names if (pairs / name).is_dir())
 
 
-def marked(detector: Detector, path: Path) -> Mask:
-    """The default mask of a scan, grown by a pixel."""
-    pixels = redust.read_scan(path).pixels
-    mask, _ = cut_for(detector, find_damage(detector, pixels))
-    return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-
-
 def count(seen: Counts, size: Counts, path: Path, pairs: Path, detector: Detector) -> None:
     """Add the spots of one picture to both counts, in place."""
+    pixels = redust.read_scan(path).pixels
     truth = redust.read_scan(folder_of(pairs, "masks", "mask") / path.name).pixels[..., 0] == DAMAGE
-    clean = light_of(pairs / "clean" / path.name)
-    change, busy = np.abs(light_of(path) - clean), texture(clean)
-    found = truth & marked(detector, path)
+    clean = grey_of(redust.read_scan(pairs / "clean" / path.name).pixels)
+    change, busy = np.abs(grey_of(pixels) - clean), texture(clean) + np.float32(EVEN)
+    mask, _ = cut_for(detector, find_damage(detector, pixels))
+    found = truth & grown(mask, 1)
     number, labels = cv2.connectedComponents(truth.astype(np.uint8))
     for label in range(1, number):
         spot = labels == label
-        pixels = (int(spot.sum()), int(found[spot].sum()))
-        seen[np.digitize(np.median(change[spot]) / np.median(busy[spot]), TIMES)] += pixels
-        size[np.digitize(pixels[0], AREAS)] += pixels
+        size_and_found = (int(spot.sum()), int(found[spot].sum()))
+        seen[np.digitize(np.median(change[spot]) / np.median(busy[spot]), TIMES)] += size_and_found
+        size[np.digitize(size_and_found[0], AREAS)] += size_and_found
 
 
 def said(name: str, edges: tuple[float, ...], counts: Counts) -> str:
@@ -87,14 +77,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--detector", default="unet")
-    parser.add_argument("--only", help="files whose names begin so")
+    parser.add_argument("--only", default="", help="files whose names begin so")
     options = parser.parse_args()
     detector = make_detector(options.detector)
     kinds: dict[str, tuple[Counts, Counts]] = defaultdict(lambda: (np.zeros((6, 2), int), np.zeros((6, 2), int)))
-    for path in sorted(folder_of(options.pairs, "images", "damaged").iterdir()):
-        kind = options.only or path.name.partition("-")[0]
-        if path.name.startswith(options.only or ""):
-            count(*kinds[kind if "-" in path.name else "all"], path, options.pairs, detector)
+    for path in sorted(folder_of(options.pairs, "images", "damaged").glob(f"{options.only}*")):
+        kind, dash, _ = path.name.partition("-")
+        count(*kinds[kind if dash else "all"], path, options.pairs, detector)
     for kind, (seen, size) in kinds.items():
         print(kind)
         print(said("contrast", TIMES, seen))

@@ -19,9 +19,8 @@ from redust.training.synthesis.batch_ground import after_damage, before_damage
 from redust.training.synthesis.batch_shapes import BATCH_SHAPES
 from redust.training.synthesis.looks import GAMMA, RAISED, STAINS, TORN
 from redust.training.synthesis.recipe import Recipe
-from redust.training.synthesis.synthesizer import DAMAGE, RIM, SOUND, TOO_MUCH, UNJUDGED, VISIBLE
+from redust.training.synthesis.synthesizer import AROUND, DAMAGE, RIM, SOUND, TOO_MUCH, UNJUDGED, VISIBLE
 
-_AROUND = 17  # pixels across within which light counts as texture
 _WINDOW = 9  # pixels about a damaged one over which it is judged whether it can be seen
 
 
@@ -241,17 +240,23 @@ def excuse_barely_visible(damaged: Tensor, ground: Tensor, target: Tensor, recip
     change = (damaged - ground).abs().amax(dim=1, keepdim=True)
     grey = ground.mean(dim=1, keepdim=True)
     busy = (grey - blur(grey, torch.full((len(grey),), 1.5, device=grey.device))).abs()
-    stacked = torch.cat([marked, change * marked, busy * marked, _texture(grey) * marked], dim=1)
-    near = functional.avg_pool2d(stacked, _WINDOW, stride=1, padding=_WINDOW // 2, count_include_pad=True)
+    stacked = torch.cat([marked, change * marked, busy * marked], dim=1)
+    near = _near(stacked)
     share = near[:, 0].clamp(min=1e-6)
     seen, noise = near[:, 1] / share, near[:, 2] / share
     area = (share * _WINDOW**2).clamp(min=1)
     hidden = (seen < recipe.barely / 255) | (seen < 3.0 * noise / area.sqrt() + 0.4 * noise)
-    hidden |= seen < recipe.against_texture * near[:, 3] / share
+    if recipe.against_texture:
+        hidden |= seen < recipe.against_texture * _near(_texture(grey) * marked)[:, 0] / share
     return torch.where((target == DAMAGE) & hidden, torch.full_like(target, UNJUDGED), target)
+
+
+def _near(values: Tensor) -> Tensor:
+    """The mean over the window about each pixel."""
+    return functional.avg_pool2d(values, _WINDOW, stride=1, padding=_WINDOW // 2, count_include_pad=True)
 
 
 def _texture(grey: Tensor) -> Tensor:
     """Standard deviation (N, 1, H, W) of light within 17 x 17 pixels."""
-    mean, square = (functional.avg_pool2d(one, _AROUND, 1, _AROUND // 2, False, False) for one in (grey, grey * grey))
+    mean, square = (functional.avg_pool2d(one, AROUND, 1, AROUND // 2, False, False) for one in (grey, grey * grey))
     return (square - mean * mean).clamp(min=0).sqrt()

@@ -25,7 +25,7 @@ DAMAGE, UNJUDGED, SOUND = 255, 128, 0
 VISIBLE, RIM = 0.28, 0.08  # coverage from which a pixel is damaged, and from which it is at least a rim
 _CHANGED = (0.35, 0.10)  # the same for a change of linear light, as a natural logarithm
 
-_AROUND = (17, 17)  # pixels whose light counts as texture: several times as wide as a hair
+AROUND = 17  # pixels across within which light counts as texture: several times as wide as a hair
 TOO_MUCH = 0.3  # a layer that hides more teaches nothing about its surroundings
 
 
@@ -282,13 +282,13 @@ def _excuse_barely_visible(damaged: Light, ground: Light, target: NDArray[np.uin
     # A larger spot is seen through more noise: the mean of n pixels is sure to noise / sqrt(n).
     hidden = (seen < recipe.barely / 255) | (seen < 4.0 * noise / np.sqrt(np.maximum(area, 1)) + 1.2 * noise)
     if recipe.against_texture:
-        hidden |= seen < recipe.against_texture * np.bincount(flat, _texture(grey).ravel(), count) / area
+        hidden |= seen < recipe.against_texture * np.bincount(flat, texture(grey).ravel(), count) / area
     hidden[0] = False
     target[hidden[labels]] = UNJUDGED
 
 
-def _texture(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+def texture(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Standard deviation (H, W) of light within 17 x 17 pixels."""
-    mean = cv2.blur(grey, _AROUND)
-    spread: NDArray[np.float32] = np.sqrt(np.maximum(cv2.blur(grey * grey, _AROUND) - mean * mean, 0))
+    mean, square = (cv2.blur(one, (AROUND, AROUND)) for one in (grey, grey * grey))
+    spread: NDArray[np.float32] = np.sqrt(np.maximum(square - mean * mean, 0))
     return spread
