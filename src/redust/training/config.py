@@ -199,7 +199,23 @@ class ModelConfig(Settings):
         Field(description="Network attentive: the detector (a name or a model folder) whose damage map it is told."),
     ] = "unet"
 
+    teacher: Annotated[
+        str | None,
+        Field(
+            description="Task detect: learn from what this detector (a name or a model folder) says of each patch, "
+            "turned and mirrored, besides the masks. It may be the model the run starts from."
+        ),
+    ] = None
+    teacher_looks: Annotated[
+        int, Field(ge=1, le=8, description="How many of the eight turns the teacher is asked for in each step.")
+    ] = 2
+
     model_config = Settings.model_config | {"populate_by_name": True}
+
+    @property
+    def teacher_folder(self) -> Path | None:
+        """The folder of the detector that is learned from."""
+        return _model_folder(self.teacher) if self.teacher is not None else None
 
     @property
     def start_folder(self) -> Path | None:
@@ -235,6 +251,10 @@ class LossConfig(Settings):
         Share, Field(description="Tversky: weight of false alarms; the rest goes to misses.")
     ] = 0.3
     focus_power: Annotated[float, Field(gt=0, description="Tversky: power that stresses hard patches.")] = 0.75
+    teaching: Annotated[
+        Share,
+        Field(description="Share of the teacher's opinion in the loss, where there is one; the rest are the masks."),
+    ] = 1.0
     frequency: Annotated[
         float, Field(ge=0, description="Tasks fill and blind: weight of the difference of the spectra.")
     ] = 0.1
@@ -334,6 +354,8 @@ class TrainConfig(Settings):
             raise ValueError(f"the network {architecture.value} is not made to {task.value}: choose {usual}")
         if task is Task.detect:
             return self
+        if self.model.teacher is not None:
+            raise ValueError(f"the task {task.value} has no teacher: leave it out")
         if task is Task.fill and self.data.data is not None:
             raise ValueError("the task fill learns from sound photos: give --photos and not --data")
         if self.run.devices > 1 or self.run.precision is Precision.fp16:

@@ -21,6 +21,7 @@ from redust.training.config import Architecture, DataConfig, TrainConfig
 from redust.training.evaluation import Truth
 from redust.training.pairs import Library, PairPaths, Pictures, find_photos, find_splits, fingerprint
 from redust.training.synthesis.synthesizer import Synthesizer
+from redust.training.teacher import fingerprint_of
 
 Key = tuple[int, int]
 Patch = tuple[torch.Tensor, torch.Tensor]
@@ -273,7 +274,9 @@ def prepare(config: TrainConfig, stride: int) -> TrainingData:
         validation=_validation(config, held, held_photos, synthesizer),
         test=splits.test if splits else (),
         sha256=fingerprint(
-            (*train, *held, *photos, *held_photos), data.mask_level, synthesizer.recipe.model_dump_json()
+            (*train, *held, *photos, *held_photos),
+            data.mask_level,
+            synthesizer.recipe.model_dump_json() + fingerprint_of(config.model),
         ),
         facts=facts,
     )

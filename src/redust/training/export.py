@@ -21,7 +21,7 @@ from redust.core.arrays import Light
 from redust.core.errors import TrainingError
 from redust.models.card import ModelCard, digest
 from redust.training.keeper import save_weights
-from redust.training.module import scales_of
+from redust.training.opinion import scales_of
 
 FILES = {"safetensors": "weights.safetensors", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
 _INPUT, _OUTPUT, _OPSET = "light", "damage", 20

@@ -74,6 +74,12 @@ class MaskedLoss(nn.Module):
         return loss.clamp(min=1e-6) ** self.config.focus_power
 
 
+def taught_loss(logits: Tensor, opinion: Tensor) -> Tensor:
+    """The cross-entropy of logits against a teacher's, both (N, 1, H, W): least where the two are the same."""
+    with torch.autocast(logits.device.type, enabled=False):
+        return functional.binary_cross_entropy_with_logits(logits.float(), torch.sigmoid(opinion.float()))
+
+
 def _counts(share: Tensor, balance: float) -> Tensor:
     """How often each patch counts, (N,): the less of it is damaged, the more often; without damage, once."""
     counts = (_USUAL_SHARE / share.clamp(min=1e-6)) ** balance

@@ -16,18 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from redust.core.arrays import DamageMap, Pixels, three_channels, to_light
 from redust.core.errors import TrainingError
-from redust.core.tiles import round_up, tiles, window
 from redust.training.config import Precision, Schedule, TrainConfig
 from redust.training.evaluation import Tally
-from redust.training.losses import MaskedLoss
+from redust.training.losses import MaskedLoss, taught_loss
+from redust.training.opinion import judged, opinion
 from redust.training.pairs import Pictures
 from redust.training.pictures import Picture, sample_sheet
+from redust.training.teacher import teacher_of
 
 Row = dict[str, float]
 
-_TILE = 1024
 LOG_STEPS = 10
 _LOSS_CHECK_STEPS = 25  # looking at the loss makes a GPU wait
 _LOWEST_RATE = 0.01  # of the highest, at the end of a cosine
@@ -211,6 +210,8 @@ class DamageModule(TrainingModule):
     ) -> None:
         super().__init__(config, network, steps=steps, steps_per_epoch=steps_per_epoch, data_sha256=data_sha256)
         self.loss = MaskedLoss(config.loss)
+        # No module of torch's: what is registered here is saved and moved with the student.
+        self.teacher = teacher_of(config.model)
         self.pictures: Pictures = validation
         self.tally = Tally()
 
@@ -226,9 +227,16 @@ class DamageModule(TrainingModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch of light (N, 3, H, W) and truth (N, 1, H, W)."""
         light, truth = batch
-        loss: Tensor = self.loss(judged(self.network, light.contiguous(memory_format=torch.channels_last)), truth)
+        logits = judged(self.network, light.contiguous(memory_format=torch.channels_last))
+        loss: Tensor = self.loss(logits, truth) if self.teacher is None else self._taught(logits, light, truth)
         self.keep_loss(loss, batch_idx)
         return loss
+
+    def _taught(self, logits: Tensor, light: Tensor, truth: Tensor) -> Tensor:
+        assert self.teacher is not None
+        share = self.config.loss.teaching
+        loss = share * taught_loss(logits, self.teacher.opinion(light))
+        return loss if share == 1 else loss + (1 - share) * self.loss(logits, truth)
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
         """Step, then follow the weights with their average."""
@@ -283,48 +291,3 @@ def _check_loss(loss: float, step: int) -> None:
             f"The loss became {loss} at step {step}. The best weights so far are kept. Try a third of the learning "
             "rate (--learning-rate), a lower --gradient-clip, or --precision float32."
         )
-
-
-def scales_of(network: nn.Module) -> tuple[int, ...]:
-    """The factors by which a scan is shrunk before the network sees it."""
-    scales: tuple[int, ...] = tuple(getattr(network, "scales", (1,)))
-    return scales
-
-
-def judged(network: nn.Module, light: Tensor) -> Tensor:
-    """Logits (N, 1, H, W) of a network for light (N, 3, H, W): the mean of those at its scales, if it has some."""
-    found: Tensor = network.judged(light) if hasattr(network, "judged") else network(light)  # type: ignore[operator]
-    return found
-
-
-@torch.no_grad()
-def opinion(network: nn.Module, pixels: Pixels) -> DamageMap:
-    """The damage map of a whole picture by a network in memory.
-
-    A picture up to 1024 x 1024 is seen in one piece, lengthened only to the network's stride, as training sees
-    patches; a larger one in tiles with a halo.
-
-    Parameters
-    ----------
-    pixels : (H, W, C) uint8, uint16 or float32
-
-    Returns
-    -------
-    damage : (H, W) float32 in 0..1
-    """
-    coarsest = max(scales_of(network))
-    stride, halo = (coarsest * int(length) for length in (network.stride, network.halo))  # type: ignore[arg-type]
-    shape = pixels.shape[0], pixels.shape[1]
-    side = round_up(_TILE, stride)
-    whole = max(shape) <= side
-    weight = next(network.parameters())
-    damage = np.empty(shape, np.float32)
-    training = network.training
-    network.eval()
-    for tile in tiles(shape, side, halo=0 if whole else halo, multiple_of=stride):
-        light = three_channels(to_light(window(pixels, tile)))
-        batch = torch.from_numpy(np.ascontiguousarray(light.transpose(2, 0, 1)))[None].to(weight.device)
-        logits = judged(network, batch.contiguous(memory_format=torch.channels_last))
-        damage[tile.core] = torch.sigmoid(logits.float())[0, 0].cpu().numpy()[tile.core_in_window]
-    network.train(training)
-    return damage

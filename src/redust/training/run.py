@@ -45,7 +45,8 @@ from redust.training.evaluation import DAMAGE, Tally
 from redust.training.export import export_model
 from redust.training.keeper import BEST, LAST, Keeper, Listener, Paused
 from redust.training.memory import keep_memory
-from redust.training.module import LOG_STEPS, DamageModule, TrainingModule, opinion, scales_of
+from redust.training.module import LOG_STEPS, DamageModule, TrainingModule
+from redust.training.opinion import opinion, scales_of
 from redust.training.pairs import Library, Pictures
 from redust.training.pictures import draw_curves, draw_precision_recall, sample_sheet, write_picture
 from redust.training.restoring.data import prepare_restoring
@@ -59,7 +60,7 @@ _MATERIAL = ("recipe", "overlays", "outlines", "cracks", "folds", "transplant")
 _FREE_TO_CHANGE = {
     # Where data lies; what lies there is compared by its fingerprint.
     "data": {*_MATERIAL, "data", "photos", "workers", "cache_megabytes"},
-    "model": {"attention"},  # by its fingerprint too
+    "model": {"attention", "teacher"},  # by its fingerprint too
     "run": {"out", "slot_minutes", "save_minutes", "threads", "accelerator", "samples", "tophat"},
 }
 _CALIBRATION_PICTURES = 32  # with 16, INT8 lost 0.009 of f1 on real plates; with 24, nothing

@@ -85,7 +85,7 @@ def pack(
         *_source(),
         *_data(config),
         *_material(config),
-        *_start(config),
+        *_networks(config),
         *_attention(config),
         *_state(config, state),
     ]
@@ -143,11 +143,10 @@ def _material(config: TrainConfig) -> Files:
                 yield path, Path("material", name) / path.relative_to(folder)
 
 
-def _start(config: TrainConfig) -> Files:
-    folder = config.model.start_folder
-    if folder:
-        for path in (folder / CARD_NAME, weights(folder, "safetensors")):
-            yield path, Path("material/start") / path.name
+def _networks(config: TrainConfig) -> Files:
+    for name, folder in (("start", config.model.start_folder), ("teacher", config.model.teacher_folder)):
+        for path in (folder / CARD_NAME, weights(folder, "safetensors")) if folder else ():
+            yield path, Path("material", name, path.name)
 
 
 def _attention(config: TrainConfig) -> Files:
@@ -175,7 +174,8 @@ def _packed(config: TrainConfig) -> TrainConfig:
         "outlines": tuple(Path("material", path.name) for path in data.outlines),
         **{name: getattr(data, name) and Path("material", name) for name in _FOLDERS},
     }
-    models: dict[str, str | None] = {"start": config.model.start and "material/start"}
+    names = ("start", "teacher")
+    models: dict[str, str | None] = {name: getattr(config.model, name) and f"material/{name}" for name in names}
     if config.model.attention_folder:
         models["attention"] = "material/attention"
     model = config.model.model_copy(update=models)

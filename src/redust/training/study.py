@@ -28,7 +28,7 @@ from redust.training.config import TrainConfig
 from redust.training.evaluation import DAMAGE, Figures, Tally
 from redust.training.export import card_of
 from redust.training.keeper import BEST, LAST, Listener
-from redust.training.module import opinion
+from redust.training.opinion import opinion
 from redust.training.pairs import Library, Pictures, find_splits, fingerprint
 from redust.training.pictures import sample_sheet, write_picture
 from redust.training.run import Fitted, Folders, choose_level, facts_of, fit, load_network, make_network, precision_of

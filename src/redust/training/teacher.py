@@ -1,0 +1,96 @@
+"""A detector that another one learns from: what it says with several looks is what the other is to say with one.
+
+After G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015, https://arxiv.org/abs/1503.02531.
+The teacher may be the very network that the student starts from: the mean of its opinions on a patch as it is, turned
+and mirrored is better than any of them, and restoring need not pay for it. In every step it is asked for a few of the
+eight, drawn at random: over many steps the student learns the mean of all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from redust.core.errors import TrainingError
+from redust.core.settings import LOOKS
+from redust.models import networks, read_card
+from redust.models.card import weights
+from redust.training.config import ModelConfig
+from redust.training.opinion import judged
+
+_TURNS = max(LOOKS)  # four quarter turns, each mirrored or not
+
+
+class Teacher:
+    """Asks a trained network. No part of the student: it is not trained, averaged or saved.
+
+    Parameters
+    ----------
+    folder
+        The model folder of a detector with weights to train from.
+    looks
+        1 to 8: how many of the eight turns it is asked for in a step.
+
+    Raises
+    ------
+    ModelError
+        If the folder is no model, or its weights are missing or damaged.
+    TrainingError
+        If it does not detect, or its weights do not fit its card.
+    """
+
+    def __init__(self, folder: Path, looks: int) -> None:
+        card = read_card(folder)
+        if card.task != "detect":
+            raise TrainingError(f"The teacher {card.name} was made to {card.task}: choose a model that detects.")
+        self.network: nn.Module = networks.build(card.architecture, **card.options).eval().requires_grad_(False)
+        try:
+            self.network.load_state_dict(load_file(weights(folder, "safetensors")))
+        except RuntimeError as error:
+            raise TrainingError(f"The weights of the teacher {folder} do not fit its card. Copy it again.") from error
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        self.looks = looks
+
+    @torch.no_grad()
+    def opinion(self, light: Tensor) -> Tensor:
+        """Its mean logits.
+
+        Parameters
+        ----------
+        light : (N, 3, H, H) float32
+            In 0..1, square.
+
+        Returns
+        -------
+        logits : (N, 1, H, H) float32
+        """
+        self.network.to(light.device)
+        total = light.new_zeros((len(light), 1, *light.shape[2:]))
+        for turn in torch.randperm(_TURNS)[: self.looks].tolist():
+            seen = _turned(light, turn).contiguous(memory_format=torch.channels_last)
+            total += _turned_back(judged(self.network, seen).float(), turn)
+        return total / self.looks
+
+
+def teacher_of(config: ModelConfig) -> Teacher | None:
+    """The teacher of a run, if it has one."""
+    folder = config.teacher_folder
+    return Teacher(folder, config.teacher_looks) if folder else None
+
+
+def fingerprint_of(config: ModelConfig) -> str:
+    """What decides a teacher's opinions, whatever its folder is named; empty without one."""
+    folder = config.teacher_folder
+    return f" {sorted(read_card(folder).sha256.values())}" if folder else ""
+
+
+def _turned(planes: Tensor, turn: int) -> Tensor:
+    turned = torch.rot90(planes, turn % 4, (2, 3))
+    return turned.flip(3) if turn >= 4 else turned
+
+
+def _turned_back(planes: Tensor, turn: int) -> Tensor:
+    return torch.rot90(planes.flip(3) if turn >= 4 else planes, -(turn % 4), (2, 3))
