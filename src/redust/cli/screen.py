@@ -106,7 +106,8 @@ def line(report: Report) -> str:
     where = ", ".join(path for path in written if path is not None)
     verb = "marked" if report.status == "detected" else "repaired"
     kinds = ", ".join(f"{count} {name}" for name, count in report.classes.items() if count)
-    share = f"{report.coverage:.3%} {verb} in {report.regions} regions{f' ({kinds})' if kinds else ''}"
+    # Classes count pieces as they were found, regions what growing has joined: both in one line would contradict.
+    share = f"{report.coverage:.3%} {verb}{f': {kinds}' if kinds else f' in {report.regions} regions'}"
     share = share if report.regions else "nothing to repair"
     return f"{report.source} -> {where}: {share}, {sum(report.seconds.values()):.1f} s"
 
