@@ -1,6 +1,7 @@
 """Score detectors on sets of scans with true masks, at their default level or another.
 
     python benchmarks/detection.py BENCH_DIR [--detector unet] [--sensitivity shy] [--looks 4] [--write DIR]
+        [--lines] [--no-through]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/`` (255 damage, 128 not judged, 0 sound).
 With ``--write`` the masks and damage maps are also written, ``DIR/<detector>/<set>/{mask,map}/NAME.png``, so that
@@ -24,6 +25,7 @@ from redust.detectors import make_detector
 from redust.detectors.lines import find_lines, mark_lines
 from redust.detectors.looks import looking
 from redust.detectors.running import find_damage
+from redust.detectors.through import find_through
 from redust.files import write_map
 from redust.training.evaluation import Tally, found_by_size, table
 
@@ -34,7 +36,13 @@ def truth_of(path: Path) -> np.ndarray:
 
 
 def score(
-    detector: Detector, folder: Path, level: float | None, write: Path | None, *, lines: bool = False
+    detector: Detector,
+    folder: Path,
+    level: float | None,
+    write: Path | None,
+    *,
+    lines: bool = False,
+    through: bool = True,
 ) -> tuple[Tally, float]:
     """The tally of one set and the megapixels per second of detection alone."""
     tally, seconds, megapixels = Tally(level=detector.level if level is None else level), 0.0, 0.0
@@ -42,6 +50,8 @@ def score(
         scan = redust.read_scan(path)
         start = time.perf_counter()
         damage = find_damage(detector, scan.pixels)
+        if through:
+            mark_lines(damage, find_through(scan.pixels))
         if lines:
             mark_lines(damage, find_lines(scan.pixels))
         seconds += time.perf_counter() - start
@@ -74,6 +84,7 @@ def main() -> None:
     parser.add_argument("--looks", type=int, default=1, help="as for `redust detect`")
     parser.add_argument("--write", type=Path)
     parser.add_argument("--lines", action="store_true", help="also look for long faint lines")
+    parser.add_argument("--no-through", action="store_true", help="do not look for scratches through the frame")
     options = parser.parse_args()
     names = options.detector or ["unet", "tophat"]
     for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
@@ -81,7 +92,8 @@ def main() -> None:
         for name in names:
             detector = made(name, options.weights, options.sensitivity, options.looks)
             write = options.write / name if options.write else None
-            tally, speed = score(detector, folder, options.level, write, lines=options.lines)
+            ways = {"lines": options.lines, "through": not options.no_through}
+            tally, speed = score(detector, folder, options.level, write, **ways)
             rows[name] = tally.figures()
             speeds.append(f"{name} {speed:.2f} MP/s")
         print(f"\n{folder.name}: {rows[names[0]].files} scans; {', '.join(speeds)}")

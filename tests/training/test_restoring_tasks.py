@@ -319,6 +319,26 @@ def test_the_loss_is_zero_only_for_the_truth_and_counts_by_damage() -> None:
     assert torch.isfinite(grey.grad).all()
 
 
+def test_relative_differences_count_as_much_on_even_ground_as_over_texture() -> None:
+    torch.manual_seed(3)
+    clean = torch.full((1, 3, 64, 128), 0.5)
+    clean[..., 64:] += 0.2 * torch.randn(1, 3, 64, 64)
+    where = torch.zeros(1, 1, 64, 128)
+    where[..., 28:36, :] = 1
+
+    def shares(relative: float, off_even: float) -> float:
+        """The loss of an error of a tenth of the texture's over texture, to that of `off_even` on even ground."""
+        loss = RestoringLoss(LossConfig(frequency=0.0, relative=relative))
+        even, rough = clean.clone(), clean.clone()
+        even[..., 28:36, 16:48] += off_even
+        rough[..., 28:36, 80:112] += 0.02
+        return float(loss(rough, clean, where) / loss(even, clean, where))
+
+    assert shares(0.0, 0.002) == pytest.approx(10, rel=1e-3)
+    assert 0.1 < shares(0.004, 0.002) < 1
+    assert shares(1.0, 0.002) == pytest.approx(10, rel=0.25)
+
+
 def test_the_discriminator_learns_to_tell() -> None:
     torch.manual_seed(0)
     critic = Critic(LossConfig(discriminator_channels=8), given=3)

@@ -187,6 +187,13 @@ class DetectSettings(ScanSettings):
             "scratched film and plates: thin lines of a scene may be marked."
         ),
     ] = False
+    through: Annotated[
+        bool,
+        Field(
+            description="Also look for scratches that run straight through the whole scan, whatever lies under them, "
+            "as film is scratched along its travel."
+        ),
+    ] = True
     looks: Annotated[
         int,
         Field(

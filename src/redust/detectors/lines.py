@@ -49,7 +49,6 @@ _RIM = -0.1  # what is left 3 and 4 pixels from it: a thin line has pulled the g
 _TILTED = 1.2  # difference of the light of both flanks
 _BENT = 2.5  # pixels off a straight line
 _LOOSER = 2.5  # for a seed, which is short and therefore noisy, by how much wider the bounds are
-_WIDTH = 3  # pixels that are marked across
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 Residual = NDArray[np.int8]
@@ -66,10 +65,13 @@ class Line:
         Row and column of points along it.
     bright
         Whether it is brighter than its flanks.
+    width
+        Pixels to mark across.
     """
 
     points: NDArray[np.float64]
     bright: bool
+    width: int = 3
 
 
 def residual(pixels: Pixels) -> Residual:
@@ -88,7 +90,7 @@ def residual(pixels: Pixels) -> Residual:
     found = np.empty(pixels.shape[:2], np.int8)
     for rows in bands(pixels.shape[0]):
         seen, core = with_margin(rows, 2 * _BUSY, pixels.shape[0])  # an even margin: halves lie on one grid
-        light = _grey(pixels[seen])
+        light = grey(pixels[seen])
         detail = light - _ground(light)
         noise = cv2.blur(np.abs(detail), (_BUSY, _BUSY), borderType=cv2.BORDER_REPLICATE)
         scale = np.float32(_UNIT) / (np.float32(1.2533) * noise + np.float32(_FLOOR))
@@ -96,8 +98,8 @@ def residual(pixels: Pixels) -> Residual:
     return found
 
 
-def _grey(pixels: Pixels) -> NDArray[np.float32]:
-    """Luma (h, W) in 0..1; what is no number is dark."""
+def grey(pixels: Pixels) -> NDArray[np.float32]:
+    """Luma (H, W) in 0..1 of pixels (H, W, C); what is no number is dark."""
     scale = np.float32(1.0 / full_scale(pixels.dtype))
     light = pixels[..., 0] * scale if pixels.shape[2] == 1 else pixels.astype(np.float32) @ (_LUMA * scale)
     return np.clip(np.nan_to_num(light.astype(np.float32, copy=False)), 0.0, 1.0)
@@ -331,7 +333,7 @@ def _is_line(
 def _faint_on_even_ground(pixels: Pixels, sign: int, along: NDArray[np.int64], across: NDArray[np.float64]) -> bool:
     """Whether the light of both flanks is alike, and the line little brighter or darker than they are."""
     rows = np.clip(np.rint(across).astype(np.int64)[:, None] + np.arange(-7, 8), 0, pixels.shape[0] - 1)
-    light = _grey(pixels[rows, along[:, None]]).mean(axis=0)
+    light = grey(pixels[rows, along[:, None]]).mean(axis=0)
     left, right = float(light[:5].mean()), float(light[10:].mean())
     contrast = sign * (float(light[6:9].mean()) - (left + right) / 2)
     return 0 < contrast <= _MOST_CONTRAST * max(float(light.mean()), 0.05) and abs(left - right) <= _TILTED * contrast
@@ -410,11 +412,11 @@ def mark_lines(found: NDArray[np.bool_] | Grades | DamageMap, lines: Sequence[Li
     found : (H, W) bool, uint8 or float32
         A mask, a damage map in grades (:func:`redust.core.grades.grades`) or a damage map of the whole scan.
     lines
-        What :func:`find_lines` gave.
+        What :func:`find_lines` or :func:`redust.detectors.through.find_through` gave.
     """
-    reach = np.arange(-(_WIDTH // 2), _WIDTH // 2 + 1)
     certain = GRADES - 1 if found.dtype == np.uint8 else 1
     for line in lines:
+        reach = np.arange(line.width) - line.width // 2
         rows, columns = np.rint(line.points).astype(np.int64).T
         steep = abs(rows[-1] - rows[0]) > abs(columns[-1] - columns[0])
         rows = rows[:, None] + (0 if steep else reach)

@@ -36,6 +36,7 @@ from redust.detectors import given, make_detector
 from redust.detectors.lines import Line, find_lines, mark_lines
 from redust.detectors.looks import looking
 from redust.detectors.running import damage_by_tile, find_damage
+from redust.detectors.through import find_through
 from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
 from redust.inpainters.running import fill_damage
@@ -281,8 +282,9 @@ class Pipeline:
         return mask, level_of(step)
 
     def _lines(self, scan: Scan) -> list[Line]:
-        """The long faint lines of a scan, where they are asked for."""
-        return find_lines(scan.pixels, threads=self.settings.threads) if self.settings.lines else []
+        """The lines that only the whole scan shows, as far as they are asked for."""
+        through = find_through(scan.pixels) if self.settings.through else []
+        return [*through, *(find_lines(scan.pixels, threads=self.settings.threads) if self.settings.lines else [])]
 
     def _decision(self, found: Mask, scan: Scan, areas: Areas) -> Decision:
         settings = self.settings

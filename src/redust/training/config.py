@@ -258,6 +258,13 @@ class LossConfig(Settings):
     frequency: Annotated[
         float, Field(ge=0, description="Tasks fill and blind: weight of the difference of the spectra.")
     ] = 0.1
+    relative: Annotated[
+        Share,
+        Field(
+            description="Tasks fill and blind: count differences relative to the detail around them plus this much of "
+            "full light, so that even ground is not forgotten over strong texture; 0 counts them as they are."
+        ),
+    ] = 0.0
     adversarial: Annotated[
         float, Field(ge=0, description="Tasks fill and blind: weight of the discriminator; 0 trains without one.")
     ] = 0.002

@@ -3,8 +3,8 @@
 After Yu et al., Free-Form Image Inpainting with Gated Convolution, ICCV 2019 (doi:10.1109/ICCV.2019.00457): each
 convolution is weighed by a second one, so that the network learns which features are to be trusted where. We differ:
 one stage instead of two; it does not begin from nothing but corrects a fill (kriging), in units of the detail around
-the hole, so that it treats faint and strong texture alike, leaves even ground even, and with fresh weights gives back
-what it was given; dilated convolutions give it reach instead of attention.
+each pixel, so that it treats faint and strong texture alike, side by side too, leaves even ground even, and with fresh
+weights gives back what it was given; dilated convolutions give it reach instead of attention.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _BLUR = 9  # pixels: what is finer is detail
-_LEAST = 1e-4  # light: detail weaker than that is taken as none
+_AROUND = 25  # pixels across: as far the strength of the detail is measured
+_GLOBAL = 0.05  # share of the whole picture in it: where nothing around is sound, it is all there is
+_LEAST = 1e-3  # light: detail weaker than that is taken as none
 _GAIN = 2.5  # of a fresh value before its gate: ten times the signal at the head that the usual start gives
 _STRONG = 4.0  # detail is cut at so many times four its mean
 
@@ -100,15 +102,21 @@ class GatedFill(nn.Module):
 
 
 def _scaled(light: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network looks at (N, 7, H, W), and the strength of the detail in sound pixels (N, 1, 1, 1)."""
+    """What the network looks at (N, 7, H, W), and the strength of the sound detail around each pixel (N, 1, H, W)."""
     sound = 1 - hole
     count = sound.sum((2, 3), keepdim=True).clamp(min=1)
     mean = (light * sound).sum((2, 3), keepdim=True) / count
-    coarse = functional.avg_pool2d(light, _BLUR, stride=1, padding=_BLUR // 2, count_include_pad=False)
-    detail = light - coarse
-    strength = (detail.abs().mean(1, keepdim=True) * sound).sum((2, 3), keepdim=True) / count
+    detail = light - _blurred(light, _BLUR)
+    strong = detail.abs().mean(1, keepdim=True) * sound
+    everywhere = strong.sum((2, 3), keepdim=True) / count
+    strength = (_blurred(strong, _AROUND) + _GLOBAL * everywhere) / (_blurred(sound, _AROUND) + _GLOBAL)
     relative = (detail / (4 * (strength + _LEAST))).clamp(-_STRONG, _STRONG)
     return torch.cat([2 * (light - mean), relative, hole], 1), strength
+
+
+def _blurred(planes: Tensor, width: int) -> Tensor:
+    """The mean of a square of so many pixels, of what lies within the picture."""
+    return functional.avg_pool2d(planes, width, stride=1, padding=width // 2, count_include_pad=False)
 
 
 def _double(features: Tensor) -> Tensor:

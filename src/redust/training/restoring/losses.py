@@ -10,9 +10,11 @@ import torch
 from monai.losses import PatchAdversarialLoss
 from monai.networks.nets import PatchDiscriminator
 from torch import Tensor, nn
+from torch.nn import functional
 
 from redust.training.config import LossConfig
 
+_DETAIL, _AROUND = 9, 25  # pixels: what is finer is detail; as far around its strength is measured
 _LEAST_SHARE = 0.01  # of the pixels: a batch with next to no damage counts as one with this much
 
 
@@ -22,12 +24,13 @@ class RestoringLoss(nn.Module):
     Parameters
     ----------
     config
-        The weight of the spectra.
+        The weight of the spectra, and whether differences count relative to the detail around them.
     """
 
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
         self.frequency = config.frequency
+        self.relative = config.relative
 
     def forward(self, made: Tensor, clean: Tensor, where: Tensor) -> Tensor:
         """The loss, a scalar float32.
@@ -41,12 +44,25 @@ class RestoringLoss(nn.Module):
         # Sums over a batch lose too much in 8 or 11 bits of mantissa; a Fourier transform does not know them.
         with torch.autocast(made.device.type, enabled=False):
             off = made.float() - clean.float()
+            if self.relative:
+                off = off * _weights(clean.float(), self.relative)
             count = 3 * where.sum().clamp(min=_LEAST_SHARE * where.numel())
             loss = off.abs().sum() / count
             if self.frequency:
                 spectrum = torch.fft.rfft2(off, norm="ortho")
                 loss = loss + self.frequency * torch.view_as_real(spectrum).abs().sum() / count
             return loss
+
+
+def _weights(clean: Tensor, least: float) -> Tensor:
+    """The inverse of the detail around each pixel (N, 1, H, W), 1 on the average of the batch."""
+    detail = (clean - _blurred(clean, _DETAIL)).abs().mean(1, keepdim=True)
+    weights = 1 / (_blurred(detail, _AROUND) + least)
+    return weights / weights.mean()
+
+
+def _blurred(planes: Tensor, width: int) -> Tensor:
+    return functional.avg_pool2d(planes, width, stride=1, padding=width // 2, count_include_pad=False)
 
 
 class Critic(nn.Module):
