@@ -194,3 +194,14 @@ def test_blur_is_per_picture_and_keeps_the_mean() -> None:
 def test_noise_varies_over_its_cell() -> None:
     rough, smooth = noise(dice(), (128, 128), torch.tensor([4.0, 40.0])).diff(dim=1).abs().mean(dim=(1, 2))
     assert rough > 4 * smooth
+
+
+def test_optics_soften_the_damage_and_not_the_scene() -> None:
+    ground = torch.full((12, 3, 64, 64), 0.5)
+    plain = PLAIN | {"clean": 0.0, "opacity_low": 0.9}
+    sharp, soft = (
+        BatchSynthesizer(Recipe(optics=most, **plain)).draw(ground, dice().generator)[0] - ground for most in (0.0, 4.0)
+    )
+    assert soft.diff(dim=3).abs().max() <= sharp.diff(dim=3).abs().max()
+    assert soft.diff(dim=3).abs().mean() < 0.9 * sharp.diff(dim=3).abs().mean()
+    torch.testing.assert_close(soft.sum(), sharp.sum(), rtol=0.1, atol=0)

@@ -131,3 +131,17 @@ def test_spots_lost_in_texture_are_not_judged_if_the_recipe_says_so() -> None:
     assert on_busy > 0
     assert on_busy_excused == 0
     assert on_even_excused == on_even > 0
+
+
+def test_optics_soften_the_damage_and_not_the_scene() -> None:
+    plain = {"clean": 0.0, "negatives": 0.0, "grain": 0.0, "blur": 0.0, "halftone": 0.0, "fading": 0.0, "negative": 0.0,
+             "soft_scan": 0.0, "sharpened": 0.0, "noise": 0.0, "jpeg": 0.0, "faint": 0.0, "opacity_low": 0.9,
+             "kinds": {"hair": 1.0}}  # fmt: skip
+    ground = np.full((96, 96, 3), 0.5, np.float32)
+    for number in range(4):
+        sharp, soft = (Synthesizer(Recipe(optics=most, **plain)).draw(ground, number) for most in (0.0, 1.5))
+        np.testing.assert_array_equal(sharp.clean, soft.clean)
+        np.testing.assert_array_equal(sharp.target == 255, soft.target == 255)
+        change, softened = (one.damaged - one.clean for one in (sharp, soft))
+        assert np.abs(np.diff(softened, axis=1)).max() < np.abs(np.diff(change, axis=1)).max()
+        assert softened.sum() == pytest.approx(change.sum(), rel=0.1)

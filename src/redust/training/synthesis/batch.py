@@ -96,7 +96,7 @@ class BatchSynthesizer:
         ground = before_damage(photos, dice, self.recipe)
         layers = self._layers(len(photos), dice)
         coverage = self._coverages(layers, canvas, dice)
-        damaged = self._laid_over(ground, layers, coverage, dice)
+        damaged = self._through_optics(self._laid_over(ground, layers, coverage, dice), ground, dice)
         target = self._target(len(photos), layers, coverage)
         target = excuse_barely_visible(damaged, ground, target, self.recipe)
         return after_damage(damaged, dice, self.recipe), target
@@ -161,6 +161,15 @@ class BatchSynthesizer:
         encoded = linear.clamp(0, 1) ** (1 / GAMMA)
         # Untouched pixels stay as they are, without a round trip through linear light.
         return torch.where(linear == ground**GAMMA, ground, encoded)
+
+    def _through_optics(self, damaged: Tensor, ground: Tensor, dice: Dice) -> Tensor:
+        """The damage, not the ground, a little softer: (N, 3, H, W)."""
+        most = self.recipe.optics
+        if not most:
+            return damaged
+        sigma = dice.uniform(len(damaged), high=most)
+        reach = min(max(1, round(2.5 * most)), min(damaged.shape[2:]) - 1)
+        return (ground + blur(damaged - ground, sigma, reach=reach)).clamp(0, 1)
 
     def _factors(self, coverage: Tensor, raised: Tensor, dice: Dice) -> Tensor:
         """The factor on linear light of layers that look raised, 1 for the others; (M, H, W)."""

@@ -93,6 +93,15 @@ class Recipe(Settings):
     rim: Annotated[
         float, Field(ge=0, le=8, description="Blur rims by up to this many pixels more than focus and film do.")
     ] = 0.0
+    optics: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=8,
+            description="Blur all damage of a picture by up to this many pixels (standard deviation), as a scanner's "
+            "lens does, and not the scene: so that damage is not known by being sharper.",
+        ),
+    ] = 0.0
     barely: Annotated[
         float, Field(ge=0, le=255, description="Weaker spots, in 8-bit steps, are not judged (128 in the mask).")
     ] = 3.0

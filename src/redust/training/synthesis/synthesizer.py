@@ -175,6 +175,7 @@ class Synthesizer:
         damaged, target = ground.copy(), np.zeros(ground.shape[:2], np.uint8)
         if rng.random() >= self.recipe.clean:
             drawn = self._damage(damaged, target, rng)
+            damaged = self._through_optics(damaged, ground, rng)
         _excuse_barely_visible(damaged, ground, target, self.recipe)
         _widen(target, self.recipe.margin)
         if known is not None:
@@ -220,6 +221,12 @@ class Synthesizer:
         if self.recipe.rim:
             coverage = soften(coverage, rng.uniform(0, self.recipe.rim))
         return Layer.of_coverage(kind, self._out_of_focus(coverage, scale, rng))
+
+    def _through_optics(self, damaged: Light, ground: Light, rng: np.random.Generator) -> Light:
+        """The damage, not the ground, a little softer: (H, W, 3)."""
+        if not self.recipe.optics:
+            return damaged
+        return np.clip(ground + soften(damaged - ground, rng.uniform(0, self.recipe.optics)), 0, 1)
 
     def _out_of_focus(self, coverage: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
         if not self.recipe.defocus or rng.random() >= self.recipe.defocus:

@@ -1,0 +1,89 @@
+"""Draw hairs across windows of photos, restore them, and show them at 200 %: repairs where eyes look first.
+
+    python benchmarks/hairs.py PHOTO@ROW,COLUMN ... -o FILE.png [--side 128] [--zoom 2] [--fill NAME] [--seed 0]
+
+PHOTO is undamaged; ROW,COLUMN is the upper left corner of a window in which three hairs are drawn, the same for the
+same seed and place among the arguments. Each row shows one window, enlarged without smoothing: damaged, restored with
+the defaults, filled by the true mask grown by one pixel (what the fill alone makes of it), undamaged. Printed, in dB of
+8 bit, for the hairs and their rims: before, restored, filled; and the share of the hairs that was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from gallery import eight_bit
+from numpy.typing import NDArray
+from two_ways import decibels
+
+import redust
+from redust.core.arrays import Light, Mask, Pixels, from_light, three_channels, to_light
+from redust.core.settings import RestoreSettings
+from redust.inpainters.running import fill_damage
+from redust.pipeline.pipeline import Pipeline
+from redust.training.synthesis.shapes import SHAPES
+
+_GAP = 4
+_HAIRS = 3
+_SCALES = (0.3, 0.6)  # of hairs at 3,600 dpi: 2 to 5 pixels wide
+_DARK, _BRIGHT = (0.02, 0.2), (0.75, 0.95)
+_OPACITY = (0.7, 0.95)
+_SOFT = 0.6  # pixels: scanners are not sharper
+
+
+def haired(light: Light, rng: np.random.Generator) -> tuple[Light, Mask]:
+    """Light (H, W, 3) with hairs, and where they are."""
+    drawn, where = light.copy(), np.zeros(light.shape[:2], np.bool_)
+    for _ in range(_HAIRS):
+        coverage = SHAPES["hair"](light.shape[:2], float(rng.uniform(*_SCALES)), rng)
+        coverage = cv2.GaussianBlur(coverage.astype(np.float32), (0, 0), _SOFT)
+        share = (coverage * rng.uniform(*_OPACITY))[..., None]
+        drawn = drawn * (1 - share) + share * float(rng.uniform(*(_DARK if rng.random() < 0.5 else _BRIGHT)))
+        where |= coverage > 0.1
+    return drawn.astype(np.float32), where
+
+
+def row(pipeline: Pipeline, name: str, place: int, options: argparse.Namespace) -> NDArray[np.uint8]:
+    """One window: damaged, restored, filled by the true mask, undamaged; its figures are printed."""
+    path, _, corner = name.partition("@")
+    clean = three_channels(redust.read_scan(Path(path)).pixels)
+    top, left = (int(number) for number in corner.split(",")) if corner else (0, 0)
+    window = slice(top, top + options.side), slice(left, left + options.side)
+    light, where = to_light(clean), np.zeros(clean.shape[:2], np.bool_)
+    light[window], where[window] = haired(light[window], np.random.default_rng([options.seed, place]))
+    damaged = from_light(light, clean.dtype)
+    scan = redust.Scan(damaged)
+    mask = pipeline.mark(scan)
+    restored = pipeline.repair(scan, mask).pixels
+    grown = cv2.dilate(where.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+    filled = fill_damage(pipeline.inpainter, damaged, grown, grain=pipeline.settings.grain)
+    before, after, alone = (decibels(one, clean, where) for one in (damaged, restored, filled))
+    print(f"{name}: {before:.1f} dB, {after:.1f} restored, {alone:.1f} filled; {mask[where].mean():.2f} found")
+    panels: list[Pixels] = [damaged, restored, filled, clean]
+    bar = np.full((options.side * options.zoom, _GAP, 3), 255, np.uint8)
+    shown = [part for one in panels for part in (eight_bit(one[window], options.zoom), bar)]
+    return np.concatenate(shown[:-1], axis=1)
+
+
+def main() -> None:
+    """Write the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", nargs="+")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--zoom", type=int, default=2)
+    parser.add_argument("--fill", default=RestoreSettings().fill)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    pipeline = Pipeline(RestoreSettings(fill=options.fill, grow=2))
+    rows = [row(pipeline, name, place, options) for place, name in enumerate(options.photos)]
+    between = np.full((_GAP, rows[0].shape[1], 3), 255, np.uint8)
+    sheet = np.concatenate([part for one in rows for part in (one, between)][:-1])
+    redust.write_scan(redust.Scan(sheet), options.output, overwrite=True)
+
+
+if __name__ == "__main__":
+    main()
