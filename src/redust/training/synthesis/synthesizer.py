@@ -226,7 +226,8 @@ class Synthesizer:
         """The damage, not the ground, a little softer: (H, W, 3)."""
         if not self.recipe.optics:
             return damaged
-        return np.clip(ground + soften(damaged - ground, rng.uniform(0, self.recipe.optics)), 0, 1)
+        seen: Light = np.clip(ground + soften(damaged - ground, rng.uniform(0, self.recipe.optics)), 0, 1)
+        return seen
 
     def _out_of_focus(self, coverage: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
         if not self.recipe.defocus or rng.random() >= self.recipe.defocus:
