@@ -13,7 +13,7 @@ The bounds were set on 375 undamaged photos so that none of them is marked (``be
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import cv2
@@ -37,9 +37,7 @@ _THERE = 1.0  # deviations from which a cell supports it
 # What a line must keep.
 _STRENGTH = 3.5  # deviations, the mean over all cells
 _SUPPORT = 0.93  # share of the cells
-_SPREAD = (
-    0.06  # of light, how much the ground along it changes: half of what lies between the 15th and the 85th percent
-)
+_SPREAD = 0.06  # of light, how much the ground along it changes: half of what its middle 70 percent span
 _ALIKE = 0.8  # correlation of both flanks along it
 _APART = 0.12  # of light, mean difference of both flanks
 _LOOSE = (1.5, 0.8)  # strength and support of what else may be a line
@@ -49,16 +47,15 @@ _RIM = 0.25  # of its height
 
 _Floats: TypeAlias = NDArray[np.float32]
 _Places: TypeAlias = NDArray[np.float64]
+_Flanks: TypeAlias = tuple[_Floats, _Floats]
 
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """A line through all cells: its row in each, whether it is brighter, and what speaks for it."""
+    """A line through all cells: its row in each, whether it is brighter, and whether it keeps the bounds."""
 
     rows: NDArray[np.intp]
     bright: bool
-    strength: float
-    support: float
     kept: bool
 
 
@@ -77,22 +74,19 @@ def find_through(pixels: Pixels) -> list[Line]:
     check_pixels(pixels)
     factor = max(1, min(pixels.shape[:2]) // _SIDE)
     level, upright = _cells(pixels, factor)
-    found = [Line(np.stack((across, along), axis=1), bright, width)
-             for along, across, bright, width in _found(pixels, level, factor)]  # fmt: skip
-    turned = np.swapaxes(pixels, 0, 1)
-    return found + [Line(np.stack((along, across), axis=1), bright, width)
-                    for along, across, bright, width in _found(turned, upright, factor)]  # fmt: skip
+    turned = _found(np.swapaxes(pixels, 0, 1), upright, factor)
+    return _found(pixels, level, factor) + [replace(one, points=one.points[:, ::-1]) for one in turned]
 
 
-def _found(pixels: Pixels, cells: _Floats, factor: int) -> list[tuple[_Places, _Places, bool, int]]:
-    """The lines along rows: places along and across them, whether they are bright, and how wide."""
-    found: list[tuple[_Places, _Places, bool, int]] = []
+def _found(pixels: Pixels, cells: _Floats, factor: int) -> list[Line]:
+    """The lines along rows."""
+    found: list[Line] = []
     for one in _lines(cells):
         along, middle = _traced(one, factor, pixels.shape[1])
         for off, width in _runs(_profile(pixels, along, middle, factor), one.bright, factor):
             across = middle + off
-            if all(np.abs(other - across).mean() >= factor for _, other, _, _ in found):  # not seen by its pair
-                found.append((along.astype(np.float64), across, one.bright, width))
+            if all(np.abs(other.points[:, 0] - across).mean() >= factor for other in found):  # not seen by its pair
+                found.append(Line(np.stack((across, along), axis=1), one.bright, width))
     return found
 
 
@@ -116,15 +110,16 @@ def _lines(cells: _Floats) -> list[_Candidate]:
     """The lines through all cells (rows, cells along) that keep the bounds, unless they are many."""
     if cells.shape[1] < _FEWEST or cells.shape[0] < _AROUND:
         return []
-    loose = [one for bright in (True, False) for one in _candidates(cells, bright)]
+    flanks = _mean_of(cells, [-far for far in _FLANKS]), _mean_of(cells, list(_FLANKS))
+    differing = np.abs(cells - _mean_of(cells, [-1, 1]))
+    usual = np.asarray(cv2.blur(differing, (1, _AROUND), borderType=cv2.BORDER_REPLICATE) + _FLOOR, np.float32)
+    loose = [one for bright in (True, False) for one in _candidates(cells, flanks, usual, bright)]
     return [one for one in loose if one.kept] if len(loose) <= _MOST else []
 
 
-def _candidates(cells: _Floats, bright: bool) -> Iterator[_Candidate]:
-    """What may be a line of one polarity."""
-    above, below = (_mean_of(cells, [side * far for far in _FLANKS]) for side in (-1, 1))
-    differing = np.abs(cells - _mean_of(cells, [-1, 1]))
-    usual = np.asarray(cv2.blur(differing, (1, _AROUND), borderType=cv2.BORDER_REPLICATE) + _FLOOR, np.float32)
+def _candidates(cells: _Floats, flanks: _Flanks, usual: _Floats, bright: bool) -> Iterator[_Candidate]:
+    """What may be a line of one polarity, by the cells' flanks and by how much cells differ around them."""
+    above, below = flanks
     height = cells - np.maximum(above, below) if bright else np.minimum(above, below) - cells
     strength = np.asarray(np.clip(height / usual, -_CLIP, _CLIP), np.float32)
     for rows, mean in _straight(strength):
@@ -132,9 +127,9 @@ def _candidates(cells: _Floats, bright: bool) -> Iterator[_Candidate]:
         rows = np.clip(rows + near.argmax(axis=0) - 1, 0, len(cells) - 1)
         there = near.max(axis=0) > _THERE
         if there.mean() >= _LOOSE[1]:
-            flanks = _at(above, rows), _at(below, rows)
-            kept = mean >= _STRENGTH and there.mean() >= _SUPPORT and _through_a_scene(*flanks, there)
-            yield _Candidate(rows, bright, mean, float(there.mean()), kept)
+            strong = mean >= _STRENGTH and there.mean() >= _SUPPORT
+            kept = strong and _through_a_scene(_at(above, rows), _at(below, rows), there)
+            yield _Candidate(rows, bright, kept)
 
 
 def _mean_of(cells: _Floats, steps: list[int]) -> _Floats:

@@ -106,15 +106,15 @@ def _scaled(light: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
     sound = 1 - hole
     count = sound.sum((2, 3), keepdim=True).clamp(min=1)
     mean = (light * sound).sum((2, 3), keepdim=True) / count
-    detail = light - _blurred(light, _BLUR)
+    detail = light - blurred(light, _BLUR)
     strong = detail.abs().mean(1, keepdim=True) * sound
     everywhere = strong.sum((2, 3), keepdim=True) / count
-    strength = (_blurred(strong, _AROUND) + _GLOBAL * everywhere) / (_blurred(sound, _AROUND) + _GLOBAL)
+    strength = (blurred(strong, _AROUND) + _GLOBAL * everywhere) / (blurred(sound, _AROUND) + _GLOBAL)
     relative = (detail / (4 * (strength + _LEAST))).clamp(-_STRONG, _STRONG)
     return torch.cat([2 * (light - mean), relative, hole], 1), strength
 
 
-def _blurred(planes: Tensor, width: int) -> Tensor:
+def blurred(planes: Tensor, width: int) -> Tensor:
     """The mean of a square of so many pixels, of what lies within the picture."""
     return functional.avg_pool2d(planes, width, stride=1, padding=width // 2, count_include_pad=False)
 

@@ -10,8 +10,8 @@ import torch
 from monai.losses import PatchAdversarialLoss
 from monai.networks.nets import PatchDiscriminator
 from torch import Tensor, nn
-from torch.nn import functional
 
+from redust.models.networks.gated import blurred
 from redust.training.config import LossConfig
 
 _DETAIL, _AROUND = 9, 25  # pixels: what is finer is detail; as far around its strength is measured
@@ -56,13 +56,9 @@ class RestoringLoss(nn.Module):
 
 def _weights(clean: Tensor, least: float) -> Tensor:
     """The inverse of the detail around each pixel (N, 1, H, W), 1 on the average of the batch."""
-    detail = (clean - _blurred(clean, _DETAIL)).abs().mean(1, keepdim=True)
-    weights = 1 / (_blurred(detail, _AROUND) + least)
+    detail = (clean - blurred(clean, _DETAIL)).abs().mean(1, keepdim=True)
+    weights = 1 / (blurred(detail, _AROUND) + least)
     return weights / weights.mean()
-
-
-def _blurred(planes: Tensor, width: int) -> Tensor:
-    return functional.avg_pool2d(planes, width, stride=1, padding=width // 2, count_include_pad=False)
 
 
 class Critic(nn.Module):
