@@ -17,6 +17,7 @@ MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg b
     smoothest_of = 5            # four of five times the smoothest of so many windows
     most_damaged_of = 8         # the most damaged of so many windows of plates
     negative = 0.3              # share of grounds turned into negatives
+    crisp = 0.5                 # share of photos that are sharpened first, as cameras do
     scale = [1.0, 1.0]          # least and greatest resolution of the damage, instead of the recipe's
 
 The same seed draws the same pairs, whatever the number of workers. Pairs lie in PAIRS/images and PAIRS/masks; with
@@ -71,6 +72,7 @@ class Portion(BaseModel):
     smoothest_of: int = 1
     most_damaged_of: int = 1
     negative: float = 0.0
+    crisp: float = 0.0
     scale: tuple[float, float] | None = None
 
 
@@ -147,6 +149,8 @@ class Painter:
         pixels, _ = self.photos[int(rng.integers(len(self.photos)))]
         factor = float(np.exp(rng.uniform(*np.log(portion.shrink))))
         light = _shrunk_photo(pixels, factor, side)
+        if portion.crisp and rng.random() < portion.crisp:
+            light = _crisp(light, rng)
         if portion.ground == "mistakes":
             places = np.argwhere(_mistakes(light))
             if len(places):
@@ -201,6 +205,13 @@ def _shrunk_photo(pixels: Pixels, factor: float, side: int) -> Light:
     factor = min(factor, min(light.shape[:2]) / side)
     size = tuple(max(side, round(length / factor)) for length in light.shape[1::-1])
     return cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+
+
+def _crisp(light: Light, rng: np.random.Generator) -> Light:
+    """A photo sharpened by an unsharp mask, as cameras and their programs do."""
+    blurred = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 0.9))
+    sharp: Light = np.clip(light + rng.uniform(0.3, 1.2) * (light - blurred), 0, 1)
+    return sharp
 
 
 def _mistakes(light: Light) -> NDArray[np.bool_]:
