@@ -17,7 +17,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 import redust
 from redust.core.arrays import Light, from_light, three_channels, to_light
@@ -27,6 +26,7 @@ from redust.core.settings import Weights
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
 from redust.training.evaluation import DAMAGE, Tally, Truth
+from redust.training.synthesis.shapes import soften
 
 Picture = tuple[Light, Light, Truth]
 _AREAS = (40, 3000)
@@ -76,11 +76,6 @@ def quantiles(values: list[float]) -> str:
     return ", ".join(f"{value:.3f}" for value in np.quantile(values, (0.1, 0.5, 0.9)))
 
 
-def softened(light: NDArray[np.float32], sigma: float) -> Light:
-    """Blurred."""
-    return np.asarray(cv2.GaussianBlur(light, (0, 0), sigma), np.float32) if sigma else light
-
-
 def score(detector: Detector, some: list[Picture], change: Callable[[Light, Light], Light]) -> str:
     """The figures on changed pictures."""
     tally = Tally(level=detector.level)
@@ -108,9 +103,9 @@ def main() -> None:
               f"{quantiles([fineness(clean) for _, clean, _ in some])}")  # fmt: skip
         print(f"as it is: {score(detector, some, lambda damaged, _: damaged)}")
         for sigma in options.sigma:
-            scene = score(detector, some, lambda damaged, clean, by=sigma: softened(clean, by) + damaged - clean)
+            scene = score(detector, some, lambda damaged, clean, by=sigma: soften(clean, by) + damaged - clean)
             print(f"scene softened by {sigma:g}: {scene}")
-            damage = score(detector, some, lambda damaged, clean, by=sigma: clean + softened(damaged - clean, by))
+            damage = score(detector, some, lambda damaged, clean, by=sigma: clean + soften(damaged - clean, by))
             print(f"damage softened by {sigma:g}: {damage}")
 
 

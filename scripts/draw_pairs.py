@@ -50,6 +50,7 @@ from redust.files import write_scan
 from redust.training.config import DataConfig
 from redust.training.data import make_synthesizer
 from redust.training.pairs import Library, find_photos, find_splits
+from redust.training.synthesis.ground import sharpened
 from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.synthesizer import DAMAGE, UNJUDGED
 
@@ -150,7 +151,7 @@ class Painter:
         factor = float(np.exp(rng.uniform(*np.log(portion.shrink))))
         light = _shrunk_photo(pixels, factor, side)
         if portion.crisp and rng.random() < portion.crisp:
-            light = _crisp(light, rng)
+            light = sharpened(light, rng.uniform(0.5, 0.9), rng.uniform(0.3, 1.2))
         if portion.ground == "mistakes":
             places = np.argwhere(_mistakes(light))
             if len(places):
@@ -205,13 +206,6 @@ def _shrunk_photo(pixels: Pixels, factor: float, side: int) -> Light:
     factor = min(factor, min(light.shape[:2]) / side)
     size = tuple(max(side, round(length / factor)) for length in light.shape[1::-1])
     return cv2.resize(light, size, interpolation=cv2.INTER_AREA)
-
-
-def _crisp(light: Light, rng: np.random.Generator) -> Light:
-    """A photo sharpened by an unsharp mask, as cameras and their programs do."""
-    blurred = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 0.9))
-    sharp: Light = np.clip(light + rng.uniform(0.3, 1.2) * (light - blurred), 0, 1)
-    return sharp
 
 
 def _mistakes(light: Light) -> NDArray[np.bool_]:

@@ -48,14 +48,20 @@ def after_damage(light: Light, rng: np.random.Generator, recipe: Recipe | None =
     if choice < recipe.soft_scan:
         light = soften(light, rng.uniform(0.3, 0.8))
     elif choice < recipe.soft_scan + recipe.sharpened:
-        blurred = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.6, 1.2))
-        light = np.clip(light + rng.uniform(0.3, 1.2) * (light - blurred), 0, 1)
+        light = sharpened(light, rng.uniform(0.6, 1.2), rng.uniform(0.3, 1.2))
     if rng.random() < recipe.noise:
         strength = rng.uniform(0.002, 0.02)
         light = light + rng.standard_normal(light.shape, dtype=np.float32) * np.float32(strength)
     if rng.random() < recipe.jpeg:
         light = jpeg(light, int(rng.integers(60, 97)))
     return np.clip(light, 0, 1).astype(np.float32)
+
+
+def sharpened(light: Light, sigma: float, amount: float) -> Light:
+    """An unsharp mask over `sigma` pixels, of strength `amount`."""
+    blurred = cv2.GaussianBlur(light, (0, 0), sigma)
+    sharp: Light = np.clip(light + amount * (light - blurred), 0, 1)
+    return sharp
 
 
 def _toned(light: Light, rng: np.random.Generator, recipe: Recipe) -> Light:
