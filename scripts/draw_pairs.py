@@ -1,7 +1,7 @@
 """Draw the pairs that the shipped networks are trained on, as a plan says.
 
     python scripts/draw_pairs.py MATERIAL configs/unet-pairs.toml -o PAIRS [--clean] [--share 0.1] [--workers 2]
-        [--seed 0]
+        [--seed 0] [--detector unet]
 
 MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg beside NAME_mask.png),
 ``overlays/``, ``outlines/*.json``, ``cracks/cracks.npz`` and ``folds/``. A plan is a list of portions::
@@ -11,7 +11,7 @@ MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg b
     [[portion]]
     name = "photos"             # begins the file names
     count = 7000
-    ground = "photos"           # or "plates", with their masks; or "mistakes": photos where the shipped detector errs
+    ground = "photos"           # or "plates", with their masks; or "mistakes": photos where the detector errs
     recipe = "unet-recipe.toml" # beside the plan; without one the ground stays as it is
     shrink = [1.0, 3.3]         # the ground is shrunk by a factor between these first
     smoothest_of = 5            # four of five times the smoothest of so many windows
@@ -20,7 +20,8 @@ MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg b
     crisp = 0.5                 # share of photos that are sharpened first, as cameras do
     scale = [1.0, 1.0]          # least and greatest resolution of the damage, instead of the recipe's
 
-The same seed draws the same pairs, whatever the number of workers. Pairs lie in PAIRS/images and PAIRS/masks; with
+The same seed and detector (a name, or a model folder: give the state that is to learn from its mistakes) draw the same
+pairs, whatever the number of workers. Pairs lie in PAIRS/images and PAIRS/masks; with
 --clean what they were drawn on lies in PAIRS/clean, for the task blind.
 """
 
@@ -31,7 +32,7 @@ import multiprocessing
 import tomllib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,9 +103,9 @@ def recipe_of(portion: Portion, folder: Path) -> Recipe:
 class Painter:
     """Draws the pairs of a plan."""
 
-    def __init__(self, material: Path, plan: Path, target: Path, seed: int, clean: bool) -> None:
+    def __init__(self, material: Path, plan: Path, target: Path, seed: int, clean: bool, detector: str) -> None:
         self.plan = Plan.model_validate(tomllib.loads(plan.read_text()))
-        self.target, self.seed, self.clean = target, seed, clean
+        self.target, self.seed, self.clean, self.asked = target, seed, clean, detector
         self.photos = Library(find_photos(material / "photos"), None, megabytes=500)
         plates = there(material / "plates")
         self.plates = Library(find_splits(plates).train if plates else (), None)
@@ -121,6 +122,11 @@ class Painter:
         self.synthesizers = [
             replace(shapes, recipe=recipe_of(one, plan.parent)) if one.recipe else None for one in self.plan.portion
         ]
+
+    @cached_property
+    def detector(self) -> Detector:
+        """Opened when the first mistake is looked for."""
+        return make_detector(self.asked)
 
     def draw(self, which: int, number: int) -> None:
         """Write pair `number` of portion `which`."""
@@ -145,20 +151,20 @@ class Painter:
         """What is drawn on, (side, side, 3) float32 in 0..1, and what is known to be damaged there."""
         side = self.plan.side
         if portion.ground == "plates":
-            windows = [self._plate(portion, rng) for _ in range(portion.most_damaged_of)]
-            return max(windows, key=lambda one: int((one[1] == DAMAGE).sum()))
+            masked = [self._plate(portion, rng) for _ in range(portion.most_damaged_of)]
+            return max(masked, key=lambda one: int((one[1] == DAMAGE).sum()))
         pixels, _ = self.photos[int(rng.integers(len(self.photos)))]
         factor = float(np.exp(rng.uniform(*np.log(portion.shrink))))
         light = _shrunk_photo(pixels, factor, side)
         if portion.crisp and rng.random() < portion.crisp:
             light = sharpened(light, rng.uniform(0.5, 0.9), rng.uniform(0.3, 1.2))
         if portion.ground == "mistakes":
-            places = np.argwhere(_mistakes(light))
+            places = np.argwhere(self._mistakes(light))
             if len(places):
                 middle = places[int(rng.integers(len(places)))] + rng.integers(-side // 3, side // 3, 2)
                 return _window(light, middle - side // 2, side), None
         windows = [_window(light, _corner(light, side, rng), side) for _ in range(portion.smoothest_of)]
-        busy = [float(np.abs(one - cv2.blur(one, (9, 9))).mean()) for one in windows]
+        busy = [float(np.abs(one - np.asarray(cv2.blur(one, (9, 9)))).mean()) for one in windows]
         return windows[int(np.argmin(busy)) if rng.random() < 0.8 else 0], None
 
     def _plate(self, portion: Portion, rng: np.random.Generator) -> tuple[Light, Target]:
@@ -173,7 +179,11 @@ class Painter:
             if (target == UNJUDGED).mean() <= UNJUDGED_AT_MOST:
                 break
         light = three_channels(to_light(_window(pixels, corner, reach)))
-        return cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA), _shrunk(target, side)
+        return _resized(light, (side, side)), _shrunk(target, side)
+
+    def _mistakes(self, light: Light) -> NDArray[np.bool_]:
+        """Where the detector marks an undamaged photo, (H, W) bool."""
+        return find_damage(self.detector, from_light(light, np.dtype(np.uint8))) >= MISTAKE
 
 
 def _picture(light: Light) -> Scan:
@@ -193,10 +203,7 @@ def _shrunk(target: Target, side: int) -> Target:
     """A mask of another size: damaged where half of a pixel is, not judged where an eighth is either."""
     if target.shape[0] == side:
         return target
-    damage, unsure = (
-        cv2.resize((target >= least).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
-        for least in (255, UNJUDGED)
-    )
+    damage, unsure = (_resized((target >= least).astype(np.float32), (side, side)) for least in (255, UNJUDGED))
     return np.where(damage >= 0.5, 255, np.where(unsure >= 0.125, UNJUDGED, 0)).astype(np.uint8)
 
 
@@ -204,27 +211,22 @@ def _shrunk_photo(pixels: Pixels, factor: float, side: int) -> Light:
     """A photo shrunk by `factor`, less where a window would not fit."""
     light = three_channels(to_light(pixels))
     factor = min(factor, min(light.shape[:2]) / side)
-    size = tuple(max(side, round(length / factor)) for length in light.shape[1::-1])
-    return cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+    height, width = (max(side, round(length / factor)) for length in light.shape[:2])
+    return _resized(light, (width, height))
 
 
-def _mistakes(light: Light) -> NDArray[np.bool_]:
-    """Where the shipped detector marks an undamaged photo, (H, W) bool."""
-    return find_damage(_detector(), from_light(light, np.dtype(np.uint8))) >= MISTAKE
-
-
-@lru_cache(maxsize=1)
-def _detector() -> Detector:
-    return make_detector("unet")
+def _resized(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Planes (H, W, ...) at another width and height."""
+    return np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 _painter: Painter | None = None  # of a worker process
 
 
-def _settle(material: Path, plan: Path, target: Path, seed: int, clean: bool) -> None:
+def _settle(material: Path, plan: Path, target: Path, seed: int, clean: bool, detector: str) -> None:
     global _painter
     cv2.setNumThreads(1)
-    _painter = Painter(material, plan, target, seed, clean)
+    _painter = Painter(material, plan, target, seed, clean, detector)
 
 
 def _draw(task: tuple[int, int]) -> None:
@@ -241,13 +243,14 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--detector", default="unet")
     parser.add_argument("--clean", action="store_true")
     options = parser.parse_args()
     plan = Plan.model_validate(tomllib.loads(options.plan.read_text()))
     for part in ("images", "masks", *(["clean"] if options.clean else [])):
         (options.output / part).mkdir(parents=True, exist_ok=True)
     tasks = [(which, n) for which, one in enumerate(plan.portion) for n in range(round(one.count * options.share))]
-    given = (options.material, options.plan, options.output, options.seed, options.clean)
+    given = (options.material, options.plan, options.output, options.seed, options.clean, options.detector)
     with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), _settle, given) as pool:
         for _ in track(pool.map(_draw, tasks, chunksize=16), total=len(tasks), description="Drawing"):
             pass
