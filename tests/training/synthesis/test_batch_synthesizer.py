@@ -101,6 +101,21 @@ def test_out_of_focus_and_translucent_damage_changes_light_less_steeply() -> Non
     assert steepest[1] < 0.7 * steepest[0]
 
 
+def test_dense_damage_is_darker_and_covering_damage_has_no_colour_of_the_ground() -> None:
+    orange = torch.tensor([0.9, 0.5, 0.1])[:, None, None].expand(32, 3, 64, 64).clone()
+    usual = Recipe(clean=0.0, bright=0.0, faint=0.0, relief=0.0, kinds={"dirt": 1.0}, **PLAIN)
+    darkness, colour = {}, {}
+    for name, options in {"usual": {}, "dense": {"dense": 1.0}, "covering": {"dense": 1.0, "covering": 1.0}}.items():
+        damaged, target = BatchSynthesizer(usual.model_copy(update=options)).draw(
+            orange, torch.Generator().manual_seed(5)
+        )
+        core = damaged.permute(0, 2, 3, 1)[target == 255]
+        core = core[core[:, 0].argsort()][: len(core) // 5]  # where nothing of a soft rim is left
+        darkness[name], colour[name] = core.mean().item(), (core[:, 0] - core[:, 2]).mean().item()
+    assert darkness["dense"] < 0.8 * darkness["usual"]
+    assert colour["covering"] < 0.7 * colour["dense"]
+
+
 def share_bright(damaged: torch.Tensor, target: torch.Tensor) -> float:
     """Share of patches whose damage is brighter than the sound pixels of the same columns."""
     votes = []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from redust.core.errors import SettingsError
 from redust.training.synthesis.ground import after_damage, before_damage
-from redust.training.synthesis.looks import random_look
+from redust.training.synthesis.looks import Look, random_look
 from redust.training.synthesis.negatives import NEGATIVES
 from redust.training.synthesis.recipe import KINDS, Recipe
 from redust.training.synthesis.synthesizer import Synthesizer
@@ -141,3 +141,24 @@ def test_translucent_layers_have_any_opacity() -> None:
     )
     assert usual > 0.6
     assert even == pytest.approx(0.5, abs=0.06)
+
+
+def dark_looks(**options: float) -> list[Look]:
+    """Looks of dark hairs."""
+    rng, recipe = np.random.default_rng(1), Recipe(bright=0.0, **options)
+    return [random_look(rng, "hair", recipe) for _ in range(200)]
+
+
+def test_dense_damage_lets_next_to_no_light_through() -> None:
+    passes = [1 - look.opacity * (1 - float(look.colour.max())) for look in dark_looks(dense=1.0)]
+    assert max(passes) < 0.2
+    assert max(1 - look.opacity * (1 - float(look.colour.max())) for look in dark_looks()) > 0.4
+
+
+def test_covering_damage_shows_its_own_dark_whatever_is_below() -> None:
+    assert all(look.multiply for look in dark_looks())
+    looks = dark_looks(covering=1.0)
+    assert not any(look.multiply for look in looks)
+    assert max(float(look.colour.max()) for look in looks) < 0.2
+    shares = np.mean([look.multiply for look in dark_looks(covering=0.3)])
+    assert shares == pytest.approx(0.7, abs=0.1)

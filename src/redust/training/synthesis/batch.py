@@ -17,7 +17,7 @@ from redust.core.errors import SettingsError
 from redust.training.synthesis.batch_fields import Canvas, Dice, blur, relief
 from redust.training.synthesis.batch_ground import after_damage, before_damage
 from redust.training.synthesis.batch_shapes import BATCH_SHAPES
-from redust.training.synthesis.looks import GAMMA, RAISED, STAINS, TORN
+from redust.training.synthesis.looks import COVER, DARK, DENSE, DENSE_OPACITY, GAMMA, RAISED, STAINS, TORN
 from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.synthesizer import AROUND, DAMAGE, RIM, SOUND, TOO_MUCH, UNJUDGED, VISIBLE
 
@@ -191,11 +191,18 @@ class BatchSynthesizer:
         opacity = torch.where(faint, opacity * 0.06 * 10 ** dice.uniform(count), opacity)
         bright = dice.chance(count, share=recipe.bright)
         white = dice.uniform(count, 1, low=0.55) + dice.normal(count, 3, deviation=0.02)
-        dark = dice.uniform(count, 1, high=0.25) + dice.normal(count, 3, deviation=0.015)
-        colour, multiply = torch.where(bright[:, None], white, dark).clamp(0, 1), ~bright
+        # As there, the dice of the rarer two are thrown only if they are asked for.
+        dense = dice.chance(count, share=recipe.dense) & ~bright if recipe.dense else torch.zeros_like(bright)
+        covers = dice.chance(count, share=recipe.covering) & ~bright if recipe.covering else torch.zeros_like(bright)
+        darkest = torch.where(dense, DENSE, torch.where(covers, COVER, DARK))
+        dark = darkest[:, None] * dice.uniform(count, 1) + dice.normal(count, 3, deviation=0.015)
+        colour, multiply = torch.where(bright[:, None], white, dark).clamp(0, 1), ~bright & ~covers
         torn = self._of(layers, TORN) & dice.chance(count, share=0.25)
         colour = torch.where(torn[:, None], dice.uniform(count, 3) ** 2, colour)
         multiply = torch.where(torn, dice.chance(count, share=0.5), multiply)
+        if recipe.dense:
+            opaque = dense & ~torn & ~self._of(layers, (*STAINS, "light-leak"))
+            opacity = torch.where(opaque, dice.uniform(count, low=DENSE_OPACITY), opacity)
         stains, dull = self._of(layers, STAINS), dice.chance(count, share=0.75)
         mean = torch.tensor([0.75, 0.62, 0.45], device=dice.device)
         tint = (mean + dice.normal(count, 3, deviation=0.15)).clamp(0.05, 1.0)

@@ -48,6 +48,10 @@ def to_encoded(light: Light) -> Light:
 STAINS = ("stain", "coffee-ring", "fingerprint", "mould")
 RAISED = ("dust", "dirt", "hair-short", "hair", "lint", "scratch", "outlines")
 LINES = ("hair-short", "hair", "lint", "scratch", "tramline", "crack", "crease")
+# Greatest transmittance of dark damage, and of what lets next to no light through; greatest light of what covers a
+# print: about as dark as the print can be.
+DARK, DENSE, COVER = 0.25, 0.05, 0.12
+DENSE_OPACITY = 0.92  # at least
 TORN = ("scratch", "tramline", "crack", "missing")
 
 
@@ -72,8 +76,14 @@ def random_look(rng: np.random.Generator, kind: str, recipe: Recipe | None = Non
     if rng.random() < recipe.bright:
         white = np.clip(rng.normal(rng.uniform(0.55, 1.0), 0.02, 3), 0, 1)
         return Look(white.astype(np.float32), opacity, False)
-    dark = np.clip(rng.normal(rng.uniform(0.0, 0.25), 0.015, 3), 0, 1)
-    return Look(dark.astype(np.float32), opacity, True)
+    # The dice of the rarer two are thrown only if they are asked for: older recipes draw what they drew.
+    dense = recipe.dense and rng.random() < recipe.dense
+    covers = recipe.covering and rng.random() < recipe.covering
+    if dense:
+        opacity = float(rng.uniform(DENSE_OPACITY, 1.0))
+    darkest = DENSE if dense else COVER if covers else DARK
+    dark = np.clip(rng.normal(rng.uniform(0.0, darkest), 0.015, 3), 0, 1)
+    return Look(dark.astype(np.float32), opacity, not covers)
 
 
 def lay_over(encoded: Light, coverage: Coverage, look: Look) -> None:

@@ -84,6 +84,15 @@ class Recipe(Settings):
     translucent: float = _share(
         0.0, "Share of layers whose opacity is drawn evenly between the least and the greatest, not near the greatest."
     )
+    dense: float = _share(
+        0.0,
+        "Share of dark dust, hairs and scratches that let next to no light through, as opaque as their kind can be.",
+    )
+    covering: float = _share(
+        0.0,
+        "Share of dark dust, hairs and scratches that show their own dark in place of the picture, as on a print, "
+        "and do not filter its light.",
+    )
     defocus: float = _share(
         0.0, "Share of layers that lie out of focus: softened by 1 to 3 pixels at scale 1, as on glass or a sleeve."
     )
