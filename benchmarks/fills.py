@@ -1,6 +1,7 @@
 """Score fills on a set of damaged scans with true masks.
 
-    python benchmarks/fills.py SET_DIR... [--fill kriging] [--grow 1] [--grain 0] [--by-shape] [--threads 1]
+    python benchmarks/fills.py SET_DIR... [--fill kriging] [--grow 1] [--grain 0] [--recover]
+        [--by-shape] [--threads 1]
 
 SET_DIR holds ``damaged/``, ``clean/`` and ``mask/`` (255 damage, 128 not judged, 0 sound), files of one name in
 each. The true mask, grown, is filled. Figures, the mean over scans unless said otherwise (dB of 8 bit):
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,14 +62,14 @@ def _read(clean: Path) -> tuple[Pixels, Pixels, Mask]:
     return redust.read_scan(clean).pixels, damaged, mask[..., 0] == 255
 
 
-def score(inpainter: Inpainter, folder: Path, grow: int, grain: float, threads: int) -> list[float]:
+def score(inpainter: Inpainter, folder: Path, grow: int, **how: Any) -> list[float]:
     """Inside, whole, grain, wall and cpu seconds, and microseconds per filled pixel."""
     rows, wall, cpu, filled = [], 0.0, 0.0, 0
     for path in sorted((folder / "clean").iterdir()):
         clean, damaged, true = _read(path)
         mask = grown(true, grow)
         start, used = time.perf_counter(), time.process_time()
-        result = fill_damage(inpainter, damaged, mask, grain=grain, threads=threads)
+        result = fill_damage(inpainter, damaged, mask, **how)
         wall, cpu = wall + time.perf_counter() - start, cpu + time.process_time() - used
         filled += int(mask.sum())
         off = result.astype(np.float64) - clean
@@ -76,7 +78,7 @@ def score(inpainter: Inpainter, folder: Path, grow: int, grain: float, threads: 
     return [*np.mean(rows, axis=0).tolist(), wall, cpu, 1e6 * cpu / filled]
 
 
-def by_shape(fills: dict[str, Inpainter], folders: list[Path], grow: int, grain: float, threads: int) -> None:
+def by_shape(fills: dict[str, Inpainter], folders: list[Path], grow: int, **how: Any) -> None:
     """Print one line for each width and form of region."""
     found: dict[tuple[int, str], list[list[float]]] = {}
     for path in (one for folder in folders for one in sorted((folder / "clean").iterdir())):
@@ -87,7 +89,7 @@ def by_shape(fills: dict[str, Inpainter], folders: list[Path], grow: int, grain:
         pixels = np.bincount(labels[true], minlength=count)
         errors = []
         for inpainter in fills.values():
-            result = fill_damage(inpainter, damaged, mask, grain=grain, threads=threads)
+            result = fill_damage(inpainter, damaged, mask, **how)
             square = np.square(result.astype(np.float64) - clean).mean(axis=2)
             errors.append(np.bincount(labels[true], square[true], count))
         for one in np.flatnonzero(pixels):
@@ -111,6 +113,7 @@ def main() -> None:
     parser.add_argument("--fill", action="append")
     parser.add_argument("--grow", type=int, default=1, help="pixels by which the true mask is grown")
     parser.add_argument("--grain", type=float, default=0.0, help="as the setting: 0 to 1")
+    parser.add_argument("--recover", action="store_true", help="put back what shines through, as the setting")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--by-shape", action="store_true", help="one line for each width of region")
     options = parser.parse_args()
@@ -121,14 +124,14 @@ def main() -> None:
             fills[name] = make_inpainter(name)
         except RedustError as error:
             print(f"{name:<15} {error}")
-    how = options.grow, options.grain, options.threads
+    how = {"grain": options.grain, "recover": options.recover, "threads": options.threads}
     if options.by_shape:
-        by_shape(fills, options.sets, *how)
+        by_shape(fills, options.sets, options.grow, **how)
         return
     for folder in options.sets:
         print(f"{'fill':<15}" + "".join(f"{one:>9}" for one in ("inside", "whole", "grain", "wall", "cpu", "us/px")))
         for name, inpainter in fills.items():
-            figures = score(inpainter, folder, *how)
+            figures = score(inpainter, folder, options.grow, **how)
             print(f"{name:<15}" + "".join(f"{figure:9.2f}" for figure in figures), flush=True)
 
 

@@ -279,6 +279,13 @@ class RepairSettings(ScanSettings):
         float,
         Field(gt=0, le=100, description="Neighbourhood in pixels for the fills telea and navier-stokes."),
     ] = 3.0
+    recover: Annotated[
+        bool,
+        Field(
+            description="Put back what still shines through translucent damage: hairs out of focus, stains, thick soft "
+            "strokes. What lets no light through is filled from around."
+        ),
+    ] = True
     grain: Annotated[
         float,
         Field(ge=0, le=1, description="How much of the surroundings' grain what is filled gets: 0 none, 1 all of it."),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -24,7 +25,10 @@ from redust.core.errors import EngineError, MaskMismatch
 from redust.core.tiles import bands, mirrored, round_up, tiles
 from redust.inpainters.grain import grained
 from redust.inpainters.regions import Region, coarse, regions
+from redust.inpainters.translucent import CONTEXT, can_tell, recovered
 from redust.inpainters.wide import Window, core_within, doubled, halved, wide_windows
+
+T = TypeVar("T")
 
 # Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
 _BATCH = 16
@@ -38,6 +42,7 @@ def fill_damage(
     pixels: Pixels,
     mask: Mask,
     *,
+    recover: bool = False,
     grain: float = 0.0,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
@@ -49,10 +54,12 @@ def fill_damage(
     inpainter
         The engine; see :func:`redust.inpainters.make_inpainter`.
     pixels : (H, W, C) uint8, uint16 or float32
-        Not changed. What lies under the mask has no influence; float pixels that are not finite are
-        taken as damaged too, but only filled where masked.
+        Not changed. What lies under the mask has no influence, unless it is to be recovered; float pixels that are
+        not finite are taken as damaged too, but only filled where masked.
     mask : (H, W) bool
         True where to fill.
+    recover
+        Put back what still shines through translucent damage; see :mod:`redust.inpainters.translucent`.
     grain : 0..1
         How much of the surroundings' grain what is filled gets; see :mod:`redust.inpainters.grain`.
     threads
@@ -88,6 +95,8 @@ def fill_damage(
         tell = progress or _unheard
         share = _FILL_SHARE if grain else 1.0
         _fill(inpainter, filled, mask, hole, _workers(inpainter, threads), lambda done: tell(share * done))
+        if recover:
+            _recover(pixels, filled, mask, hole, threads or _cores())
         if grain:
             _add_grain(filled, mask, hole, grain, threads or _cores(), lambda done: tell(share + (1 - share) * done))
     return filled
@@ -113,6 +122,25 @@ def _fill(
     for count in _in_parallel(work, _batches(regions(mask, _needs(inpainter))), workers):
         done += count
         progress(done / total)
+
+
+def _recover(pixels: Pixels, filled: Pixels, mask: Mask, hole: Mask, workers: int) -> None:
+    """Put back what shines through, in place. Regions look at what was filled around: first all is told, then put."""
+
+    def work(batch: list[Region]) -> list[tuple[Region, Pixels]]:
+        found = []
+        for region in batch:
+            if can_tell(region.target):
+                window = region.window
+                patch = recovered(pixels[window], filled[window], hole[window], region.target)
+                found.append((region, patch[region.target]))
+        return found
+
+    told = list(_in_parallel(work, _batches(regions(mask, Needs(context=CONTEXT))), workers))
+    for region, values in (one for batch in told for one in batch):
+        patch = filled[region.window].copy()
+        patch[region.target] = values
+        composite(filled, patch, region.target, (region.top, region.left))
 
 
 def _add_grain(
@@ -293,10 +321,10 @@ def _batches(found: Iterable[Region]) -> Iterator[list[Region]]:
         yield batch
 
 
-def _in_parallel(work: Callable[[list[Region]], int], batches: Iterator[list[Region]], workers: int) -> Iterator[int]:
+def _in_parallel(work: Callable[[list[Region]], T], batches: Iterator[list[Region]], workers: int) -> Iterator[T]:
     """Run `work` on each batch, results in order, few batches waiting: a mask of a million specks takes no memory."""
     with ThreadPoolExecutor(workers, thread_name_prefix="fill") as pool:
-        waiting: deque[Future[int]] = deque()
+        waiting: deque[Future[T]] = deque()
         try:
             for batch in batches:
                 waiting.append(pool.submit(work, batch))

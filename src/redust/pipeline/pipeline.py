@@ -358,7 +358,7 @@ class Pipeline:
             composite(restored, (made or self.generate(scan, known=known, progress=progress)[0]).pixels, mask)
             return scan.with_pixels(restored)
         filled = fill_damage(
-            self.inpainter, scan.pixels, mask,
+            self.inpainter, scan.pixels, mask, recover=self.settings.recover,
             grain=self.settings.grain, threads=self.settings.threads, progress=progress,
         )  # fmt: skip
         return scan.with_pixels(filled)

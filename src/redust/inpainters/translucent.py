@@ -1,0 +1,172 @@
+"""What still shines through damage is put back into what was filled.
+
+Much damage lets light pass: stains, hairs out of focus, thick soft strokes, tape. Under it a scan shows the picture
+fainter and shifted: seen = share x picture + veil. A fill predicts the picture without looking, and what was seen is
+regressed on that prediction, near by, over pixels deep enough in the damage. Where the two go together the share is
+known, and what was seen beyond what the prediction explains is picture too. How much of it is taken follows from how
+far off a prediction is there (as much as the detail of the ground) and from how much of what was seen is unexplained:
+with opaque damage the share is 0, and the fill stays as it is. Where sound detail was marked by mistake, the share is
+1, and it comes back.
+
+Towards its rim damage gets thinner. So how deep a pixel lies takes part in the regression, and the outermost pixels are
+left to the fill. So is what is narrow, and what is not veiled evenly: a mask that is wider than the scratch in it shows
+sound pixels and a scratch, and of the scratch nothing must come back.
+
+The regression, linear and weighted locally, is that of the guided filter: K. He, J. Sun, X. Tang, "Guided Image
+Filtering", IEEE TPAMI 35 (2013), doi:10.1109/TPAMI.2012.213, computed like its fast variant at a quarter of the size
+(https://arxiv.org/abs/1505.00996). We differ: the guide is a fill of the same pixels, and what is added is weighed as a
+Wiener filter would (the gain below).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import Mask, Pixels, from_light, to_light
+
+_Floats: TypeAlias = NDArray[np.float32]
+
+CONTEXT = 40  # pixels around a region that are looked at
+_DEEP = 2.0  # pixels from the rim of the mask: nearer ones are left to the fill
+_WIDE = 4.0  # pixels: radius of the least disc that fits into a mask where it is looked at
+_LEAST_DEEP = 40  # pixels of a region; of fewer nothing can be told
+_NEAR = 14.0  # pixels (standard deviation) within which pixels are regressed together
+_COARSE = 4  # the regression's means are computed at a size so many times smaller
+_FADES = 1.2  # pixels over which damage gets thinner towards its rim
+_FINE = 3.0  # sigma in pixels: what this blur takes away is what a fill may miss
+_ALIKE = 9.0  # pixels of which neighbours repeat one another count as one
+_FEWEST = 3.0  # so many independent ones are needed
+_EVEN = 0.3  # of the veil's mean square: where more than that is unexplained, it is no even veil
+_UNEVEN = 0.25  # share of the veil that is not even: a strong veil hides faint detail
+_ROUNDING = 1.5e-5  # mean square of light that eight bits leave open, some steps of it
+_TINY = 1e-6
+_RIDGE = 0.01  # keeps the part of the depth small where all pixels are equally deep
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Light of a window, (h, w, C) float32 each: what was ``filled`` and what is ``seen`` beyond its mean.
+
+    Both without their means and what depth explains. ``share``, ``gain`` are (h, w).
+    """
+
+    filled: _Floats
+    seen: _Floats
+    share: _Floats
+    gain: _Floats
+
+
+def can_tell(target: Mask) -> bool:
+    """Whether a region (h, w) is wide enough somewhere to be looked at, and has enough pixels deep enough in it."""
+    if np.count_nonzero(target) < _LEAST_DEEP:
+        return False
+    depth = _depth(np.pad(target, 1))
+    return float(depth.max()) >= _WIDE and int(np.count_nonzero(depth >= _DEEP)) >= _LEAST_DEEP
+
+
+def recovered(pixels: Pixels, filled: Pixels, hole: Mask, target: Mask) -> Pixels:
+    """Put back what shines through, in one window.
+
+    Parameters
+    ----------
+    pixels, filled : (h, w, C) uint8, uint16 or float32
+        The damaged scan, and the same filled. Not changed. Float pixels count as 0..1; where one is not finite,
+        nothing shines through.
+    hole : (h, w) bool
+        What was filled: the target and what other damage lies around.
+    target : (h, w) bool
+        The pixels to put back.
+
+    Returns
+    -------
+    patch : (h, w, C), dtype of `pixels`
+        What was filled, other only in the target.
+    """
+    depth = _depth(hole)
+    before, after = (to_light(np.nan_to_num(one)) for one in (pixels, filled))
+    told = _regress(before, after, hole, depth)
+    gain = told.gain * np.clip(depth - _DEEP + 1, 0, 1) * (target & _wide(depth))
+    at = (gain > 0) & np.isfinite(pixels).all(axis=2)
+    more = gain[at][:, None] * (told.seen[at] - told.share[at][:, None] * told.filled[at])
+    patch = filled.copy()
+    if filled.dtype == np.float32:  # keeps what lies outside 0..1
+        patch[at] += more
+    else:
+        patch[at] = from_light(after[at] + more, filled.dtype)
+    return patch
+
+
+def _depth(mask: Mask) -> _Floats:
+    """How far each masked pixel lies from the nearest that is not, (h, w), in pixels."""
+    return np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5))
+
+
+def _wide(depth: _Floats) -> Mask:
+    """Where a disc fits into the mask, (h, w) bool."""
+    middles = depth >= _WIDE
+    if not middles.any():
+        return middles
+    return np.asarray(cv2.distanceTransform((~middles).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= _WIDE)
+
+
+def _regress(before: _Floats, after: _Floats, hole: Mask, depth: _Floats) -> _Seen:
+    """Regress what is seen on what was filled and on depth, near each pixel."""
+    deep = (depth >= _DEEP).astype(np.float32)
+    weight, thin = _blurred(deep), np.exp(-(depth - _DEEP) / _FADES)[..., None].astype(np.float32)
+
+    def mean(planes: _Floats) -> _Floats:
+        return np.asarray(_blurred(planes * deep[..., None]) / np.maximum(weight, _TINY)[..., None])
+
+    mean_after, mean_before, mean_thin = mean(after), mean(before), mean(thin)
+    spread = np.maximum(mean(thin * thin) - mean_thin**2, 0)
+    thin_after, thin_before = mean(thin * after) - mean_thin * mean_after, mean(thin * before) - mean_thin * mean_before
+    slope_after, slope_before = thin_after / (spread + _RIDGE), thin_before / (spread + _RIDGE)
+    own = np.maximum(mean(after * after) - mean_after**2 - slope_after * thin_after, 0).sum(axis=2)
+    common = (mean(after * before) - mean_after * mean_before - slope_after * thin_before).sum(axis=2)
+    whole = np.maximum(mean(before * before) - mean_before**2 - slope_before * thin_before, 0).sum(axis=2)
+    channels = before.shape[2]
+    share = common / np.maximum(own, _TINY)
+    unexplained = np.maximum(whole - share * common, 0) / channels + _ROUNDING
+    count = weight * np.float32(2 * np.pi * _NEAR**2 / _ALIKE)
+    share = _trusted(share, unexplained * channels / np.maximum(own, _TINY) / np.maximum(count, 0.5))
+    missed, veil = _missed(after, hole), np.square(mean_before - mean_after).mean(axis=2)
+    gain = share * missed / np.maximum(unexplained, share**2 * missed + _UNEVEN**2 * veil)
+    gain /= 1 + np.square(unexplained / (_EVEN * np.maximum(veil, _TINY)))
+    return _Seen(
+        after - mean_after - slope_after * (thin - mean_thin),
+        before - mean_before - slope_before * (thin - mean_thin),
+        share,
+        np.where(count >= _FEWEST, gain, np.float32(0)),
+    )
+
+
+def _trusted(share: _Floats, variance: _Floats) -> _Floats:
+    """A share, shrunk by as much as chance may have made it; none below 0 or above 1."""
+    sure = np.clip(1 - variance / np.maximum(share**2, _TINY), 0, 1)
+    return np.asarray(np.clip(share, 0, 1) * sure)
+
+
+def _missed(after: _Floats, hole: Mask) -> _Floats:
+    """The mean square of what a fill is expected to miss, (h, w): the fine part of the sound ground near by."""
+    fine = np.square(after - _gaussian(after, _FINE)).mean(axis=2)
+    sound = (~hole).astype(np.float32)
+    return np.asarray(_blurred(fine * sound) / np.maximum(_blurred(sound), _TINY))
+
+
+def _gaussian(planes: _Floats, sigma: float) -> _Floats:
+    soft = cv2.GaussianBlur(planes, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(soft, np.float32).reshape(planes.shape)
+
+
+def _blurred(planes: _Floats) -> _Floats:
+    """Planes (h, w, ...) blurred widely: at a quarter of the size, for such a blur needs no more."""
+    height, width = planes.shape[:2]
+    size = max(1, width // _COARSE), max(1, height // _COARSE)
+    small = _gaussian(np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA)), _NEAR / _COARSE)
+    large = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32).reshape(planes.shape)
