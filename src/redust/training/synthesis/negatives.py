@@ -177,6 +177,36 @@ def bristles(light: Light, rng: np.random.Generator) -> None:
         _mix(light, layer, colour, rng.uniform(0.4, 1.0), blur)
 
 
+def stalks(light: Light, rng: np.random.Generator) -> None:
+    """Stems, twigs, straws: a few tapering lines in colours of the scene that grow out of a thing; in place."""
+    height, width = light.shape[:2]
+    ground = light.copy()
+    for _ in range(int(rng.integers(1, 4))):
+        root, angle = rng.random(2) * [height, width], rng.uniform(0, 2 * np.pi)
+        thick, blur = rng.lognormal(np.log(4.0), 0.5), float(rng.uniform(0.5, 2.5))
+        layer = _stalk((height, width), root, angle, thick, rng)
+        picked = ground[int(rng.integers(height)), int(rng.integers(width))]
+        colour = np.clip(picked * rng.uniform(0.4, 1.3) + rng.normal(0, 0.03, 3), 0, 1).astype(np.float32)
+        layer *= np.clip(0.9 + 0.3 * smooth_noise((height, width), rng.uniform(2, 10), rng), 0.3, 1)
+        _mix(light, layer, colour, rng.uniform(0.7, 1.0), blur)
+
+
+def _stalk(
+    shape: tuple[int, int], root: NDArray[np.float64], angle: float, thick: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """A line that bends and tapers, often out of a bud, a knot, a head; (H, W) float32 in 0..1."""
+    layer = np.zeros(shape, np.float32)
+    turns = angle + rng.normal(0, 0.25) * np.linspace(0, 1, 24)
+    steps = np.stack([np.sin(turns), np.cos(turns)], 1) * max(shape) * rng.uniform(0.01, 0.05)
+    points = [(round(16 * column), round(16 * row)) for row, column in root + np.cumsum(steps, 0)]
+    for start, end, taper in zip(points[:-1], points[1:], np.linspace(1.0, rng.uniform(0.3, 1.0), 23), strict=True):
+        cv2.line(layer, start, end, 1.0, max(1, round(thick * taper)), cv2.LINE_AA, 4)
+    if rng.random() < 0.6:
+        across, along = (round(16 * thick * rng.uniform(1.0, 4.0)) for _ in range(2))
+        cv2.ellipse(layer, points[0], (across, along), float(np.degrees(angle)), 0, 360, 1.0, -1, cv2.LINE_AA, 4)
+    return layer
+
+
 def frame_edge(light: Light, rng: np.random.Generator) -> None:
     """The rim of a frame or print on one or two sides, dark or pale, not quite straight, sharp or soft; in place."""
     height, width = light.shape[:2]
@@ -344,6 +374,7 @@ NEGATIVES: dict[str, Callable[[Light, np.random.Generator], None]] = {
     "wires": wires,
     "highlights": highlights,
     "strands": strands,
+    "stalks": stalks,
     "bristles": bristles,
     "frame-edge": frame_edge,
     "catchlights": catchlights,

@@ -58,6 +58,7 @@ def _hard_weights() -> dict[str, float]:
         "wires": 1.2,
         "highlights": 0.7,
         "strands": 1.0,
+        "stalks": 0.5,
         "bristles": 0.6,
         "frame-edge": 0.4,
         "catchlights": 0.3,
