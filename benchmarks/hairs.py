@@ -1,7 +1,7 @@
 """Draw hairs across windows of photos, restore them, and show them at 200 %: repairs where eyes look first.
 
     python benchmarks/hairs.py PHOTO@ROW,COLUMN ... -o FILE.png [--side 128] [--zoom 2] [--fill NAME] [--seed 0]
-        [--scale 0.3 0.6] [--opacity 0.7 0.95]
+        [--scale 0.3 0.6] [--opacity 0.7 0.95] [--detector NAME] [--sensitivity normal]
 
 PHOTO is undamaged; ROW,COLUMN is the upper left corner of a window in which three hairs are drawn, the same for the
 same seed and place among the arguments: --scale is their least and greatest width (0.3: 2 pixels, 0.6: 5), --opacity
@@ -82,9 +82,12 @@ def main() -> None:
     parser.add_argument("--fill", default=RestoreSettings().fill)
     parser.add_argument("--scale", type=float, nargs=2, default=(0.3, 0.6))
     parser.add_argument("--opacity", type=float, nargs=2, default=(0.7, 0.95))
+    parser.add_argument("--detector", default=RestoreSettings().detector)
+    parser.add_argument("--sensitivity")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    pipeline = Pipeline(RestoreSettings(fill=options.fill, grow=2))
+    usual = {"fill": options.fill, "detector": options.detector, "sensitivity": options.sensitivity}
+    pipeline = Pipeline(RestoreSettings.model_validate(usual))
     rows = [row(pipeline, name, place, options) for place, name in enumerate(options.photos)]
     between = np.full((_GAP, rows[0].shape[1], 3), 255, np.uint8)
     sheet = np.concatenate([part for one in rows for part in (one, between)][:-1])
