@@ -122,13 +122,17 @@ def _regress(before: _Floats, after: _Floats, hole: Mask, depth: _Floats) -> _Se
     def mean(planes: _Floats) -> _Floats:
         return np.asarray(_blurred(planes * deep[..., None]) / np.maximum(weight, _TINY)[..., None])
 
+    def together(one: _Floats, other: _Floats) -> _Floats:  # (h, w): channels are added before the costly blur
+        product = (one * other).sum(axis=2, keepdims=True)
+        return np.asarray(mean(product)[..., 0])
+
     mean_after, mean_before, mean_thin = mean(after), mean(before), mean(thin)
     spread = np.maximum(mean(thin * thin) - mean_thin**2, 0)
     thin_after, thin_before = mean(thin * after) - mean_thin * mean_after, mean(thin * before) - mean_thin * mean_before
     slope_after, slope_before = thin_after / (spread + _RIDGE), thin_before / (spread + _RIDGE)
-    own = np.maximum(mean(after * after) - mean_after**2 - slope_after * thin_after, 0).sum(axis=2)
-    common = (mean(after * before) - mean_after * mean_before - slope_after * thin_before).sum(axis=2)
-    whole = np.maximum(mean(before * before) - mean_before**2 - slope_before * thin_before, 0).sum(axis=2)
+    own = np.maximum(together(after, after) - (mean_after**2 + slope_after * thin_after).sum(axis=2), 0)
+    common = together(after, before) - (mean_after * mean_before + slope_after * thin_before).sum(axis=2)
+    whole = np.maximum(together(before, before) - (mean_before**2 + slope_before * thin_before).sum(axis=2), 0)
     channels = before.shape[2]
     share = common / np.maximum(own, _TINY)
     unexplained = np.maximum(whole - share * common, 0) / channels + _ROUNDING
