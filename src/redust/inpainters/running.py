@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TypeVar
 
 import cv2
@@ -33,7 +33,7 @@ T = TypeVar("T")
 # Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
 _BATCH = 16
 _CORE_TILE = 512
-_FILL_SHARE = 0.6  # of the time, where grain follows
+_FILL_TIME, _RECOVER_TIME, _GRAIN_TIME = 3, 1, 2  # roughly, as parts of each other
 _LEAST_CONTEXT = 2  # a region must hold something sound, whatever its engine asks for
 
 
@@ -92,18 +92,28 @@ def fill_damage(
         raise MaskMismatch("The mask leaves no sound pixel to fill from. Use a higher level, or another mask.")
     # Regions are small: several threads inside one wait for each other longer than they compute.
     with threadpool_limits(1, user_api="blas"):
-        tell = progress or _unheard
-        share = _FILL_SHARE if grain else 1.0
-        _fill(inpainter, filled, mask, hole, _workers(inpainter, threads), lambda done: tell(share * done))
+        times = [_FILL_TIME, _RECOVER_TIME if recover else 0, _GRAIN_TIME if grain else 0]
+        to_fill, to_recover, to_grain = _shared(progress or _unheard, times)
+        _fill(inpainter, filled, mask, hole, _workers(inpainter, threads), to_fill)
         if recover:
-            _recover(pixels, filled, mask, hole, threads or _cores())
+            _recover(pixels, filled, mask, hole, threads or _cores(), to_recover)
         if grain:
-            _add_grain(filled, mask, hole, grain, threads or _cores(), lambda done: tell(share + (1 - share) * done))
+            _add_grain(filled, mask, hole, grain, threads or _cores(), to_grain)
     return filled
 
 
 def _unheard(_: float) -> None:
     """Nobody asked for progress."""
+
+
+def _shared(progress: Callable[[float], None], times: list[int]) -> list[Callable[[float], None]]:
+    """The progress of steps that follow each other, each of which tells 0..1, by how long they take."""
+    whole, ends = sum(times), list(accumulate(times))
+
+    def step(before: int, time: int) -> Callable[[float], None]:
+        return lambda done: progress((before + time * done) / whole)
+
+    return [step(end - time, time) for end, time in zip(ends, times, strict=True)]
 
 
 def _fill(
@@ -124,21 +134,27 @@ def _fill(
         progress(done / total)
 
 
-def _recover(pixels: Pixels, filled: Pixels, mask: Mask, hole: Mask, workers: int) -> None:
+def _recover(
+    pixels: Pixels, filled: Pixels, mask: Mask, hole: Mask, workers: int, progress: Callable[[float], None]
+) -> None:
     """Put back what shines through, in place. Regions look at what was filled around: first all is told, then put."""
+    done, total = 0, int(np.count_nonzero(mask))
 
-    def work(batch: list[Region]) -> list[tuple[Region, Pixels]]:
+    def work(batch: list[Region]) -> tuple[int, list[tuple[Region, Pixels]]]:
         found = []
-        for region in batch:
-            if can_tell(region.target):
-                window = region.window
-                patch = recovered(pixels[window], filled[window], hole[window], region.target)
-                found.append((region, patch[region.target]))
-        return found
+        for region in (one for one in batch if can_tell(one.target)):
+            window = region.window
+            patch = recovered(pixels[window], filled[window], hole[window], region.target)
+            found.append((region, patch[region.target]))
+        return sum(int(np.count_nonzero(region.target)) for region in batch), found
 
-    told = list(_in_parallel(work, _batches(regions(mask, Needs(context=CONTEXT))), workers))
-    for region, values in (one for batch in told for one in batch):
-        patch = filled[region.window].copy()
+    told: list[tuple[Region, Pixels]] = []
+    for count, found in _in_parallel(work, _batches(regions(mask, Needs(context=CONTEXT))), workers):
+        told += found  # the pixels alone are kept: windows would take more memory than the scan
+        done += count
+        progress(done / total)
+    for region, values in told:
+        patch = np.empty_like(filled[region.window])
         patch[region.target] = values
         composite(filled, patch, region.target, (region.top, region.left))
 
@@ -248,7 +264,7 @@ def fill_region(inpainter: Inpainter, pixels: Pixels, hole: Mask) -> Pixels:
 def neutral(pixels: Pixels, hole: Mask) -> Pixels:
     """A copy of `pixels` with the mean of the sound ones under `hole`: nothing of the damage is left."""
     clean = pixels.copy()
-    clean[hole] = pixels[~hole].mean(axis=0, dtype=np.float64).astype(pixels.dtype)
+    clean[hole] = np.array(cv2.mean(pixels, (~hole).view(np.uint8))[: pixels.shape[2]]).astype(pixels.dtype)
     return clean
 
 

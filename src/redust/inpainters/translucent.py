@@ -20,7 +20,6 @@ Wiener filter would (the gain below).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import cv2
@@ -31,7 +30,7 @@ from redust.core.arrays import Mask, Pixels, from_light, to_light
 
 _Floats: TypeAlias = NDArray[np.float32]
 
-CONTEXT = 40  # pixels around a region that are looked at
+CONTEXT = 28  # pixels around a region that are looked at
 _DEEP = 2.0  # pixels from the rim of the mask: nearer ones are left to the fill
 _WIDE = 4.0  # pixels: radius of the least disc that fits into a mask where it is looked at
 _LEAST_DEEP = 40  # pixels of a region; of fewer nothing can be told
@@ -48,24 +47,11 @@ _TINY = 1e-6
 _RIDGE = 0.01  # keeps the part of the depth small where all pixels are equally deep
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """Light of a window, (h, w, C) float32 each: what was ``filled`` and what is ``seen`` beyond its mean.
-
-    Both without their means and what depth explains. ``share``, ``gain`` are (h, w).
-    """
-
-    filled: _Floats
-    seen: _Floats
-    share: _Floats
-    gain: _Floats
-
-
 def can_tell(target: Mask) -> bool:
     """Whether a region (h, w) is wide enough somewhere to be looked at, and has enough pixels deep enough in it."""
     if np.count_nonzero(target) < _LEAST_DEEP:
         return False
-    depth = _depth(np.pad(target, 1))
+    depth = _depth(target)
     return float(depth.max()) >= _WIDE and int(np.count_nonzero(depth >= _DEEP)) >= _LEAST_DEEP
 
 
@@ -88,17 +74,27 @@ def recovered(pixels: Pixels, filled: Pixels, hole: Mask, target: Mask) -> Pixel
         What was filled, other only in the target.
     """
     depth = _depth(hole)
-    before, after = (to_light(np.nan_to_num(one)) for one in (pixels, filled))
-    told = _regress(before, after, hole, depth)
-    gain = told.gain * np.clip(depth - _DEEP + 1, 0, 1) * (target & _wide(depth))
-    at = (gain > 0) & np.isfinite(pixels).all(axis=2)
-    more = gain[at][:, None] * (told.seen[at] - told.share[at][:, None] * told.filled[at])
+    thin = np.exp((_DEEP - depth) / np.float32(_FADES))
+    before, after = _planes(pixels), _planes(filled)
+    share, slope, level, gain = _regress(before, after, thin, hole, depth)
+    gain *= np.clip(depth - _DEEP + 1, 0, 1) * (target & _wide(depth))
+    at = gain > 0
     patch = filled.copy()
+    if filled.dtype == np.float32:
+        at &= np.isfinite(pixels).all(axis=2)
+    expected = share[at] * after[:, at] + slope[:, at] * thin[at] + level[:, at]
+    more = (gain[at] * (before[:, at] - expected)).T
     if filled.dtype == np.float32:  # keeps what lies outside 0..1
         patch[at] += more
     else:
-        patch[at] = from_light(after[at] + more, filled.dtype)
+        patch[at] = from_light(after[:, at].T + more, filled.dtype)
     return patch
+
+
+def _planes(pixels: Pixels) -> _Floats:
+    """The light of pixels (h, w, C), channels first: sums over pixels are quick. 0 where it is not finite."""
+    light = to_light(np.nan_to_num(pixels) if pixels.dtype == np.float32 else pixels)
+    return np.ascontiguousarray(light.transpose(2, 0, 1))
 
 
 def _depth(mask: Mask) -> _Floats:
@@ -114,39 +110,39 @@ def _wide(depth: _Floats) -> Mask:
     return np.asarray(cv2.distanceTransform((~middles).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= _WIDE)
 
 
-def _regress(before: _Floats, after: _Floats, hole: Mask, depth: _Floats) -> _Seen:
-    """Regress what is seen on what was filled and on depth, near each pixel."""
+def _regress(before: _Floats, after: _Floats, thin: _Floats, hole: Mask, depth: _Floats) -> tuple[_Floats, ...]:
+    """Regress what is seen on what was filled, both (C, h, w), and on how thin the damage is, near each pixel.
+
+    Returns share (h, w), slope (C, h, w) and level (C, h, w), seen = share x filled + slope x thin + level, and the
+    gain (h, w): how much of what is seen beyond that is picture.
+    """
     deep = (depth >= _DEEP).astype(np.float32)
-    weight, thin = _blurred(deep), np.exp(-(depth - _DEEP) / _FADES)[..., None].astype(np.float32)
+    weight = _near(deep)
 
     def mean(planes: _Floats) -> _Floats:
-        return np.asarray(_blurred(planes * deep[..., None]) / np.maximum(weight, _TINY)[..., None])
+        return np.asarray(_near(planes * deep) / np.maximum(weight, _TINY))
 
-    def together(one: _Floats, other: _Floats) -> _Floats:  # (h, w): channels are added before the costly blur
-        product = (one * other).sum(axis=2, keepdims=True)
-        return np.asarray(mean(product)[..., 0])
+    def together(one: _Floats, other: _Floats) -> _Floats:  # added over channels: less to blur
+        return mean((one * other).sum(axis=0))
 
     mean_after, mean_before, mean_thin = mean(after), mean(before), mean(thin)
-    spread = np.maximum(mean(thin * thin) - mean_thin**2, 0)
+    spread = np.maximum(mean(thin * thin) - mean_thin**2, 0) + _RIDGE
     thin_after, thin_before = mean(thin * after) - mean_thin * mean_after, mean(thin * before) - mean_thin * mean_before
-    slope_after, slope_before = thin_after / (spread + _RIDGE), thin_before / (spread + _RIDGE)
-    own = np.maximum(together(after, after) - (mean_after**2 + slope_after * thin_after).sum(axis=2), 0)
-    common = together(after, before) - (mean_after * mean_before + slope_after * thin_before).sum(axis=2)
-    whole = np.maximum(together(before, before) - (mean_before**2 + slope_before * thin_before).sum(axis=2), 0)
-    channels = before.shape[2]
+    slope_after, slope_before = thin_after / spread, thin_before / spread
+    own = np.maximum(together(after, after) - (mean_after**2 + slope_after * thin_after).sum(axis=0), 0)
+    common = together(after, before) - (mean_after * mean_before + slope_after * thin_before).sum(axis=0)
+    whole = np.maximum(together(before, before) - (mean_before**2 + slope_before * thin_before).sum(axis=0), 0)
     share = common / np.maximum(own, _TINY)
-    unexplained = np.maximum(whole - share * common, 0) / channels + _ROUNDING
+    unexplained = np.maximum(whole - share * common, 0) / len(before) + _ROUNDING
     count = weight * np.float32(2 * np.pi * _NEAR**2 / _ALIKE)
-    share = _trusted(share, unexplained * channels / np.maximum(own, _TINY) / np.maximum(count, 0.5))
-    missed, veil = _missed(after, hole), np.square(mean_before - mean_after).mean(axis=2)
+    share = _trusted(share, unexplained * len(before) / np.maximum(own, _TINY) / np.maximum(count, 0.5))
+    missed, veil = _missed(after, hole), np.square(mean_before - mean_after).mean(axis=0)
     gain = share * missed / np.maximum(unexplained, share**2 * missed + _UNEVEN**2 * veil)
     gain /= 1 + np.square(unexplained / (_EVEN * np.maximum(veil, _TINY)))
-    return _Seen(
-        after - mean_after - slope_after * (thin - mean_thin),
-        before - mean_before - slope_before * (thin - mean_thin),
-        share,
-        np.where(count >= _FEWEST, gain, np.float32(0)),
-    )
+    gain[count < _FEWEST] = 0
+    slope = slope_before - share * slope_after
+    level = mean_before - share * mean_after - slope * mean_thin
+    return tuple(_enlarged(planes, depth.shape) for planes in (share, slope, level, gain))
 
 
 def _trusted(share: _Floats, variance: _Floats) -> _Floats:
@@ -156,21 +152,23 @@ def _trusted(share: _Floats, variance: _Floats) -> _Floats:
 
 
 def _missed(after: _Floats, hole: Mask) -> _Floats:
-    """The mean square of what a fill is expected to miss, (h, w): the fine part of the sound ground near by."""
-    fine = np.square(after - _gaussian(after, _FINE)).mean(axis=2)
+    """The mean square of what a fill is expected to miss near by: the fine part of the sound ground."""
     sound = (~hole).astype(np.float32)
-    return np.asarray(_blurred(fine * sound) / np.maximum(_blurred(sound), _TINY))
+    fine = np.stack([one - cv2.GaussianBlur(one, (0, 0), _FINE, borderType=cv2.BORDER_REFLECT) for one in after])
+    return np.asarray(_near(np.square(fine).mean(axis=0) * sound) / np.maximum(_near(sound), _TINY))
 
 
-def _gaussian(planes: _Floats, sigma: float) -> _Floats:
-    soft = cv2.GaussianBlur(planes, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-    return np.asarray(soft, np.float32).reshape(planes.shape)
+def _near(planes: _Floats) -> _Floats:
+    """Planes (..., h, w) blurred widely, at a quarter of the size: such a blur needs no more."""
+    if planes.ndim > 2:
+        return np.stack([_near(plane) for plane in planes])
+    height, width = (max(1, length // _COARSE) for length in planes.shape)
+    small = cv2.resize(planes, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), _NEAR / _COARSE, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _blurred(planes: _Floats) -> _Floats:
-    """Planes (h, w, ...) blurred widely: at a quarter of the size, for such a blur needs no more."""
-    height, width = planes.shape[:2]
-    size = max(1, width // _COARSE), max(1, height // _COARSE)
-    small = _gaussian(np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA)), _NEAR / _COARSE)
-    large = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(large, np.float32).reshape(planes.shape)
+def _enlarged(planes: _Floats, shape: tuple[int, ...]) -> _Floats:
+    """Planes (..., h, w) at the size of the window again."""
+    if planes.ndim > 2:
+        return np.stack([_enlarged(plane, shape) for plane in planes])
+    return np.asarray(cv2.resize(planes, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
