@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 import redust
 from redust.core.arrays import Light, Mask, to_light
 from redust.core.engines import Detector
-from redust.core.grades import cut_for
 from redust.core.settings import DamageClass
 from redust.detectors import make_detector
+from redust.detectors.cutting import cut_for
 from redust.detectors.running import find_damage
 from redust.pipeline import classes
 from redust.pipeline.classes import CLASSES
@@ -179,7 +179,7 @@ def tested(
             pair = draw.draw(ground(photos, number), number)
             true = pair.target == DAMAGE
             if detector is not None:
-                true = mostly(cut_for(detector, find_damage(detector, pair.damaged))[0], pair.target > 0)
+                true = mostly(cut_for(detector, find_damage(detector, pair.damaged), pair.damaged)[0], pair.target > 0)
             seen.setdefault(kind, Seen()).add(true)
     for path in outlines[1::2] if detector is None else ():
         for zoom in ZOOMS:

@@ -1,6 +1,7 @@
 """Choose a detector's level on sets with true masks, and write on its card what it does there.
 
     python benchmarks/describe.py MODEL BENCH_DIR --shares 0.75 0.25 [--scales 1 3] [--prior 0.01] [--strength 0.4]
+        [--polarity 0]
         [--level 0.48] [--shy 5] [--eager 150] [--text SUMMARY.json]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
@@ -26,8 +27,8 @@ import numpy as np
 import redust
 from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask
-from redust.core.grades import adapted
 from redust.core.settings import Weights
+from redust.detectors.cutting import adapted
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
 from redust.models import ModelCard, read_card
@@ -57,9 +58,10 @@ def looked_at(bench: Path, folder: Path, weights: Weights) -> Sets:
     found: dict[str, list[Seen]] = {}
     for one in sorted(path for path in bench.iterdir() if (path / "damaged").is_dir()):
         for path in sorted((one / "damaged").iterdir()):
-            damage = find_damage(detector, redust.read_scan(path).pixels)
+            pixels = redust.read_scan(path).pixels
+            damage = find_damage(detector, pixels)
             truth = redust.read_scan(one / "mask" / path.name).pixels[..., 0]
-            found.setdefault(one.name, []).append(Seen(truth, damage, adapted(detector.adaptation, damage)))
+            found.setdefault(one.name, []).append(Seen(truth, damage, adapted(detector.adaptation, damage, pixels)))
     return found
 
 
@@ -121,7 +123,7 @@ def at_scales(card: ModelCard, options: argparse.Namespace) -> ModelCard:
     changed: dict[str, Any] = {
         "scales": options.scales,
         "scale_shares": options.shares,
-        "adaptation": Adaptation(prior=options.prior, strength=options.strength),
+        "adaptation": Adaptation(prior=options.prior, strength=options.strength, polarity=options.polarity),
         "gflop_per_megapixel": round((card.gflop_per_megapixel or 0.0) * now / before, 2),
     }
     return ModelCard.model_validate(card.model_dump() | changed)
@@ -136,6 +138,7 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", required=True)
     parser.add_argument("--prior", type=float, default=0.01)
     parser.add_argument("--strength", type=float, default=0.4)
+    parser.add_argument("--polarity", type=float, default=0.0)
     parser.add_argument("--level", type=float)
     parser.add_argument("--shy", type=float, default=5.0)
     parser.add_argument("--eager", type=float, default=150.0)

@@ -19,9 +19,9 @@ import numpy as np
 
 import redust
 from redust.core.engines import Detector, levels_of
-from redust.core.grades import cut_for
 from redust.core.settings import Sensitivity, Weights
 from redust.detectors import make_detector
+from redust.detectors.cutting import cut_for
 from redust.detectors.lines import find_lines, mark_lines
 from redust.detectors.looks import looking
 from redust.detectors.running import find_damage
@@ -56,7 +56,7 @@ def score(
             mark_lines(damage, find_lines(scan.pixels))
         seconds += time.perf_counter() - start
         megapixels += scan.megapixels
-        mask, _ = cut_for(detector, damage, level)
+        mask, _ = cut_for(detector, damage, scan.pixels, level)
         tally.add(truth_of(folder / "mask" / path.name), damage, mask)
         if write:
             for kind in ("mask", "map"):

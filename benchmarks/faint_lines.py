@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 import redust
 from redust.core.arrays import Mask, Pixels
 from redust.core.engines import Detector
-from redust.core.grades import cut_for
 from redust.core.settings import Weights
 from redust.detectors import make_detector
+from redust.detectors.cutting import cut_for
 from redust.detectors.lines import find_lines, mark_lines
 from redust.detectors.running import find_damage
 
@@ -84,7 +84,7 @@ def grained(light: NDArray[np.float64], rng: np.random.Generator) -> Pixels:
 def masks(detector: Detector, pixels: Pixels, count: Count) -> dict[str, Mask]:
     """The mask of either way, its seconds counted."""
     start = time.process_time()
-    without = cut_for(detector, find_damage(detector, pixels))[0]
+    without = cut_for(detector, find_damage(detector, pixels), pixels)[0]
     between = time.process_time()
     both = without.copy()
     mark_lines(both, find_lines(pixels))

@@ -19,8 +19,8 @@ import numpy as np
 
 import redust
 from redust.core.arrays import Mask
-from redust.core.grades import cut_for
 from redust.detectors import make_detector
+from redust.detectors.cutting import cut_for
 from redust.detectors.running import find_damage
 
 SIDES = (512, 768, 1024)
@@ -77,8 +77,9 @@ def main() -> None:
         detector = make_detector(options.detector)
         level = detector.level if options.level is None else options.level
         photos = [path for path in sorted(options.photos.iterdir()) if path.suffix in (".jpg", ".png", ".tif")]
-        maps = (find_damage(detector, redust.read_scan(path).pixels) for path in photos[:: options.every])
-        tell(f"{options.detector} at {level:g}", (cut_for(detector, one, options.level)[0] for one in maps))
+        seen = (redust.read_scan(path).pixels for path in photos[:: options.every])
+        masks = (cut_for(detector, find_damage(detector, one), one, options.level)[0] for one in seen)
+        tell(f"{options.detector} at {level:g}", masks)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import numpy as np
 
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
-from redust.core.grades import cut_for
 from redust.core.tiles import Tile, window
 from redust.detectors import make_detector
+from redust.detectors.cutting import cut_for
 from redust.detectors.running import find_damage
 from redust.training.evaluation import Tally, found_by_size
 from redust.training.pairs import Library, find_photos
@@ -48,8 +48,9 @@ def score(detector: Detector, photos: Library, drawn: Synthesizer, options: argp
     for number in range(options.number):
         pixels, _ = photos[number % len(photos)]
         pair = drawn.draw(cut_out(pixels, options.side, number), number)
-        damage = find_damage(detector, from_light(pair.damaged, np.dtype(np.uint8)))
-        tally.add(pair.target, damage, cut_for(detector, damage, options.level)[0])
+        seen = from_light(pair.damaged, np.dtype(np.uint8))
+        damage = find_damage(detector, seen)
+        tally.add(pair.target, damage, cut_for(detector, damage, seen, options.level)[0])
     return tally
 
 

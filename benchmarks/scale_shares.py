@@ -16,8 +16,8 @@ import numpy as np
 
 import redust
 from redust.core.arrays import DamageMap
-from redust.core.grades import adapted
 from redust.core.settings import Weights
+from redust.detectors.cutting import adapted
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
 from redust.models import shipped_folder
@@ -28,9 +28,12 @@ SHARES = (0.35, 0.5, 0.6, 0.65, 0.7, 0.8, 0.9)
 
 def maps_of(detector: NetworkDetector, folder: Path) -> list[tuple[DamageMap, DamageMap]]:
     """Damage maps of a set, as they are and as the card's levels are for."""
-    found = [find_damage(detector, redust.read_scan(path).pixels) for path in sorted((folder / "damaged").iterdir())]
-    follow = detector.adaptation
-    return [(one, one if follow is None else adapted(follow, one)) for one in found]
+    found = []
+    for path in sorted((folder / "damaged").iterdir()):
+        pixels = redust.read_scan(path).pixels
+        damage = find_damage(detector, pixels)
+        found.append((damage, adapted(detector.adaptation, damage, pixels)))
+    return found
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ import numpy as np
 import redust
 from redust.core.arrays import Light, from_light, three_channels, to_light
 from redust.core.engines import Detector
-from redust.core.grades import cut_for
 from redust.core.settings import Weights
 from redust.detectors import make_detector
+from redust.detectors.cutting import cut_for
 from redust.detectors.running import find_damage
 from redust.training.evaluation import DAMAGE, Tally, Truth
 from redust.training.synthesis.shapes import soften
@@ -82,7 +82,7 @@ def score(detector: Detector, some: list[Picture], change: Callable[[Light, Ligh
     for damaged, clean, truth in some:
         seen = from_light(np.clip(change(damaged, clean), 0, 1).astype(np.float32), np.dtype(np.uint8))
         damage = find_damage(detector, seen)
-        tally.add(truth, damage, cut_for(detector, damage, None)[0])
+        tally.add(truth, damage, cut_for(detector, damage, seen)[0])
     figures = tally.figures()
     return f"f1 {figures.f1:.3f} / {figures.f1_strict:.3f}, ap {figures.ap:.3f}"
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 import redust
 from redust.core.arrays import Pixels, to_light
 from redust.core.engines import Detector
-from redust.core.grades import cut_for
 from redust.detectors import make_detector
+from redust.detectors.cutting import cut_for
 from redust.detectors.running import find_damage
 from redust.training.evaluation import DAMAGE, grown
 from redust.training.synthesis.synthesizer import texture
@@ -51,7 +51,7 @@ def count(seen: Counts, size: Counts, path: Path, pairs: Path, detector: Detecto
     truth = redust.read_scan(folder_of(pairs, "masks", "mask") / path.name).pixels[..., 0] == DAMAGE
     clean = grey_of(redust.read_scan(pairs / "clean" / path.name).pixels)
     change, busy = np.abs(grey_of(pixels) - clean), texture(clean) + np.float32(EVEN)
-    mask, _ = cut_for(detector, find_damage(detector, pixels))
+    mask, _ = cut_for(detector, find_damage(detector, pixels), pixels)
     found = truth & grown(mask, 1)
     number, labels = cv2.connectedComponents(truth.astype(np.uint8))
     for label in range(1, number):

@@ -11,9 +11,6 @@ from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap
 from redust.core.grades import (
     GRADES,
-    adapted,
-    cut_following,
-    cut_for,
     grades,
     histogram_of,
     level_of,
@@ -50,14 +47,6 @@ def test_the_share_keeps_within_bounds() -> None:
         assert share_of_damage(histogram_of(graded), PRIOR) == pytest.approx(bound)
 
 
-def test_a_clean_scan_is_judged_strictly_and_a_dirty_one_less() -> None:
-    adaptation = Adaptation(prior=PRIOR, strength=0.5)
-    clean, usual, dirty = (cut_following(adaptation, opinion(share), 0.5)[1] for share in (0.0, PRIOR, 0.05))
-    assert clean > 0.9
-    assert usual == pytest.approx(0.5, abs=0.04)
-    assert dirty < 0.4
-
-
 @given(level=levels, share=st.floats(0, 0.1))
 def test_without_strength_the_level_stays(level: float, share: float) -> None:
     adaptation = Adaptation(prior=PRIOR, strength=0.0)
@@ -78,52 +67,3 @@ def test_grades_are_levels(step: int) -> None:
 
 def test_the_ends_have_grades() -> None:
     assert grades(np.array([[0.0, 3e-4, 0.5, 1.0]], np.float32)).tolist() == [[0, 0, 81, GRADES - 1]]
-
-
-@given(seed=st.integers(0, 99), level=levels)
-def test_the_cut_needs_only_the_histogram(seed: int, level: float) -> None:
-    damage = np.random.default_rng(seed).random((23, 31), np.float32) ** 4
-    adaptation = Adaptation(prior=PRIOR, strength=0.4)
-    graded = grades(damage)
-    parts = histogram_of(graded[:11]) + histogram_of(graded[11:])
-    mask, at = cut_following(adaptation, damage, level)
-    np.testing.assert_array_equal(mask, graded >= step_of(adaptation, parts, level))
-    assert at == level_of(step_of(adaptation, parts, level))
-
-
-def test_the_adapted_map_is_cut_where_the_map_would_be() -> None:
-    damage = opinion(0.001)
-    adaptation = Adaptation(prior=PRIOR, strength=0.4)
-    mask, at = cut_following(adaptation, damage, 0.5)
-    assert at > 0.55
-    # Levels are rounded up to the next grade.
-    assert not (mask & (adapted(adaptation, damage) < 0.5)).any()
-    assert (mask != (adapted(adaptation, damage) >= 0.5)).mean() < 1e-3
-
-
-def test_a_map_is_moved_by_log_odds() -> None:
-    damage = np.array([[0.0, 0.5, 1.0]], np.float32)
-    np.testing.assert_array_equal(adapted(None, damage), damage)
-    np.testing.assert_allclose(adapted(None, damage, np.log(3)), [[0.0, 0.75, 1.0]], rtol=1e-6)
-
-
-class Named:
-    """An engine with a level."""
-
-    name = "named"
-    level = 0.5
-    adaptation: Adaptation | None = None
-
-
-def test_a_level_that_is_given_is_taken_to_the_letter() -> None:
-    engine = Named()
-    damage = opinion(0.0)
-    mask, at = cut_for(engine, damage)  # type: ignore[arg-type]
-    assert at == 0.5
-    engine.adaptation = Adaptation(prior=PRIOR, strength=0.5)
-    stricter, higher = cut_for(engine, damage)  # type: ignore[arg-type]
-    assert higher > 0.9
-    assert stricter.sum() <= mask.sum()
-    same, literal = cut_for(engine, damage, 0.5)  # type: ignore[arg-type]
-    assert literal == 0.5
-    np.testing.assert_array_equal(same, mask)

@@ -24,7 +24,7 @@ class Follows:
     name = "follows"
     level = 0.5
     levels = {Sensitivity.shy: 0.8, Sensitivity.normal: 0.5, Sensitivity.eager: 0.2}  # noqa: RUF012
-    adaptation = Adaptation(prior=0.01, strength=0.5)
+    adaptation = Adaptation(prior=0.01, strength=0.5, polarity=1.0)
     needs = Needs()
 
     def detect(self, light: Light) -> DamageMap:
@@ -53,12 +53,13 @@ def test_all_ways_lead_to_one_mask(share: float, tmp_path: Path) -> None:
     for name, extra in (("a", {}), ("b", {"map_out": tmp_path / "map.png"})):
         report = story.restore(source, mask_out=tmp_path / f"{name}.png", **extra)
         np.testing.assert_array_equal(read_mask(tmp_path / f"{name}.png", scan.shape), decided)
-        assert report.level == pytest.approx(story._cut(story.detect(scan))[1])
+        assert report.level == pytest.approx(story._cut(story.detect(scan), scan)[1])
 
 
 def test_the_dirtier_the_scan_the_lower_the_level() -> None:
     story = pipeline()
-    levels = [story._cut(story.detect(scan_of(share)))[1] for share in (0.0, 0.003, 0.03)]
+    scans = map(scan_of, (0.0, 0.003, 0.03))
+    levels = [story._cut(story.detect(scan), scan)[1] for scan in scans]
     assert levels == sorted(levels, reverse=True)
     assert levels[0] > 0.9
     assert levels[-1] < 0.5

@@ -14,8 +14,8 @@ from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Light, Pixels
 from redust.core.engines import Needs
 from redust.core.errors import SettingsError, TrainingError
-from redust.core.grades import cut_following
 from redust.core.settings import Sensitivity
+from redust.detectors.cutting import cut_following
 from redust.models import read_card, shipped_folder
 from redust.training.calibration import RATES, calibrate
 from redust.training.evaluation import Truth
@@ -131,7 +131,7 @@ def test_levels_that_follow_the_scan_are_found_for_the_followed_map() -> None:
     assert found.adaptation == follow
     assert plain.adaptation is None
     for name, level in found.levels.items():
-        mask, _ = cut_following(follow, pixels[..., 0], level)
+        mask, _ = cut_following(follow, pixels[..., 0], pixels, level)
         assert mask.mean() <= RATES[name]
     assert found.levels[Sensitivity.eager] > plain.levels[Sensitivity.eager]  # a share of 5 %: lower levels mark more
 
@@ -139,10 +139,23 @@ def test_levels_that_follow_the_scan_are_found_for_the_followed_map() -> None:
 def test_the_command_writes_how_levels_follow(photos: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(shipped_folder("unet"), model)
-    run("calibrate", "--model", model, "--photos", photos, "--strength", "0.3", "--prior", "0.02", "--write")
-    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3)
+    run(
+        "calibrate",
+        "--model",
+        model,
+        "--photos",
+        photos,
+        "--strength",
+        "0.3",
+        "--prior",
+        "0.02",
+        "--polarity",
+        "1",
+        "--write",
+    )
+    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0)
     run("calibrate", "--model", model, "--photos", photos, "--write")
-    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3)
+    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0)
 
 
 def test_a_detector_without_a_card_cannot_keep_levels(photos: Path) -> None:

@@ -69,6 +69,7 @@ def _levels(card: ModelCard) -> str:
         said = "" if rate is None else f" ({1e6 * rate:.3g} ppm of undamaged pictures)"
         parts.append(f"{name} {level:g}{said}")
     follow = "" if card.adaptation is None else "; they follow how dirty a scan is"
+    follow += ", and whether dark or bright" if card.adaptation and card.adaptation.polarity else ""
     return f"levels by sensitivity: {', '.join(parts)}{follow}"
 
 

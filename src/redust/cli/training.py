@@ -166,6 +166,16 @@ def calibrate(
     prior: Annotated[
         float, typer.Option("--prior", min=1e-5, max=0.5, help="With --strength: the share of damage that is usual.")
     ] = 0.01,
+    polarity: Annotated[
+        float,
+        typer.Option(
+            "--polarity",
+            min=0,
+            max=4,
+            help="With --strength: the power by which damage must be surer that is dark where nearly all is bright, or "
+            "bright where nearly all is dark.",
+        ),
+    ] = 0.0,
     write: Annotated[bool, typer.Option("--write", help="Write the levels into the model's card.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
 ) -> None:
@@ -186,7 +196,7 @@ def calibrate(
         )
     pairs = pairs_to_score(data) if data else ()
     with _bar("calibrate") as tell:
-        follow = None if strength is None else Adaptation(prior=prior, strength=strength)
+        follow = None if strength is None else Adaptation(prior=prior, strength=strength, polarity=polarity)
         pictures = Library(find_photos(photos), None, megabytes=0)
         found = find_levels(detector, pictures, adaptation=follow, progress=tell)
     _tell_calibration(found)

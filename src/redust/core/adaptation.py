@@ -1,4 +1,5 @@
-"""How a detector's levels follow the scan, as data. What is done with it: :mod:`redust.core.grades`."""
+"""How a detector's levels follow the scan, as data. What is done with it: :mod:`redust.core.grades`,
+:mod:`redust.detectors.cutting`."""
 
 from __future__ import annotations
 
@@ -16,9 +17,13 @@ class Adaptation(BaseModel):
         The share of damaged pixels, 0..1, of a scan for which the levels hold as they are.
     strength
         The power by which the odds follow a scan's own share: 0 not at all, 1 as independent pixels would ask for.
+    polarity
+        The power by which the odds of the polarity, dark or bright, that a scan shows less of follow its share of the
+        scan's damage: 0 not at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prior: Annotated[float, Field(gt=0, lt=1)]
     strength: Annotated[float, Field(ge=0, le=1)]
+    polarity: Annotated[float, Field(ge=0, le=4)] = 0.0

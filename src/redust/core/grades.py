@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.adaptation import Adaptation
-from redust.core.arrays import DamageMap, Mask
+from redust.core.arrays import DamageMap
 from redust.core.engines import Detector, Generator
 from redust.core.tiles import bands
 
@@ -25,7 +25,7 @@ Grades = NDArray[np.uint8]
 Histogram = NDArray[np.int64]
 
 GRADES = 256
-_PER_UNIT = 10  # grades per unit of log odds
+PER_UNIT = 10  # grades per unit of log odds
 _EVEN = 81  # the grade from even odds on: 1 begins at log odds of -8, 255 at +17.4, where float32 ends
 _LOWEST = -11.5  # log odds that stand for grade 0, about 1e-5: nearly all pixels have it
 _LEAST, _MOST = 1e-5, 0.05  # shares of damage beyond which a level does not follow
@@ -48,36 +48,8 @@ def step_of(adaptation: Adaptation, histogram: Histogram, level: float) -> int:
 
     Rounded up, so that no more is marked than at the exact level.
     """
-    wanted = (log_odds(float(np.clip(level, 1e-6, 1 - 1e-7))) - shift(adaptation, histogram)) * _PER_UNIT + _EVEN
+    wanted = (log_odds(float(np.clip(level, 1e-6, 1 - 1e-7))) - shift(adaptation, histogram)) * PER_UNIT + _EVEN
     return int(np.clip(np.ceil(wanted - 1e-6), 1, GRADES - 1))
-
-
-def cut_following(adaptation: Adaptation | None, damage: DamageMap, level: float) -> tuple[Mask, float]:
-    """Cut a whole map: the mask (H, W) bool, and what `level` came to; the same where there is no adaptation."""
-    if adaptation is None:
-        return damage >= np.float32(level), level
-    graded = grades(damage)
-    step = step_of(adaptation, histogram_of(graded), level)
-    return graded >= step, level_of(step)
-
-
-def adapted(adaptation: Adaptation | None, damage: DamageMap, more: float = 0.0) -> DamageMap:
-    """The map of a scan as its detector would have stated it, had it known the scan's share of damage.
-
-    Parameters
-    ----------
-    adaptation
-        None leaves the map as it is but for `more`.
-    damage : (H, W) float32 in 0..1
-    more
-        Log odds that are added besides.
-    """
-    factor = np.exp(more + (shift(adaptation, histogram_of(grades(damage))) if adaptation else 0.0))
-    found: DamageMap = np.empty_like(damage)
-    for rows in bands(damage.shape[0]):
-        odds = factor * damage[rows].astype(np.float64)
-        found[rows] = odds / (odds + (1.0 - damage[rows]))
-    return found
 
 
 def adaptation_of(engine: Detector | Generator) -> Adaptation | None:
@@ -86,27 +58,13 @@ def adaptation_of(engine: Detector | Generator) -> Adaptation | None:
     return found
 
 
-def cut_for(engine: Detector | Generator, damage: DamageMap, level: float | None = None) -> tuple[Mask, float]:
-    """Cut a whole map of an engine: at `level` to the letter, or at its own, which may follow the scan.
-
-    Returns
-    -------
-    mask : (H, W) bool
-    level : 0..1
-        Where it was cut.
-    """
-    if level is not None:
-        return cut_following(None, damage, level)
-    return cut_following(adaptation_of(engine), damage, engine.level)
-
-
 def grades(damage: DamageMap) -> Grades:
     """A damage map in 256 steps of its log odds, (H, W) uint8: 10 to a unit, 81 where the odds are even."""
     found = np.zeros(damage.shape, np.uint8)
     some = damage >= np.float32(level_of(1))  # few pixels of any scan
     likely = damage[some].astype(np.float64)
     with np.errstate(divide="ignore"):
-        graded = np.floor((np.log(likely) - np.log1p(-likely)) * _PER_UNIT + 1e-9) + _EVEN
+        graded = np.floor((np.log(likely) - np.log1p(-likely)) * PER_UNIT + 1e-9) + _EVEN
     found[some] = np.clip(graded, 0, GRADES - 1)
     return found
 
@@ -121,19 +79,36 @@ def histogram_of(graded: Grades) -> Histogram:
 
 def level_of(step: int) -> float:
     """The probability from which on pixels have at least this grade."""
-    return float(1.0 / (1.0 + np.exp(-(step - _EVEN) / _PER_UNIT)))
+    return float(1.0 / (1.0 + np.exp(-(step - _EVEN) / PER_UNIT)))
 
 
 def share_of_damage(histogram: Histogram, prior: float) -> float:
     """Estimate which share of a scan is damaged, by expectation and maximisation from the share taken for granted."""
-    odds = np.exp((np.arange(GRADES) - _EVEN + 0.5) / _PER_UNIT)
-    odds[0] = np.exp(_LOWEST)
-    likelihood = odds * (1 - prior) / prior
+    likelihood = _odds() * (1 - prior) / prior
     total, share = max(int(histogram.sum()), 1), prior
     for _ in range(_ROUNDS):
         posterior = likelihood * share / (likelihood * share + 1 - share)
         share = float(np.clip((histogram * posterior).sum() / total, _LEAST, _MOST))
     return share
+
+
+def chances_of(adaptation: Adaptation, histogram: Histogram) -> NDArray[np.float32]:
+    """How likely a pixel of each grade is damaged on a scan, (256,) in 0..1, once its share of damage is known."""
+    odds = _odds() * np.exp(shift(adaptation, histogram))
+    return np.asarray(odds / (1 + odds), np.float32)
+
+
+def _odds() -> NDArray[np.float64]:
+    """The odds that each grade stands for, (256,)."""
+    odds = np.exp((np.arange(GRADES) - _EVEN + 0.5) / PER_UNIT)
+    odds[0] = np.exp(_LOWEST)
+    return odds
+
+
+def moved(damage: DamageMap, more: float) -> DamageMap:
+    """A map, or some of its values, with so much added to the log odds."""
+    odds = np.exp(more) * damage.astype(np.float64)
+    return np.asarray(odds / (odds + (1.0 - damage)), np.float32)
 
 
 def log_odds(probability: float) -> float:

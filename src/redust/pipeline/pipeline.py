@@ -28,11 +28,12 @@ from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
 from redust.core.engines import Detector, Generator, Inpainter, levels_of
-from redust.core.grades import adaptation_of, adapted, cut_following, grades, histogram_of, level_of, log_odds, step_of
+from redust.core.grades import adaptation_of, grades, log_odds
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import Method, Provider, RestoreSettings, Weights
 from redust.detectors import given, make_detector
+from redust.detectors.cutting import adapted, cut_following, cut_graded
 from redust.detectors.lines import Line, find_lines, mark_lines
 from redust.detectors.looks import looking
 from redust.detectors.running import damage_by_tile, find_damage
@@ -239,7 +240,7 @@ class Pipeline:
         sensitivity stands where its usual level is.
         """
         more = log_odds(detector.level) - log_odds(self._level_of(detector)) + self.generator.needs.attention_shift
-        return adapted(adaptation_of(detector), self._damage(scan, progress), more)
+        return adapted(adaptation_of(detector), self._damage(scan, progress), scan.pixels, more)
 
     def decide(self, damage: DamageMap, scan: Scan, areas: Areas | None = None) -> Mask:
         """Decide which pixels to repair: quick enough for a slider.
@@ -254,11 +255,11 @@ class Pipeline:
         -------
         mask : (H, W) bool
         """
-        return self._logged(self._decision(self._cut(damage)[0], scan, areas or Areas()))
+        return self._logged(self._decision(self._cut(damage, scan)[0], scan, areas or Areas()))
 
-    def _cut(self, damage: DamageMap) -> tuple[Mask, float]:
+    def _cut(self, damage: DamageMap, scan: Scan) -> tuple[Mask, float]:
         """A whole map cut at the level, and the level that this came to."""
-        return cut_following(self.adaptation, damage, self.level)
+        return cut_following(self.adaptation, damage, scan.pixels, self.level)
 
     def _logged(self, decision: Decision) -> Mask:
         """Log what the user should know of a decision."""
@@ -272,14 +273,12 @@ class Pipeline:
         kept = np.empty(scan.shape, np.uint8)
         for place, damage in damage_by_tile(self.detector, scan.pixels, tile=self.settings.tile, progress=progress):
             kept[place] = cut(damage, self.level) if adaptation is None else grades(damage)
-        mask = kept.view(np.bool_)  # the same bytes
         if adaptation is None:
+            mask = kept.view(np.bool_)  # the same bytes
             mark_lines(mask, lines)
             return mask, self.level
         mark_lines(kept, lines)
-        step = step_of(adaptation, histogram_of(kept), self.level)
-        np.greater_equal(kept, step, out=mask)
-        return mask, level_of(step)
+        return cut_graded(adaptation, kept, scan.pixels, self.level)
 
     def _lines(self, scan: Scan) -> list[Line]:
         """The lines that only the whole scan shows, as far as they are asked for."""
@@ -318,7 +317,7 @@ class Pipeline:
             return areas.apply(areas.only)
         for remark in self.remarks():
             _LOG.warning(remark)
-        found, _ = self._cut(self.detect(scan)) if self.blind else self._found(scan)
+        found, _ = self._cut(self.detect(scan), scan) if self.blind else self._found(scan)
         return self._logged(self._decision(found, scan, areas))
 
     def mend(self, scan: Scan, areas: Areas | None = None) -> Scan:
@@ -470,7 +469,7 @@ class Pipeline:
                 damage = self.detect(scan, progress=tell)
         if job.map_out is not None:
             self._write_map(damage, job.map_out, journal)
-        return self._cut(damage), made
+        return self._cut(damage, scan), made
 
     def _note_finders(self, journal: Journal) -> None:
         """Write down what the damage map came from."""

@@ -15,8 +15,9 @@ import numpy as np
 from redust.core.adaptation import Adaptation
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.core.grades import adaptation_of, adapted
+from redust.core.grades import adaptation_of
 from redust.core.settings import Sensitivity, Weights
+from redust.detectors.cutting import adapted
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
 from redust.models.card import FLOAT32, INT8, ModelCard
@@ -102,9 +103,10 @@ def calibrate(
     adaptation = adaptation or adaptation_of(detector)
     at_step, highest = np.zeros(len(_LEVELS) + 1, np.int64), []
     for index in range(len(pictures)):
-        damage = find_damage(detector, pictures[index][0])
+        pixels, _ = pictures[index]
+        damage = find_damage(detector, pixels)
         if adaptation is not None:
-            damage = adapted(adaptation, damage)
+            damage = adapted(adaptation, damage, pixels)
         # The steps that are at or below a pixel's opinion: at each of those levels the pixel is marked.
         steps = np.searchsorted(_LEVELS, damage.ravel(), side="right")
         at_step += np.bincount(steps, minlength=len(at_step))

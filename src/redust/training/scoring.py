@@ -10,7 +10,7 @@ import numpy as np
 from redust.core.arrays import full_scale
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.core.grades import cut_for
+from redust.detectors.cutting import cut_for
 from redust.detectors.running import find_damage
 from redust.training.evaluation import Tally
 from redust.training.pairs import PairPaths, Pictures, read_picture, read_truth
@@ -54,7 +54,7 @@ def score(
         pixels, truth = pictures[index]
         for place, detector in enumerate(detectors):
             damage = find_damage(detector, pixels)
-            mask, _ = cut_for(detector, damage, level if place == 0 else None)
+            mask, _ = cut_for(detector, damage, pixels, level if place == 0 else None)
             tallies[detector.name].add(truth, damage, mask)
         tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))
         if progress:

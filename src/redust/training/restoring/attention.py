@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Detector
-from redust.core.grades import adapted
+from redust.core.grades import moved
 from redust.core.settings import Weights
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
@@ -92,7 +92,5 @@ class AttendedPatches(Dataset[Tensors]):
         given, clean, where = self.patches[key]
         damage = self.attention.map_of(np.ascontiguousarray(given.permute(1, 2, 0).numpy()))
         if self.doubt:
-            damage = adapted(
-                None, damage, np.random.default_rng([self.seed, key[0], 3]).normal(-self.doubt, self.doubt)
-            )
+            damage = moved(damage, np.random.default_rng([self.seed, key[0], 3]).normal(-self.doubt, self.doubt))
         return torch.cat([given, torch.from_numpy(damage)[None]]), clean, where
