@@ -23,7 +23,7 @@ from redust.core.grades import (
     step_of,
 )
 from redust.core.tiles import bands
-from redust.detectors.polarity import rarer
+from redust.detectors.polarity import Place, rarer, unpacked
 
 
 def cut_for(
@@ -63,22 +63,21 @@ def cut_graded(adaptation: Adaptation, graded: Grades, pixels: Pixels, level: fl
     spared = _against(adaptation, graded, pixels, histogram, step) if adaptation.polarity else []
     mask = graded.view(np.bool_)
     np.greater_equal(graded, step, out=mask)
-    for rows, columns in spared:
-        mask[rows, columns] = False
+    for place, packed in spared:
+        mask[place] &= ~unpacked(packed, mask[place].shape)
     return mask, level_of(step)
 
 
 def _against(
     adaptation: Adaptation, graded: Grades, pixels: Pixels, histogram: NDArray[np.int64], step: int
-) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows and columns of the pixels that pass the step, but are of the rarer polarity and do not pass its own."""
+) -> list[tuple[Place, NDArray[np.uint8]]]:
+    """By blocks, the pixels that pass the step, but are of the rarer polarity and do not pass its own, packed."""
     found = rarer(pixels, graded, chances_of(adaptation, histogram))
     own = min(step + int(np.ceil(found.loss(adaptation.polarity) * PER_UNIT - 1e-6)), GRADES - 1)
     spared = []
     for place, against in found.places():
         here = graded[place]
-        rows, columns = np.nonzero(against & (here >= step) & (here < own))
-        spared.append((rows + place[0].start, columns + place[1].start))
+        spared.append((place, np.packbits(against & (here >= step) & (here < own))))
     return spared
 
 

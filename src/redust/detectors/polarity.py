@@ -61,8 +61,13 @@ class Rarer:
     def places(self) -> Iterator[tuple[Place, Mask]]:
         """Blocks of the scan, and which of their pixels are of this polarity."""
         for tile, packed in self.blocks:
-            bits = np.unpackbits(packed, count=tile.height * tile.width).reshape(tile.height, tile.width)
-            yield tile.core, bits.view(np.bool_) if self.dark else bits == 0
+            dark = unpacked(packed, (tile.height, tile.width))
+            yield tile.core, dark if self.dark else ~dark
+
+
+def unpacked(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Mask:
+    """The mask that was packed, eight pixels to a byte."""
+    return np.unpackbits(packed, count=int(np.prod(shape))).reshape(shape).view(np.bool_)
 
 
 def rarer(pixels: Pixels, graded: Grades, chances: Floats) -> Rarer:
