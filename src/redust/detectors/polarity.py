@@ -96,7 +96,7 @@ def rarer(pixels: Pixels, graded: Grades, chances: Floats) -> Rarer:
 
 def _darker(pixels: Pixels, chances: Floats) -> Mask:
     """Which pixels of a window are darker than the ground."""
-    known = pixels.astype(np.float32) if pixels.dtype != np.float32 else np.nan_to_num(pixels)
+    known = pixels.astype(np.float32) if pixels.dtype != np.float32 else np.nan_to_num(pixels, posinf=1, neginf=0)
     channels = pixels.shape[2]
     grey = np.asarray(cv2.transform(known, np.full((1, channels), 1 / channels)), np.float32).reshape(chances.shape)
     sound = np.maximum(1 - 3 * chances, 1e-4)
