@@ -1,12 +1,11 @@
 """Choose a detector's level on sets with true masks, and write on its card what it does there.
 
     python benchmarks/describe.py MODEL BENCH_DIR --shares 0.75 0.25 [--scales 1 3] [--prior 0.01] [--strength 0.4]
-        [--polarity 0]
-        [--level 0.48] [--shy 5] [--eager 150] [--text SUMMARY.json]
+        [--polarity 0] [--level 0.48] [--shy 5] [--eager 150] [--text SUMMARY.json]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
-looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior and
-strength (redust.core.adaptation.Adaptation).
+looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior,
+strength and polarity (redust.core.adaptation.Adaptation).
 
 The card gets the scales, the shares and how levels follow the scan. Without --level, a row per level says what the
 float32 weights do there. With it the card also gets the levels (shy and eager are those that mark so many pixels per

@@ -107,8 +107,11 @@ def _odds() -> NDArray[np.float64]:
 
 def moved(damage: DamageMap, more: float) -> DamageMap:
     """A map, or some of its values, with so much added to the log odds."""
-    odds = np.exp(more) * damage.astype(np.float64)
-    return np.asarray(odds / (odds + (1.0 - damage)), np.float32)
+    factor, found = np.exp(more), np.empty_like(damage)
+    for rows in bands(damage.shape[0]):
+        odds = factor * damage[rows].astype(np.float64)
+        found[rows] = odds / (odds + (1.0 - damage[rows]))
+    return found
 
 
 def log_odds(probability: float) -> float:

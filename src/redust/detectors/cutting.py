@@ -22,7 +22,6 @@ from redust.core.grades import (
     shift,
     step_of,
 )
-from redust.core.tiles import bands
 from redust.detectors.polarity import Place, rarer, unpacked
 
 
@@ -96,22 +95,14 @@ def adapted(adaptation: Adaptation | None, damage: DamageMap, pixels: Pixels, mo
         Log odds that are added besides.
     """
     if adaptation is None:
-        return _moved(damage, more)
+        return moved(damage, more)
     graded = grades(damage)
     histogram = histogram_of(graded)
     more += shift(adaptation, histogram)
-    found = _moved(damage, more)
+    found = moved(damage, more)
     if adaptation.polarity:
         against = rarer(pixels, graded, chances_of(adaptation, histogram))
         less = more - against.loss(adaptation.polarity)
         for place, where in against.places():
             found[place][where] = moved(damage[place][where], less)
-    return found
-
-
-def _moved(damage: DamageMap, more: float) -> DamageMap:
-    """A whole map with so much added to the log odds."""
-    found: DamageMap = np.empty_like(damage)
-    for rows in bands(damage.shape[0]):
-        found[rows] = moved(damage[rows], more)
     return found

@@ -120,7 +120,7 @@ def _regress(before: _Floats, after: _Floats, thin: _Floats, hole: Mask, depth: 
     weight = _near(deep)
 
     def mean(planes: _Floats) -> _Floats:
-        return np.asarray(_near(planes * deep) / np.maximum(weight, _TINY))
+        return _mean_near(planes, deep, weight)
 
     def together(one: _Floats, other: _Floats) -> _Floats:  # added over channels: less to blur
         return mean((one * other).sum(axis=0))
@@ -155,7 +155,12 @@ def _missed(after: _Floats, hole: Mask) -> _Floats:
     """The mean square of what a fill is expected to miss near by: the fine part of the sound ground."""
     sound = (~hole).astype(np.float32)
     fine = np.stack([one - cv2.GaussianBlur(one, (0, 0), _FINE, borderType=cv2.BORDER_REFLECT) for one in after])
-    return np.asarray(_near(np.square(fine).mean(axis=0) * sound) / np.maximum(_near(sound), _TINY))
+    return _mean_near(np.square(fine).mean(axis=0), sound, _near(sound))
+
+
+def _mean_near(planes: _Floats, weight: _Floats, weight_near: _Floats) -> _Floats:
+    """The weighted mean of planes near each place, at a quarter of the size."""
+    return np.asarray(_near(planes * weight) / np.maximum(weight_near, _TINY))
 
 
 def _near(planes: _Floats) -> _Floats:
