@@ -18,6 +18,7 @@ MATERIAL holds ``photos/`` and, as far as there are any, ``plates/`` (NAME.jpg b
     most_damaged_of = 8         # the most damaged of so many windows of plates
     negative = 0.3              # share of grounds turned into negatives
     crisp = 0.5                 # share of photos that are sharpened first, as cameras do
+    vivid = 0.7                 # share of photos whose colours are made stronger, and exchanged
     scale = [1.0, 1.0]          # least and greatest resolution of the damage, instead of the recipe's
 
 The same seed and detector (a name, or a model folder: give the state that is to learn from its mistakes) draw the same
@@ -75,6 +76,7 @@ class Portion(BaseModel):
     most_damaged_of: int = 1
     negative: float = 0.0
     crisp: float = 0.0
+    vivid: float = 0.0
     scale: tuple[float, float] | None = None
 
 
@@ -158,6 +160,8 @@ class Painter:
         light = _shrunk_photo(pixels, factor, side)
         if portion.crisp and rng.random() < portion.crisp:
             light = sharpened(light, rng.uniform(0.5, 0.9), rng.uniform(0.3, 1.2))
+        if portion.vivid and rng.random() < portion.vivid:
+            light = _vivid(light, rng)
         if portion.ground == "mistakes":
             places = np.argwhere(self._mistakes(light))
             if len(places):
@@ -213,6 +217,14 @@ def _shrunk_photo(pixels: Pixels, factor: float, side: int) -> Light:
     factor = min(factor, min(light.shape[:2]) / side)
     height, width = (max(side, round(length / factor)) for length in light.shape[:2])
     return _resized(light, (width, height))
+
+
+def _vivid(light: Light, rng: np.random.Generator) -> Light:
+    """A photo in other, stronger colours: red, green and blue exchanged, further from grey."""
+    light = light[..., rng.permutation(3)]
+    grey = light.mean(axis=2, keepdims=True)
+    vivid: Light = np.clip(grey + (light - grey) * np.float32(rng.uniform(1.2, 3.0)), 0, 1)
+    return vivid
 
 
 def _resized(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

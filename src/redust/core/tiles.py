@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+Place: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a rectangle in a picture: what an array is indexed with."""
 
 
 def round_up(value: int, step: int) -> int:
@@ -41,12 +45,12 @@ class Tile:
     right: int
 
     @property
-    def core(self) -> tuple[slice, slice]:
+    def core(self) -> Place:
         """The core's place in the picture."""
         return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
 
     @property
-    def core_in_window(self) -> tuple[slice, slice]:
+    def core_in_window(self) -> Place:
         """The core's place in the window."""
         row, column = self.row - self.top, self.column - self.left
         return slice(row, row + self.height), slice(column, column + self.width)

@@ -22,7 +22,8 @@ from redust.core.grades import (
     shift,
     step_of,
 )
-from redust.detectors.polarity import Place, rarer, unpacked
+from redust.core.tiles import Place
+from redust.detectors.polarity import rarer, unpacked
 
 
 def cut_for(

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.grades import Grades
-from redust.core.tiles import Tile, tiles, window
+from redust.core.tiles import Place, Tile, tiles, window
 
 Floats: TypeAlias = NDArray[np.float32]
-Place: TypeAlias = tuple[slice, slice]
 
 _BLOCK, _HALO = 512, 64  # pixels; the halo is what both blurs reach
 _COARSE = 4  # the ground is computed at a size so many times smaller

@@ -14,7 +14,7 @@ import numpy as np
 from redust.core.arrays import DamageMap, Light, Pixels, check_pixels, to_light
 from redust.core.engines import Detector, Needs
 from redust.core.errors import EngineError
-from redust.core.tiles import Tile, round_up, tiles, window
+from redust.core.tiles import Place, Tile, round_up, tiles, window
 from redust.detectors.scales import Coarse, Logits, averaged, logits, shrunk_shape, shrunk_side, shrunk_window
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -62,7 +62,7 @@ def damage_by_tile(
     *,
     tile: int | None = None,
     progress: Callable[[float], None] | None = None,
-) -> Iterator[tuple[tuple[slice, slice], DamageMap]]:
+) -> Iterator[tuple[Place, DamageMap]]:
     """Find the damage of a whole scan without holding the map, which takes more memory than an 8-bit scan.
 
     Parameters

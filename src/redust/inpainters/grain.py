@@ -26,12 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.tiles import round_up
+from redust.core.tiles import Place, round_up
 from redust.inpainters.regions import Region, pieces
 
 _Floats: TypeAlias = NDArray[np.float32]
 _Box: TypeAlias = tuple[int, int, int, int]
-_Window: TypeAlias = tuple[slice, slice]
 
 _CONTEXT = 16  # pixels around a piece in which the ground is measured
 _FINE = 1.75  # sigma in pixels: what this blur takes away is fine
@@ -110,7 +109,7 @@ def _grained_piece(filled: Pixels, hole: Mask, own: Mask, box: _Box, amount: flo
     return np.asarray(np.rint(plain + added).clip(0, np.iinfo(filled.dtype).max), filled.dtype)
 
 
-def _around(box: _Box, context: int, shape: tuple[int, ...]) -> _Window:
+def _around(box: _Box, context: int, shape: tuple[int, ...]) -> Place:
     """A box with context, as far as the scan reaches."""
     top, left, bottom, right = box
     return (
@@ -119,7 +118,7 @@ def _around(box: _Box, context: int, shape: tuple[int, ...]) -> _Window:
     )
 
 
-def _ground(hole: Mask, box: _Box, window: _Window) -> _Window:
+def _ground(hole: Mask, box: _Box, window: Place) -> Place:
     """Where the ground of a piece is measured: around it, or in a wide hole where sound ground is nearest."""
     if 1 - np.count_nonzero(hole[window]) / hole[window].size >= _LEAST_SOUND:
         return window
@@ -139,7 +138,7 @@ def _ground(hole: Mask, box: _Box, window: _Window) -> _Window:
     return window
 
 
-def _wider(box: _Box, shape: tuple[int, ...]) -> Iterator[_Window]:
+def _wider(box: _Box, shape: tuple[int, ...]) -> Iterator[Place]:
     """Windows around a box, each twice as far, the last one the whole scan."""
     context = 4 * _CONTEXT
     while True:
@@ -151,7 +150,7 @@ def _wider(box: _Box, shape: tuple[int, ...]) -> Iterator[_Window]:
 
 
 def _split(
-    filled: Pixels, hole: Mask, window: _Window, mine: Mask | None, zero: NDArray[np.generic], unit: float
+    filled: Pixels, hole: Mask, window: Place, mine: Mask | None, zero: NDArray[np.generic], unit: float
 ) -> _Split:
     """Split the light of a window that is sound or `mine` into smooth and fine."""
     known = ~hole[window]

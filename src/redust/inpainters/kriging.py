@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.engines import Needs
-from redust.core.tiles import round_up
+from redust.core.tiles import Place, round_up
 from redust.inpainters.regions import pieces
 
 _Floats: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
@@ -80,7 +80,7 @@ def _fill_piece(filled: Pixels, hole: Mask, box: _Box) -> None:
     filled[crop][own] = predicted.T if filled.dtype == np.float32 else np.rint(predicted.T)
 
 
-def _surroundings(mask: Mask, box: _Box) -> tuple[tuple[slice, slice], Mask]:
+def _surroundings(mask: Mask, box: _Box) -> tuple[Place, Mask]:
     """The crop that a piece is filled from, and which of its pixels are the piece; wider where all is masked."""
     top, left, bottom, right = box
     context = _CONTEXT

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask
 from redust.core.engines import Needs
-from redust.core.tiles import round_up, tiles
+from redust.core.tiles import Place, round_up, tiles
 
 _CELL = 8
 _PIECE = 32  # longest side of a piece
@@ -45,7 +45,7 @@ class Region:
     target: Mask
 
     @property
-    def window(self) -> tuple[slice, slice]:
+    def window(self) -> Place:
         """The window's place in the scan."""
         height, width = self.target.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)

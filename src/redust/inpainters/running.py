@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import accumulate, islice
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,13 +21,11 @@ from redust.core.arrays import Mask, Pixels, check_mask, check_pixels
 from redust.core.composite import composite
 from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, MaskMismatch
-from redust.core.tiles import bands, mirrored, round_up, tiles
+from redust.core.tiles import Place, bands, mirrored, round_up, tiles
 from redust.inpainters.grain import grained
 from redust.inpainters.regions import Region, coarse, regions
 from redust.inpainters.translucent import CONTEXT, can_tell, recovered
-from redust.inpainters.wide import Window, core_within, doubled, halved, wide_windows
-
-T = TypeVar("T")
+from redust.inpainters.wide import core_within, doubled, halved, wide_windows
 
 # Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
 _BATCH = 16
@@ -121,38 +118,28 @@ def _fill(
 ) -> None:
     """Fill `mask` in place; `hole`, all that is damaged, holds at least the mask and not all pixels."""
     mask, hole = _fill_cores(inpainter, filled, mask, hole, workers)
-    done, total = 0, max(int(np.count_nonzero(mask)), 1)
 
-    def work(batch: list[Region]) -> int:
-        for region in batch:
-            patch = fill_region(inpainter, filled[region.window], hole[region.window])
-            composite(filled, patch, region.target, (region.top, region.left))
-        return sum(int(np.count_nonzero(region.target)) for region in batch)
+    def fill(region: Region) -> None:
+        patch = fill_region(inpainter, filled[region.window], hole[region.window])
+        composite(filled, patch, region.target, (region.top, region.left))
 
-    for count in _in_parallel(work, _batches(regions(mask, _needs(inpainter))), workers):
-        done += count
-        progress(done / total)
+    _each_region(fill, mask, _needs(inpainter), workers, progress)
 
 
 def _recover(
     pixels: Pixels, filled: Pixels, mask: Mask, hole: Mask, workers: int, progress: Callable[[float], None]
 ) -> None:
     """Put back what shines through, in place. Regions look at what was filled around: first all is told, then put."""
-    done, total = 0, int(np.count_nonzero(mask))
+    told: list[tuple[Region, Pixels]] = []
 
-    def work(batch: list[Region]) -> tuple[int, list[tuple[Region, Pixels]]]:
-        found = []
-        for region in (one for one in batch if can_tell(one.target)):
+    def tell(region: Region) -> None:
+        if can_tell(region.target):
             window = region.window
             patch = recovered(pixels[window], filled[window], hole[window], region.target)
-            found.append((region, patch[region.target]))
-        return sum(int(np.count_nonzero(region.target)) for region in batch), found
+            # The pixels alone are kept: windows would take more memory than the scan.
+            told.append((region, patch[region.target]))
 
-    told: list[tuple[Region, Pixels]] = []
-    for count, found in _in_parallel(work, _batches(regions(mask, Needs(context=CONTEXT))), workers):
-        told += found  # the pixels alone are kept: windows would take more memory than the scan
-        done += count
-        progress(done / total)
+    _each_region(tell, mask, Needs(context=CONTEXT), workers, progress)
     for region, values in told:
         patch = np.empty_like(filled[region.window])
         patch[region.target] = values
@@ -163,14 +150,25 @@ def _add_grain(
     filled: Pixels, mask: Mask, hole: Mask, amount: float, workers: int, progress: Callable[[float], None]
 ) -> None:
     """Grain `mask` in place. A region looks at sound pixels and its own: others may be grained meanwhile."""
-    done, total = 0, int(np.count_nonzero(mask))
 
-    def work(batch: list[Region]) -> int:
+    def add(region: Region) -> None:
+        composite(filled, grained(filled, hole, region, amount), region.target, (region.top, region.left))
+
+    _each_region(add, mask, Needs(), workers, progress)
+
+
+def _each_region(
+    work: Callable[[Region], None], mask: Mask, needs: Needs, workers: int, progress: Callable[[float], None]
+) -> None:
+    """Do something with each region of a mask, in parallel, and tell the share of its pixels that are done."""
+    done, total = 0, max(int(np.count_nonzero(mask)), 1)
+
+    def whole(batch: list[Region]) -> int:
         for region in batch:
-            composite(filled, grained(filled, hole, region, amount), region.target, (region.top, region.left))
+            work(region)
         return sum(int(np.count_nonzero(region.target)) for region in batch)
 
-    for count in _in_parallel(work, _batches(regions(mask, Needs())), workers):
+    for count in _in_parallel(whole, _batches(regions(mask, needs)), workers):
         done += count
         progress(done / total)
 
@@ -196,7 +194,7 @@ def _fill_cores(inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, wo
 
 
 def _filled_half(
-    inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, where: tuple[Window, Window], workers: int
+    inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, where: tuple[Place, Place], workers: int
 ) -> Pixels:
     """A window at half the size, filled where the core in its box is interpolated from."""
     _, window = where
@@ -207,7 +205,7 @@ def _filled_half(
     return half
 
 
-def _looked_at(mask: Mask, hole: Mask, where: tuple[Window, Window], reach: int) -> Mask:
+def _looked_at(mask: Mask, hole: Mask, where: tuple[Place, Place], reach: int) -> Mask:
     """The pixels of a window at half the size that interpolation of the core in its box looks at."""
     box, window = where
     near = np.zeros([-(-(side.stop - side.start) // 2) for side in window], np.uint8)
@@ -218,7 +216,7 @@ def _looked_at(mask: Mask, hole: Mask, where: tuple[Window, Window], reach: int)
     return cv2.dilate(near, np.ones((3, 3), np.uint8)).view(np.bool_)
 
 
-def _tiles_of(box: Window) -> Iterator[Window]:
+def _tiles_of(box: Place) -> Iterator[Place]:
     """A box in tiles that start at even rows and columns, as boxes and windows do: a tear's box may be the frame."""
     rows, columns = box
     for tile in tiles((rows.stop - rows.start, columns.stop - columns.start), _CORE_TILE):
@@ -337,10 +335,10 @@ def _batches(found: Iterable[Region]) -> Iterator[list[Region]]:
         yield batch
 
 
-def _in_parallel(work: Callable[[list[Region]], T], batches: Iterator[list[Region]], workers: int) -> Iterator[T]:
+def _in_parallel(work: Callable[[list[Region]], int], batches: Iterator[list[Region]], workers: int) -> Iterator[int]:
     """Run `work` on each batch, results in order, few batches waiting: a mask of a million specks takes no memory."""
     with ThreadPoolExecutor(workers, thread_name_prefix="fill") as pool:
-        waiting: deque[Future[T]] = deque()
+        waiting: deque[Future[int]] = deque()
         try:
             for batch in batches:
                 waiting.append(pool.submit(work, batch))

@@ -10,17 +10,14 @@ Nothing here is of the scan's size but cells and halves: cores are looked for in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.tiles import bands, with_margin
+from redust.core.tiles import Place, bands, with_margin
 from redust.inpainters.regions import coarse
-
-Window: TypeAlias = tuple[slice, slice]
 
 _CELL = 64  # pixels: cores nearer than this are filled together
 _BAND = 16 * _CELL  # rows
@@ -42,7 +39,7 @@ def core_of(hole: Mask, reach: int) -> Mask:
     return cv2.erode(hole.view(np.uint8), square).view(np.bool_)
 
 
-def core_within(hole: Mask, box: Window, reach: int) -> Mask:
+def core_within(hole: Mask, box: Place, reach: int) -> Mask:
     """What `core_of(hole, reach)` is in a box (rows, columns), without computing it elsewhere."""
     (rows, own_rows), (columns, own_columns) = (
         with_margin(side, reach, length) for side, length in zip(box, hole.shape, strict=True)
@@ -50,7 +47,7 @@ def core_within(hole: Mask, box: Window, reach: int) -> Mask:
     return core_of(hole[rows, columns], reach)[own_rows, own_columns]
 
 
-def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Window, Window]]:
+def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Place, Place]]:
     """Where wide holes lie, so that only their surroundings are halved and not the frame.
 
     Parameters
@@ -125,7 +122,7 @@ def _halved_band(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
     return (mean if pixels.dtype == np.float32 else np.rint(mean).astype(pixels.dtype)), count[..., 0] == 0
 
 
-def doubled(pixels: Pixels, window: tuple[slice, slice]) -> Pixels:
+def doubled(pixels: Pixels, window: Place) -> Pixels:
     """A window of `pixels` at twice the size, interpolated linearly.
 
     Parameters

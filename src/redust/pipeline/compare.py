@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from redust.core.arrays import Mask, Pixels, full_scale
 from redust.core.scan import Scan
+from redust.core.tiles import Place
 
 Picture: TypeAlias = NDArray[np.uint8]
 
@@ -53,7 +54,7 @@ def comparison(before: Scan, mask: Mask, after: Scan) -> Scan:
     return Scan(_sheet(rows, titles), icc=before.icc if before.channels == 3 else None)
 
 
-def busiest(mask: Mask, side: int) -> tuple[slice, slice]:
+def busiest(mask: Mask, side: int) -> Place:
     """The window of at most `side` x `side` pixels that holds the most damage, to the nearest eighth of `side`."""
     step = max(1, side // 8)
     rows = np.add.reduceat(mask, np.arange(0, mask.shape[0], step), axis=0, dtype=np.int64)
@@ -127,7 +128,7 @@ def _eight_bit(pixels: Pixels) -> Picture:
     return np.broadcast_to(np.rint(light.clip(0, 255)).astype(np.uint8), (*pixels.shape[:2], 3))
 
 
-def _marked_whole(pixels: Pixels, mask: Mask, near: tuple[slice, slice]) -> Picture:
+def _marked_whole(pixels: Pixels, mask: Mask, near: Place) -> Picture:
     """The mask over the scan as a panel, the window `near` framed. A hair stays visible however small the panel."""
     width, height = _small(mask.shape[:2])
     share = cv2.resize(mask.view(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_AREA)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Light, to_light
 from redust.core.errors import ScanError
+from redust.core.tiles import Place
 from redust.files import read_scan
 from redust.training.pairs import find_splits
 from redust.training.synthesis.looks import to_linear
@@ -153,7 +154,7 @@ def cut_out(light: Light, truth: NDArray[np.uint8], most: int) -> Iterator[Spot]
             return
 
 
-def _window(top: int, left: int, tall: int, wide: int, shape: tuple[int, ...]) -> tuple[slice, slice] | None:
+def _window(top: int, left: int, tall: int, wide: int, shape: tuple[int, ...]) -> Place | None:
     """A spot's box with its margin, None where it is too large or too near the edge."""
     first_row, first_column = top - _MARGIN, left - _MARGIN
     last_row, last_column = top + tall + _MARGIN, left + wide + _MARGIN
