@@ -1,11 +1,11 @@
 """Choose a detector's level on sets with true masks, and write on its card what it does there.
 
     python benchmarks/describe.py MODEL BENCH_DIR --shares 0.75 0.25 [--scales 1 3] [--prior 0.01] [--strength 0.4]
-        [--polarity 0] [--level 0.48] [--shy 5] [--eager 150] [--text SUMMARY.json]
+        [--polarity 0] [--most 1] [--level 0.48] [--shy 5] [--eager 150] [--text SUMMARY.json]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
 looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior,
-strength and polarity (redust.core.adaptation.Adaptation).
+strength, polarity and most (redust.core.adaptation.Adaptation).
 
 The card gets the scales, the shares and how levels follow the scan. Without --level, a row per level says what the
 float32 weights do there. With it the card also gets the levels (shy and eager are those that mark so many pixels per
@@ -122,7 +122,9 @@ def at_scales(card: ModelCard, options: argparse.Namespace) -> ModelCard:
     changed: dict[str, Any] = {
         "scales": options.scales,
         "scale_shares": options.shares,
-        "adaptation": Adaptation(prior=options.prior, strength=options.strength, polarity=options.polarity),
+        "adaptation": Adaptation(
+            prior=options.prior, strength=options.strength, polarity=options.polarity, most=options.most
+        ),
         "gflop_per_megapixel": round((card.gflop_per_megapixel or 0.0) * now / before, 2),
     }
     return ModelCard.model_validate(card.model_dump() | changed)
@@ -138,6 +140,7 @@ def main() -> None:
     parser.add_argument("--prior", type=float, default=0.01)
     parser.add_argument("--strength", type=float, default=0.4)
     parser.add_argument("--polarity", type=float, default=0.0)
+    parser.add_argument("--most", type=float, default=1.0)
     parser.add_argument("--level", type=float)
     parser.add_argument("--shy", type=float, default=5.0)
     parser.add_argument("--eager", type=float, default=150.0)

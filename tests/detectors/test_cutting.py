@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask, Pixels
-from redust.core.grades import GRADES, grades, histogram_of, level_of, log_odds, step_of
+from redust.core.grades import GRADES, chances_of, grades, histogram_of, level_of, log_odds, step_of
 from redust.detectors import polarity
 from redust.detectors.cutting import adapted, cut_following, cut_for, cut_graded
 
@@ -65,6 +65,22 @@ def test_a_clean_scan_is_judged_strictly_and_a_dirty_one_less() -> None:
     assert clean > 0.9
     assert usual == pytest.approx(0.5, abs=0.06)
     assert dirty < 0.4
+
+
+def test_above_a_share_the_level_falls_no_further() -> None:
+    held = FOLLOW.model_copy(update={"most": 0.004})
+
+    def at(follow: Adaptation, share: float) -> float:
+        return cut_following(follow, opinion(share), grey((200, 200)), 0.5)[1]
+
+    assert at(held, 0.0) == at(FOLLOW, 0.0)
+    assert at(held, 0.05) == at(held, PRIOR) > at(FOLLOW, PRIOR) > at(FOLLOW, 0.05)
+
+
+def test_where_levels_fall_no_further_has_no_say_in_what_is_likely() -> None:
+    histogram = histogram_of(grades(opinion(0.05)))
+    held = FOLLOW.model_copy(update={"most": 0.004})
+    np.testing.assert_array_equal(chances_of(held, histogram), chances_of(FOLLOW, histogram))
 
 
 @given(seed=st.integers(0, 99), level=st.floats(0.02, 0.98))

@@ -151,11 +151,13 @@ def test_the_command_writes_how_levels_follow(photos: Path, tmp_path: Path) -> N
         "0.02",
         "--polarity",
         "1",
+        "--most",
+        "0.05",
         "--write",
     )
-    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0)
+    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0, most=0.05)
     run("calibrate", "--model", model, "--photos", photos, "--write")
-    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0)
+    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0, most=0.05)
 
 
 def test_a_detector_without_a_card_cannot_keep_levels(photos: Path) -> None:

@@ -176,6 +176,12 @@ def calibrate(
             "bright where nearly all is dark.",
         ),
     ] = 0.0,
+    most: Annotated[
+        float,
+        typer.Option(
+            "--most", min=1e-5, max=1, help="With --strength: the share of damage above which levels fall no further."
+        ),
+    ] = 1.0,
     write: Annotated[bool, typer.Option("--write", help="Write the levels into the model's card.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
 ) -> None:
@@ -196,7 +202,9 @@ def calibrate(
         )
     pairs = pairs_to_score(data) if data else ()
     with _bar("calibrate") as tell:
-        follow = None if strength is None else Adaptation(prior=prior, strength=strength, polarity=polarity)
+        follow = None
+        if strength is not None:
+            follow = Adaptation(prior=prior, strength=strength, polarity=polarity, most=most)
         pictures = Library(find_photos(photos), None, megabytes=0)
         found = find_levels(detector, pictures, adaptation=follow, progress=tell)
     _tell_calibration(found)

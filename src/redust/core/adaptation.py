@@ -20,6 +20,9 @@ class Adaptation(BaseModel):
     polarity
         The power by which the odds of the polarity, dark or bright, that a scan shows less of follow its share of the
         scan's damage: 0 not at all.
+    most
+        The share, 0..1, above which levels fall no further: a scan that shows more damage is judged as if it showed
+        this much. Much that is marked is as often texture as damage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,3 +30,4 @@ class Adaptation(BaseModel):
     prior: Annotated[float, Field(gt=0, lt=1)]
     strength: Annotated[float, Field(ge=0, le=1)]
     polarity: Annotated[float, Field(ge=0, le=4)] = 0.0
+    most: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -33,14 +33,18 @@ _ROUNDS = 30  # after which the estimate no longer moves
 
 
 def shift(adaptation: Adaptation, histogram: Histogram) -> float:
-    """By how much the log odds of a scan's damage differ from those its detector took for granted.
+    """By how much a scan's damage is judged by other log odds than its detector took for granted.
 
     Parameters
     ----------
     histogram : (256,) int64
         Pixels of the scan by :func:`grades`.
     """
-    return adaptation.strength * (log_odds(share_of_damage(histogram, adaptation.prior)) - log_odds(adaptation.prior))
+    return _shift_at(adaptation, min(share_of_damage(histogram, adaptation.prior), adaptation.most))
+
+
+def _shift_at(adaptation: Adaptation, share: float) -> float:
+    return adaptation.strength * (log_odds(share) - log_odds(adaptation.prior))
 
 
 def step_of(adaptation: Adaptation, histogram: Histogram, level: float) -> int:
@@ -94,7 +98,8 @@ def share_of_damage(histogram: Histogram, prior: float) -> float:
 
 def chances_of(adaptation: Adaptation, histogram: Histogram) -> NDArray[np.float32]:
     """How likely a pixel of each grade is damaged on a scan, (256,) in 0..1, once its share of damage is known."""
-    odds = _odds() * np.exp(shift(adaptation, histogram))
+    # Of the scan as it is: `most` says how it is judged, not what is likely.
+    odds = _odds() * np.exp(_shift_at(adaptation, share_of_damage(histogram, adaptation.prior)))
     return np.asarray(odds / (1 + odds), np.float32)
 
 

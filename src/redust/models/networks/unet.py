@@ -128,7 +128,8 @@ class UNet(nn.Module):
         eighth = self.far_8(self.leave_8(eighth + _double(self.raise_8(deepest))))
         quarter = self.leave_4(quarter + _double(self.raise_4(eighth)))
         half = self.leave_2(half + _double(self.raise_2(quarter)))
-        return torch.cat([half, folded], 1)
+        # Of one type: under autocast both would be widened, joined and narrowed again, a tenth of a training step.
+        return torch.cat([half, folded.to(half.dtype)], 1)
 
     def forward(self, light: Tensor) -> Tensor:
         """Give logits.
