@@ -4,7 +4,8 @@
         [--by-shape] [--threads 1]
 
 SET_DIR holds ``damaged/``, ``clean/`` and ``mask/`` (255 damage, 128 not judged, 0 sound), files of one name in
-each. The true mask, grown, is filled. Figures, the mean over scans unless said otherwise (dB of 8 bit):
+each. The true mask, grown, is filled. A fill may be the mean of several, ``kriging+fsr``. Figures, the mean over scans
+unless said otherwise (dB of 8 bit):
 
 inside   where the true mask is 255
 whole    the whole scan
@@ -33,7 +34,7 @@ from redust.core.arrays import Mask, Pixels
 from redust.core.engines import Inpainter
 from redust.core.errors import RedustError
 from redust.inpainters import catalogue, make_inpainter
-from redust.inpainters.auto import widths
+from redust.inpainters.auto import AutoInpainter, Shape, widths
 from redust.inpainters.running import fill_damage
 
 _WIDTHS = (5, 9, 13, 19, 29)  # pixels
@@ -76,6 +77,12 @@ def score(inpainter: Inpainter, folder: Path, grow: int, **how: Any) -> list[flo
         kept = highpass(result)[true].std() / max(float(highpass(clean)[true].std()), 1e-6)
         rows.append((decibels(off[true]), decibels(off), float(kept)))
     return [*np.mean(rows, axis=0).tolist(), wall, cpu, 1e6 * cpu / filled]
+
+
+def make(name: str) -> Inpainter:
+    """The fill of a name, or the mean of several."""
+    names = tuple(name.split("+"))
+    return make_inpainter(name) if len(names) == 1 else AutoInpainter(dict.fromkeys(Shape, (names,)))
 
 
 def by_shape(fills: dict[str, Inpainter], folders: list[Path], grow: int, **how: Any) -> None:
@@ -121,7 +128,7 @@ def main() -> None:
     fills = {}
     for name in options.fill or catalogue.names():
         try:
-            fills[name] = make_inpainter(name)
+            fills[name] = make(name)
         except RedustError as error:
             print(f"{name:<15} {error}")
     how = {"grain": options.grain, "recover": options.recover, "threads": options.threads}

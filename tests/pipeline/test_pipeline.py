@@ -56,7 +56,7 @@ def test_a_fill_that_chooses_is_asked_what_it_took(scan_file: ScanFile, tmp_path
     one = Pipeline(RestoreSettings(fill="auto", grow=0), detector=Bright())
     report = one.restore(scan_file(), tmp_path / "restored.tif")
     assert (report.fill, report.regions) == ("auto", 3)
-    assert report.fills == {"kriging + fsr": 3}
+    assert report.fills == {"network + fsr": 3}
     assert pipeline().restore(scan_file("b.tif"), tmp_path / "b.restored.tif").fills == {}
 
 

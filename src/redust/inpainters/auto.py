@@ -35,9 +35,9 @@ class Shape(StrEnum):
 
 WIDEST = {Shape.thin: 13.0, Shape.wide: 29.0}  # pixels
 CHOICES: Mapping[Shape, tuple[Together, ...]] = {
-    Shape.thin: (("kriging", "fsr"), ("kriging",)),
-    Shape.wide: (("kriging", "fsr"), ("kriging",)),
-    Shape.missing: (("kriging", "fsr"), ("kriging",)),
+    Shape.thin: (("network", "fsr"), ("kriging", "fsr"), ("kriging",)),
+    Shape.wide: (("network", "fsr"), ("kriging", "fsr"), ("kriging",)),
+    Shape.missing: (("network", "fsr"), ("kriging", "fsr"), ("kriging",)),
 }
 
 

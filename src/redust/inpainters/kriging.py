@@ -16,6 +16,7 @@ prediction itself, without simulated texture.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -29,15 +30,20 @@ from redust.core.tiles import Place, round_up
 from redust.inpainters.regions import pieces
 
 _Floats: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
+_Numbers: TypeAlias = NDArray[np.intp]
+_Places: TypeAlias = tuple[_Numbers, _Numbers]
 _Box: TypeAlias = tuple[int, int, int, int]
 
 _CONTEXT = 24  # pixels around a piece in which the covariance is measured
 _RING = 3.0  # known pixels this close to a piece predict it
+# As the distance transform counts: diagonals 1.4, knight's moves 2.1969.
+_DISC = (np.hypot(*np.ogrid[-3:4, -3:4]) <= _RING).astype(np.uint8)
 _FEWEST, _MOST = 24, 400  # known pixels to predict from, where there are that many
 _SHARPEN = 1.2  # exponent on the power spectrum: strong waves are trusted more than their measure
 _GENERAL = 0.2  # share of the general covariance
 _FALL = 40.0  # pixels over which the general covariance falls to 1/e
 _NOISE = 0.03  # share of the variance that is taken as noise
+_FAINTEST = 1e-20  # power: nothing beside that of any picture
 
 
 class KrigingInpainter:
@@ -72,12 +78,26 @@ def _fill_piece(filled: Pixels, hole: Mask, box: _Box) -> None:
     plane = _plane(light, known)
     rest = light - plane
     ring = _ring(own, known)
-    covariance = _covariance(rest.mean(axis=0), known, own | ring)
-    predicted = plane[:, own] + _predict(rest[:, ring].T, ring, own, covariance).T
+    covariance = _covariance(np.add.reduce(rest, axis=0), known, own | ring)
+    # Numbers of pixels: looking up by these is several times as fast as by masks.
+    around, wanted = np.flatnonzero(ring), np.flatnonzero(own)
+    predicted = _predict(_at(rest, around).T, _places(around, own), _places(wanted, own), covariance).T
+    predicted += _at(plane, wanted)
     for channel, seen in zip(predicted, light, strict=True):
         least, most, *_ = cv2.minMaxLoc(seen, known.view(np.uint8))
         channel.clip(least, most, out=channel)
     filled[crop][own] = predicted.T if filled.dtype == np.float32 else np.rint(predicted.T)
+
+
+def _at(planes: _Floats, pixels: _Numbers) -> _Floats:
+    """Some pixels of planes (C, H, W), by number: (C, n)."""
+    return planes.reshape(len(planes), -1).take(pixels, axis=1)
+
+
+def _places(pixels: _Numbers, crop: Mask) -> _Places:
+    """Rows and columns of pixels of a crop, by number."""
+    rows, columns = np.divmod(pixels, crop.shape[1])
+    return rows, columns
 
 
 def _surroundings(mask: Mask, box: _Box) -> tuple[Place, Mask]:
@@ -98,6 +118,10 @@ def _surroundings(mask: Mask, box: _Box) -> tuple[Place, Mask]:
 
 def _ring(own: Mask, known: Mask) -> Mask:
     """The known pixels to predict from: those nearest to the piece, within the ring if they are enough."""
+    close = cv2.dilate(own.view(np.uint8), _DISC).view(np.bool_)
+    close &= known
+    if _FEWEST <= np.count_nonzero(close) <= _MOST:  # the rule, and much quicker than to look for the nearest
+        return close
     distance = cv2.distanceTransform((~own).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     near = distance[known]
     few, most = min(_FEWEST, near.size) - 1, min(_MOST, near.size) - 1
@@ -109,24 +133,33 @@ def _ring(own: Mask, known: Mask) -> Mask:
 def _plane(light: _Floats, known: Mask) -> _Floats:
     """The plane (C, H, W) that fits the known pixels best; level where they are too few or in a line.
 
-    By its normal equations, whose terms are sums over rows and over columns.
+    By its normal equations: sums of light and of pixels times powers of row and column.
     """
-    rows, columns = (np.arange(length) - length / 2 for length in known.shape)
-    in_row, in_column = known.sum(axis=1), known.sum(axis=0)
-    first, second, mixed = rows @ in_row, columns @ in_column, rows @ (known @ columns)
+    down, across = (_powers(length, light.dtype) for length in known.shape)
+    weighed = np.empty((len(light) + 1, *known.shape), light.dtype)
+    weighed[-1] = known
+    np.multiply(light, weighed[-1], out=weighed[:-1])
+    *seen, count = (down @ weighed @ across.T).astype(np.float64)  # [i, j] of each: the sum with row^i column^j
     terms = np.array(
         [
-            [rows**2 @ in_row, mixed, first],
-            [mixed, columns**2 @ in_column, second],
-            [first, second, in_row.sum()],
+            [count[2, 0], count[1, 1], count[1, 0]],
+            [count[1, 1], count[0, 2], count[0, 1]],
+            [count[1, 0], count[0, 1], count[0, 0]],
         ]
     )
-    seen = light * known
-    by_row, by_column = (seen.sum(axis=axis, dtype=np.float64) for axis in (2, 1))
-    sums = np.array([by_row @ rows, by_column @ columns, by_row.sum(axis=1)])
-    fitted = np.linalg.lstsq(terms, sums, rcond=1e-9)[0].astype(light.dtype)
-    down, across, level = fitted[..., None, None]
-    return np.asarray(down * rows.astype(light.dtype)[:, None] + across * columns.astype(light.dtype) + level)
+    sums = np.array([[one[1, 0], one[0, 1], one[0, 0]] for one in seen])
+    fitted = cv2.solve(terms, sums.T, flags=cv2.DECOMP_SVD)[1].astype(light.dtype)[..., None]
+    by_row, by_column = fitted[0] * down[1] + fitted[2], fitted[1] * across[1]
+    return np.asarray(by_row[:, :, None] + by_column[:, None, :])
+
+
+@lru_cache(maxsize=256)
+def _powers(length: int, exact: np.dtype[Any]) -> _Floats:
+    """1, place and its square (3, length) of pixels in a row, places counted from the middle."""
+    place = np.arange(length) - length / 2
+    table = np.array([np.ones(length), place, place**2]).astype(exact)
+    table.setflags(write=False)
+    return table
 
 
 def _covariance(rest: _Floats, known: Mask, places: Mask) -> _Floats:
@@ -135,16 +168,29 @@ def _covariance(rest: _Floats, known: Mask, places: Mask) -> _Floats:
     The table is as wide as `places` ask for. The measured part is the inverse transform of a power spectrum,
     so it is a covariance whatever the picture.
     """
-    spans = (np.ptp(np.flatnonzero(places.any(axis=1 - axis))) for axis in (0, 1))
-    height, width = (round_up(length + int(span) + 1, 16) for length, span in zip(known.shape, spans, strict=True))
+    _, _, *spans = cv2.boundingRect(places.view(np.uint8))
+    height, width = (round_up(length + span, 16) for length, span in zip(known.shape, spans[::-1], strict=True))
     padded = np.zeros((height, width), rest.dtype)
     np.multiply(rest, known, out=padded[: known.shape[0], : known.shape[1]])
-    spectrum = cv2.dft(padded)
-    power = cv2.pow(cv2.mulSpectrums(spectrum, spectrum, 0, conjB=True), _SHARPEN)
-    measured = np.fft.fftshift(cv2.idft(power, flags=cv2.DFT_REAL_OUTPUT | cv2.DFT_SCALE))
-    variance = measured[height // 2, width // 2]
     general = _general(height, width, rest.dtype)
-    return general if variance == 0 else measured * ((1 - _GENERAL) / variance) + _GENERAL * general
+    if not padded.any():
+        return general
+    spectrum = cv2.dft(padded)
+    # Half of the power is 0, of which a power of its own takes five times as long.
+    power = np.asarray(cv2.mulSpectrums(spectrum, spectrum, 0, conjB=True)) + rest.dtype.type(_FAINTEST)
+    measured = cv2.idft(cv2.pow(power, _SHARPEN), flags=cv2.DFT_REAL_OUTPUT | cv2.DFT_SCALE)
+    measured *= (1 - _GENERAL) / measured[0, 0]
+    table = _GENERAL * general
+    for here, there in _quadrants(height, width):
+        table[here] += measured[there]
+    return table
+
+
+def _quadrants(height: int, width: int) -> Iterator[tuple[Place, Place]]:
+    """Each quarter of a table whose middle is the origin, and where a transform, which begins with it, has it."""
+    (upper, lower), (left, right) = ((slice(0, side // 2), slice(side // 2, side)) for side in (height, width))
+    yield from (((upper, left), (lower, right)), ((upper, right), (lower, left)))
+    yield from (((lower, left), (upper, right)), ((lower, right), (upper, left)))
 
 
 @lru_cache(maxsize=64)
@@ -156,13 +202,13 @@ def _general(height: int, width: int, exact: np.dtype[Any]) -> _Floats:
     return table
 
 
-def _predict(seen: _Floats, ring: Mask, own: Mask, covariance: _Floats) -> _Floats:
-    """Predict the pixels of `own` (m, C) from `seen` (n, C), those of `ring`, by simple kriging."""
+def _predict(seen: _Floats, around: _Places, wanted: _Places, covariance: _Floats) -> _Floats:
+    """Predict pixels (m, C), `wanted`, from those `around` them, `seen` (n, C), by simple kriging."""
     height, width = covariance.shape
     centre = (height // 2) * width + width // 2
-    places, wanted = (rows * width + columns for rows, columns in (np.nonzero(ring), np.nonzero(own)))
+    known, asked = (rows * width + columns for rows, columns in (around, wanted))
     table = covariance.ravel()
-    among = table.take((places + centre)[:, None] - places)
-    among.flat[:: len(places) + 1] += _NOISE
-    towards = table.take((wanted + centre)[:, None] - places)
+    among = table.take(np.subtract.outer(centre + known, known))
+    among.flat[:: len(known) + 1] += _NOISE
+    towards = table.take(np.subtract.outer(centre + asked, known))
     return np.asarray(towards @ cv2.solve(among, seen, flags=cv2.DECOMP_CHOLESKY)[1])

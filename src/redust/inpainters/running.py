@@ -24,11 +24,12 @@ from redust.core.errors import EngineError, MaskMismatch
 from redust.core.tiles import Place, bands, mirrored, round_up, tiles
 from redust.inpainters.grain import grained
 from redust.inpainters.regions import Region, coarse, regions
-from redust.inpainters.translucent import CONTEXT, can_tell, recovered
+from redust.inpainters.translucent import NEEDS, can_tell, recovered
 from redust.inpainters.wide import core_within, doubled, halved, wide_windows
 
-# Regions handed to a thread at a time: one speck is too little work to be worth the hand-over.
-_BATCH = 16
+# Regions handed to a thread at a time: one speck is too little work to be worth the hand-over, and of many in one hand
+# the other threads wait for the last.
+_BATCH = 4
 _CORE_TILE = 512
 _FILL_TIME, _RECOVER_TIME, _GRAIN_TIME = 3, 1, 2  # roughly, as parts of each other
 _LEAST_CONTEXT = 2  # a region must hold something sound, whatever its engine asks for
@@ -139,7 +140,7 @@ def _recover(
             # The pixels alone are kept: windows would take more memory than the scan.
             told.append((region, patch[region.target]))
 
-    _each_region(tell, mask, Needs(context=CONTEXT), workers, progress)
+    _each_region(tell, mask, NEEDS, workers, progress)
     for region, values in told:
         patch = np.empty_like(filled[region.window])
         patch[region.target] = values

@@ -20,22 +20,27 @@ Wiener filter would (the gain below).
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels, from_light, to_light
+from redust.core.engines import Needs
 
 _Floats: TypeAlias = NDArray[np.float32]
+_Places: TypeAlias = tuple[NDArray[np.intp], ...]  # rows and columns of some pixels
 
-CONTEXT = 28  # pixels around a region that are looked at
+NEEDS = Needs(context=28, multiple_of=4)
+"""What is looked at around a region, as an engine would say it: it begins where a cell does."""
+
 _DEEP = 2.0  # pixels from the rim of the mask: nearer ones are left to the fill
 _WIDE = 4.0  # pixels: radius of the least disc that fits into a mask where it is looked at
 _LEAST_DEEP = 40  # pixels of a region; of fewer nothing can be told
 _NEAR = 14.0  # pixels (standard deviation) within which pixels are regressed together
-_COARSE = 4  # the regression's means are computed at a size so many times smaller
+_COARSE = NEEDS.multiple_of  # the regression's means are computed at a size so many times smaller
 _FADES = 1.2  # pixels over which damage gets thinner towards its rim
 _FINE = 3.0  # sigma in pixels: what this blur takes away is what a fill may miss
 _ALIKE = 9.0  # pixels of which neighbours repeat one another count as one
@@ -74,27 +79,40 @@ def recovered(pixels: Pixels, filled: Pixels, hole: Mask, target: Mask) -> Pixel
         What was filled, other only in the target.
     """
     depth = _depth(hole)
-    thin = np.exp((_DEEP - depth) / np.float32(_FADES))
-    before, after = _planes(pixels), _planes(filled)
-    share, slope, level, gain = _regress(before, after, thin, hole, depth)
-    gain *= np.clip(depth - _DEEP + 1, 0, 1) * (target & _wide(depth))
-    at = gain > 0
     patch = filled.copy()
+    wanted = target & _wide(depth) & (depth > _DEEP - 1)
     if filled.dtype == np.float32:
-        at &= np.isfinite(pixels).all(axis=2)
-    expected = share[at] * after[:, at] + slope[:, at] * thin[at] + level[:, at]
-    more = (gain[at] * (before[:, at] - expected)).T
+        wanted &= np.isfinite(pixels).all(axis=2)
+    asked, deep = np.nonzero(wanted), np.nonzero(depth >= _DEEP)
+    values = _products(_light_at(pixels, deep), _light_at(filled, deep), _thin(depth[deep]))
+    # Half of all regions tell nothing as a whole: looking near by would find next to nothing (decision 30).
+    if not _fitted(_named(values.mean(axis=1)), np.asarray(len(deep[0]) / _ALIKE, np.float32)).share > 0:
+        return patch
+    share, gain, *others = _between(_regress(values, deep, _missed(filled, hole)), asked)
+    slope, level = np.split(np.stack(others), 2)
+    gain *= np.clip(depth[asked] - _DEEP + 1, 0, 1)
+    before, after = _light_at(pixels, asked), _light_at(filled, asked)
+    more = (gain * (before - (share * after + slope * _thin(depth[asked]) + level))).T.astype(np.float32)
     if filled.dtype == np.float32:  # keeps what lies outside 0..1
-        patch[at] += more
+        patch[asked] += more
     else:
-        patch[at] = from_light(after[:, at].T + more, filled.dtype)
+        patch[asked] = from_light(after.T + more, filled.dtype)
     return patch
 
 
-def _planes(pixels: Pixels) -> _Floats:
-    """The light of pixels (h, w, C), channels first: sums over pixels are quick. 0 where it is not finite."""
-    light = to_light(np.nan_to_num(pixels) if pixels.dtype == np.float32 else pixels)
-    return np.ascontiguousarray(light.transpose(2, 0, 1))
+def _light_at(pixels: Pixels, places: _Places) -> _Floats:
+    """Light (C, n) of some pixels. 0 where it is not finite."""
+    return np.ascontiguousarray(_light(pixels[places]).T)
+
+
+def _light(pixels: Pixels) -> _Floats:
+    """Light of pixels; 0 where it is not finite."""
+    return to_light(np.nan_to_num(pixels) if pixels.dtype == np.float32 else pixels)
+
+
+def _thin(depth: _Floats) -> _Floats:
+    """How thin damage is at some depth, in units of what it is where the regression begins."""
+    return np.asarray(np.exp((_DEEP - depth) / np.float32(_FADES)))
 
 
 def _depth(mask: Mask) -> _Floats:
@@ -110,39 +128,48 @@ def _wide(depth: _Floats) -> Mask:
     return np.asarray(cv2.distanceTransform((~middles).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= _WIDE)
 
 
-def _regress(before: _Floats, after: _Floats, thin: _Floats, hole: Mask, depth: _Floats) -> tuple[_Floats, ...]:
-    """Regress what is seen on what was filled, both (C, h, w), and on how thin the damage is, near each pixel.
+def _regress(values: _Floats, deep: _Places, missed: _Floats) -> _Floats:
+    """Regress what is seen on what was filled, and on how thin the damage is, near each place.
 
-    Returns share (h, w), slope (C, h, w) and level (C, h, w), seen = share x filled + slope x thin + level, and the
-    gain (h, w): how much of what is seen beyond that is picture.
+    The values are those of the pixels `deep`, as :func:`_products` gives them; `missed` is as :func:`_missed` gives it.
+    Returns planes (2 + 2C, h, w) at a quarter of the size of the window: share, gain, slopes and levels: seen = share x
+    filled + slope x thin + level, and gain is how much of what is seen beyond that is picture.
     """
-    deep = (depth >= _DEEP).astype(np.float32)
-    weight = _near(deep)
-
-    def mean(planes: _Floats) -> _Floats:
-        return _mean_near(planes, deep, weight)
-
-    def together(one: _Floats, other: _Floats) -> _Floats:  # added over channels: less to blur
-        return mean((one * other).sum(axis=0))
-
-    mean_after, mean_before, mean_thin = mean(after), mean(before), mean(thin)
-    spread = np.maximum(mean(thin * thin) - mean_thin**2, 0) + _RIDGE
-    thin_after, thin_before = mean(thin * after) - mean_thin * mean_after, mean(thin * before) - mean_thin * mean_before
-    slope_after, slope_before = thin_after / spread, thin_before / spread
-    own = np.maximum(together(after, after) - (mean_after**2 + slope_after * thin_after).sum(axis=0), 0)
-    common = together(after, before) - (mean_after * mean_before + slope_after * thin_before).sum(axis=0)
-    whole = np.maximum(together(before, before) - (mean_before**2 + slope_before * thin_before).sum(axis=0), 0)
-    share = common / np.maximum(own, _TINY)
-    unexplained = np.maximum(whole - share * common, 0) / len(before) + _ROUNDING
-    count = weight * np.float32(2 * np.pi * _NEAR**2 / _ALIKE)
-    share = _trusted(share, unexplained * len(before) / np.maximum(own, _TINY) / np.maximum(count, 0.5))
-    missed, veil = _missed(after, hole), np.square(mean_before - mean_after).mean(axis=0)
+    weight, near = _means_near(values, deep, missed.shape)
+    means, count = _named(near), weight * np.float32(2 * np.pi * _NEAR**2 / _ALIKE)
+    share, slope, level, unexplained = _fitted(means, np.maximum(count, 0.5))
+    veil = np.square(means.before - means.after).mean(axis=0)
     gain = share * missed / np.maximum(unexplained, share**2 * missed + _UNEVEN**2 * veil)
     gain /= 1 + np.square(unexplained / (_EVEN * np.maximum(veil, _TINY)))
     gain[count < _FEWEST] = 0
+    return np.concatenate([share[None], gain[None], slope, level])
+
+
+class _Line(NamedTuple):
+    """Seen = share x filled + slope x thin + level, and the mean square of what is seen beyond."""
+
+    share: _Floats
+    slope: _Floats
+    level: _Floats
+    unexplained: _Floats
+
+
+def _fitted(means: _Means, count: _Floats) -> _Line:
+    """The line through what so many independent pixels have shown, by their means."""
+    spread = np.maximum(means.thin_squared - means.thin**2, 0) + _RIDGE
+    thin_after, thin_before = (
+        product - means.thin * mean
+        for product, mean in ((means.thin_after, means.after), (means.thin_before, means.before))
+    )
+    slope_after, slope_before = thin_after / spread, thin_before / spread
+    own = np.maximum(means.after_squared - (means.after**2 + slope_after * thin_after).sum(axis=0), 0)
+    common = means.after_before - (means.after * means.before + slope_after * thin_before).sum(axis=0)
+    whole = np.maximum(means.before_squared - (means.before**2 + slope_before * thin_before).sum(axis=0), 0)
+    share = common / np.maximum(own, _TINY)
+    unexplained = np.maximum(whole - share * common, 0) / len(means.after) + _ROUNDING
+    share = _trusted(share, unexplained * len(means.after) / np.maximum(own, _TINY) / count)
     slope = slope_before - share * slope_after
-    level = mean_before - share * mean_after - slope * mean_thin
-    return tuple(_enlarged(planes, depth.shape) for planes in (share, slope, level, gain))
+    return _Line(share, slope, means.before - share * means.after - slope * means.thin, unexplained)
 
 
 def _trusted(share: _Floats, variance: _Floats) -> _Floats:
@@ -151,29 +178,85 @@ def _trusted(share: _Floats, variance: _Floats) -> _Floats:
     return np.asarray(np.clip(share, 0, 1) * sure)
 
 
-def _missed(after: _Floats, hole: Mask) -> _Floats:
-    """The mean square of what a fill is expected to miss near by: the fine part of the sound ground."""
+class _Means(NamedTuple):
+    """Means: of light and of its product with thinness (C, ...), of others (...); some are added over channels."""
+
+    after: _Floats
+    before: _Floats
+    thin_after: _Floats
+    thin_before: _Floats
+    thin: _Floats
+    thin_squared: _Floats
+    after_squared: _Floats
+    after_before: _Floats
+    before_squared: _Floats
+
+
+def _products(before: _Floats, after: _Floats, thin: _Floats) -> _Floats:
+    """What means are taken of, (4C + 5, n), in the order of :class:`_Means`, of light (C, n) and thinness (n)."""
+    planes = [after, before, thin * after, thin * before]
+    added = [(one * other).sum(axis=0) for one, other in ((after, after), (after, before), (before, before))]
+    return np.concatenate([*planes, [thin, thin * thin, *added]])
+
+
+def _named(means: _Floats) -> _Means:
+    """The means (4C + 5, ...) of what :func:`_products` gives."""
+    light, alone = means[:-5], means[-5:]
+    return _Means(*light.reshape(4, len(light) // 4, *light.shape[1:]), *alone)
+
+
+def _means_near(values: _Floats, places: _Places, shape: tuple[int, ...]) -> tuple[_Floats, _Floats]:
+    """The share of the pixels near each place that are some of these, and the means of their values (k, n).
+
+    Both at a quarter of the size, (h, w) and (k, h, w). Few of a window's pixels lie deep in damage: they alone are
+    added up, in cells.
+    """
+    cells = places[0] // _COARSE * shape[1] + places[1] // _COARSE
+    sums = np.stack([np.bincount(cells, one, shape[0] * shape[1]) for one in (None, *values)])
+    near = _near(sums.reshape(-1, *shape).astype(np.float32) / np.float32(_COARSE**2))
+    return near[0], np.asarray(near[1:] / np.maximum(near[0], _TINY))
+
+
+def _missed(filled: Pixels, hole: Mask) -> _Floats:
+    """The mean square of what a fill is expected to miss near by, at a quarter of the size: the ground's fine part."""
+    light = _light(filled)
+    smooth = cv2.GaussianBlur(light, (0, 0), _FINE, borderType=cv2.BORDER_REFLECT).reshape(light.shape)
     sound = (~hole).astype(np.float32)
-    fine = np.stack([one - cv2.GaussianBlur(one, (0, 0), _FINE, borderType=cv2.BORDER_REFLECT) for one in after])
-    return _mean_near(np.square(fine).mean(axis=0), sound, _near(sound))
-
-
-def _mean_near(planes: _Floats, weight: _Floats, weight_near: _Floats) -> _Floats:
-    """The weighted mean of planes near each place, at a quarter of the size."""
-    return np.asarray(_near(planes * weight) / np.maximum(weight_near, _TINY))
+    size = tuple(-(-length // _COARSE) for length in hole.shape[::-1])
+    fine = light - smooth
+    planes = [np.einsum("ijk,ijk->ij", fine, fine) * (sound / light.shape[2]), sound]
+    total, weight = _near(np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes]))
+    return np.asarray(total / np.maximum(weight, _TINY))
 
 
 def _near(planes: _Floats) -> _Floats:
-    """Planes (..., h, w) blurred widely, at a quarter of the size: such a blur needs no more."""
-    if planes.ndim > 2:
-        return np.stack([_near(plane) for plane in planes])
-    height, width = (max(1, length // _COARSE) for length in planes.shape)
-    small = cv2.resize(planes, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(small, (0, 0), _NEAR / _COARSE, borderType=cv2.BORDER_REFLECT), np.float32)
+    """Planes (n, h, w) at a quarter of the size, blurred widely."""
+    return np.asarray(_blurring(planes.shape[1]) @ planes @ _blurring(planes.shape[2]).T)
 
 
-def _enlarged(planes: _Floats, shape: tuple[int, ...]) -> _Floats:
-    """Planes (..., h, w) at the size of the window again."""
-    if planes.ndim > 2:
-        return np.stack([_enlarged(plane, shape) for plane in planes])
-    return np.asarray(cv2.resize(planes, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+@lru_cache(maxsize=256)
+def _blurring(length: int) -> _Floats:
+    """What blurs so many values in a row, as a matrix: many small planes are blurred at once by it."""
+    kernel = cv2.getGaussianKernel(2 * round(4 * _NEAR / _COARSE) + 1, _NEAR / _COARSE)
+    matrix = cv2.sepFilter2D(np.eye(length), -1, np.ones(1), kernel, borderType=cv2.BORDER_REFLECT).astype(np.float32)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _between(planes: _Floats, places: _Places) -> _Floats:
+    """Planes (k, h, w) at a quarter of the size, interpolated linearly at some pixels of the window: (k, n)."""
+    rows, columns = (_neighbours(place, length) for place, length in zip(places, planes.shape[1:], strict=True))
+    cells = np.ascontiguousarray(planes.reshape(len(planes), -1).T)
+    found = np.zeros((len(places[0]), len(planes)), np.float32)
+    for row, down in rows:
+        for column, across in columns:
+            found += cells.take(row * planes.shape[2] + column, axis=0) * (down * across)[:, None]
+    return np.ascontiguousarray(found.T)
+
+
+def _neighbours(place: NDArray[np.intp], length: int) -> list[tuple[NDArray[np.intp], _Floats]]:
+    """The two cells that each pixel lies between along one axis, and the share of each."""
+    exact = (place.astype(np.float32) + np.float32(0.5)) / np.float32(_COARSE) - np.float32(0.5)
+    first = np.floor(exact)
+    share, cell = exact - first, first.astype(np.intp)
+    return [(np.clip(cell, 0, length - 1), 1 - share), (np.clip(cell + 1, 0, length - 1), share)]

@@ -79,8 +79,8 @@ class DataConfig(Settings):
     data: Annotated[
         Path | None,
         Field(
-            description="Folder of pairs: images/ and masks/, or the thesis's layout; for the task blind images/ and "
-            "clean/, the same pictures restored."
+            description="Folder of pairs: images/ and masks/, or the thesis's layout; for the task fill the same, of "
+            "which what is sound is learned from; for the task blind images/ and clean/, the same pictures restored."
         ),
     ] = None
     mask_level: Annotated[
@@ -363,8 +363,6 @@ class TrainConfig(Settings):
             return self
         if self.model.teacher is not None:
             raise ValueError(f"the task {task.value} has no teacher: leave it out")
-        if task is Task.fill and self.data.data is not None:
-            raise ValueError("the task fill learns from sound photos: give --photos and not --data")
         if self.run.devices > 1 or self.run.precision is Precision.fp16:
             raise ValueError(f"the task {task.value} trains on one device, in float32 or bf16")
         return self

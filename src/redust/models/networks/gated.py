@@ -115,8 +115,9 @@ def _scaled(light: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def blurred(planes: Tensor, width: int) -> Tensor:
-    """The mean of a square of so many pixels, of what lies within the picture."""
-    return functional.avg_pool2d(planes, width, stride=1, padding=width // 2, count_include_pad=False)
+    """The mean of a square of so many pixels, of what lies within the picture: by rows, then by columns."""
+    across = functional.avg_pool2d(planes, (1, width), 1, (0, width // 2), count_include_pad=False)
+    return functional.avg_pool2d(across, (width, 1), 1, (width // 2, 0), count_include_pad=False)
 
 
 def _double(features: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What a network that gives light learns from: sound photos, with what is taken from or drawn on them.
 
-Or pictures that were restored, see :mod:`redust.training.restoring.restored`.
+Or pictures that were restored, see :mod:`redust.training.restoring.restored`; to fill, what is sound in damaged scans.
 
 Each sample is decided by one number, as in :mod:`redust.training.data`.
 """
@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from redust.core.arrays import Light, three_channels, to_light
+from redust.core.arrays import Light, Mask, Pixels, three_channels, to_light
 from redust.inpainters.kriging import KrigingInpainter
 from redust.inpainters.network import with_mask
 from redust.inpainters.running import fill_damage
@@ -28,7 +29,8 @@ from redust.training.data import (
     patch_side,
     patches_per_picture,
 )
-from redust.training.pairs import Library, find_photos, find_restored, fingerprint
+from redust.training.evaluation import DAMAGE, Truth
+from redust.training.pairs import Library, find_photos, find_restored, find_splits, fingerprint
 from redust.training.restoring.attention import AttendedPatches, Attention
 from redust.training.restoring.restored import HeldPairs, Mixed, Restored, RestoredPatches
 from redust.training.restoring.reused import Reused
@@ -38,12 +40,13 @@ from redust.training.synthesis.synthesizer import SOUND, Synthesizer
 
 _FEWEST = 8
 _GREY_SHARE = 0.25
+_RIM = np.ones((5, 5), np.uint8)  # light fades in over two pixels around damage, and a turned mask is half a pixel off
 
 
 class Maker(Protocol):
-    """Makes a sample from sound light (H, W, 3), all by its number."""
+    """Makes a sample from light (H, W, 3), all by its number. What was `damaged` (H, W) is no truth."""
 
-    def __call__(self, light: Light, number: int) -> Sample: ...
+    def __call__(self, light: Light, damaged: Mask, number: int) -> Sample: ...
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,12 @@ class Holes:
 
     seed: int
 
-    def __call__(self, light: Light, number: int) -> Sample:
-        """Mask some of the light and let kriging fill it."""
+    def __call__(self, light: Light, damaged: Mask, number: int) -> Sample:
+        """Mask some of the light, none of what was damaged, and let kriging fill it."""
         rng = np.random.default_rng([self.seed, number, 1])
         if rng.random() < _GREY_SHARE:
             light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
-        mask = draw_holes((light.shape[0], light.shape[1]), rng)
+        mask = draw_holes((light.shape[0], light.shape[1]), rng) & ~damaged
         return Sample(with_mask(fill_damage(KrigingInpainter(), light, mask, threads=1), mask), light, mask)
 
 
@@ -67,10 +70,10 @@ class Damage:
 
     synthesizer: Synthesizer
 
-    def __call__(self, light: Light, number: int) -> Sample:
+    def __call__(self, light: Light, damaged: Mask, number: int) -> Sample:
         """Draw damage, by the recipe."""
         pair = self.synthesizer.draw(light, number)
-        return Sample(pair.damaged, pair.clean, pair.target != SOUND)
+        return Sample(pair.damaged, pair.clean, (pair.target != SOUND) & ~damaged)
 
 
 class SoundPatches(Dataset[Tensors]):
@@ -83,7 +86,7 @@ class SoundPatches(Dataset[Tensors]):
     patch
         Side in pixels.
     photos
-        Undamaged pictures.
+        Undamaged pictures, or damaged ones with their masks.
     make
         What is done to them.
     """
@@ -101,15 +104,23 @@ class SoundPatches(Dataset[Tensors]):
         rng = np.random.default_rng([self.config.run.seed, number])
         pixels, truth = self.photos[item % len(self.photos)]
         centre, turn = choose_place(truth, self.patch, 0.0, augment, rng)
-        light = three_channels(to_light(cut(pixels, truth, centre, turn, self.patch)[0]))
+        light, damaged = _mended(*cut(pixels, truth, centre, turn, self.patch))
         if augment.augment:
             light = vary_light(light, augment, rng)
-        return self.make(light, number).tensors()
+        return self.make(light, damaged, number).tensors()
+
+
+def _mended(pixels: Pixels, truth: Truth) -> tuple[Light, Mask]:
+    """Light (H, W, 3) in which what a mask says is damaged, and its rim, was filled by kriging; and where that is."""
+    damaged = cv2.dilate((truth == DAMAGE).view(np.uint8), _RIM).view(np.bool_)
+    if damaged.all():  # nothing to fill it from, and no truth in it
+        return three_channels(to_light(pixels)), damaged
+    return three_channels(to_light(fill_damage(KrigingInpainter(), pixels, damaged, threads=1))), damaged
 
 
 @dataclass(frozen=True)
 class HeldPhotos:
-    """Makes samples of photos that nothing is learned from; their sides are multiples of the stride."""
+    """Makes samples of pictures that nothing is learned from; their sides are multiples of the stride."""
 
     photos: Library
     make: Maker
@@ -121,8 +132,8 @@ class HeldPhotos:
         pixels, truth = self.photos[index % len(self.photos)]
         side = validation_side(truth.shape, self.stride)
         centre = choose_centre(truth, side, 0.0, rng)
-        light = three_channels(to_light(cut(pixels, truth, centre, UPRIGHT, side)[0]))
-        return self.make(light, VALIDATION_NUMBERS + index)
+        light, damaged = _mended(*cut(pixels, truth, centre, UPRIGHT, side))
+        return self.make(light, damaged, VALIDATION_NUMBERS + index)
 
 
 def prepare_restoring(config: TrainConfig, stride: int) -> TrainingData:
@@ -140,19 +151,54 @@ def prepare_restoring(config: TrainConfig, stride: int) -> TrainingData:
     SettingsError
         If the patch does not suit the network.
     """
+    return _prepare_fill(config, stride) if config.run.task is Task.fill else _prepare_blind(config, stride)
+
+
+def _prepare_fill(config: TrainConfig, stride: int) -> TrainingData:
+    """Holes in photos, in what is sound of damaged scans, or in both."""
+    data, seed = config.data, config.run.seed
+    found = [find_photos(data.photos)] if data.photos else []
+    found += [find_splits(data.data).train] if data.data else []
+    halves = [hold_back(some, config) for some in found]
+    learned, held = (tuple(pair for half in halves for pair in half[which]) for which in (0, 1))
+    kinds = [Library(some, data.mask_level, data.cache_megabytes / len(halves)) for some, _ in halves]
+    areas = [_area(kind) for kind in kinds]
+    patch = patch_side(config, stride, min(areas))
+    make = Holes(seed)
+    parts = [SoundPatches(config, patch, kind, make) for kind in kinds]
+    patches: Dataset[Tensors] = parts[0] if len(parts) == 1 else Mixed(parts[0], parts[1], data.photos_share, seed)
+    if data.reuse:
+        patches = Reused(patches, data.reuse, len(learned), seed)
+    look = HeldPhotos(Library(held, data.mask_level, data.cache_megabytes), make, stride)
+    return TrainingData(
+        patches=patches,
+        patch=patch,
+        items=len(learned) * patches_per_picture(data, patch, min(areas)),
+        validation=HeldBack(look, max(_FEWEST, 2 * len(held)), data.cache_megabytes),
+        test=(),
+        sha256=fingerprint((*learned, *held), data.mask_level, f"{Task.fill} holes filled by kriging"),
+        facts=[
+            f"{len(kind)} {'scans' if kind.pairs[0].mask else 'photos'} with drawn masks, holes filled by kriging first"
+            for kind in kinds
+        ],
+    )
+
+
+def _prepare_blind(config: TrainConfig, stride: int) -> TrainingData:
+    """Damaged pictures and the same restored, photos with drawn damage, or both."""
     data = config.data
     learned, held = hold_back(find_restored(data.data), config) if data.data else ((), ())
     sound, held_photos = hold_back(find_photos(data.photos), config) if data.photos else ((), ())
     pairs, held_pairs = (Restored(some, data.cache_megabytes) if some else None for some in (learned, held))
     photos = Library(sound, None, data.cache_megabytes) if sound else None
     areas = [(pairs.area() + held_pairs.area()) / 2] if pairs and held_pairs else []
-    if photos:
-        areas.append(float(np.mean([photos[index][1].size for index in range(len(photos))])))
+    areas += [_area(photos)] if photos else []
     patch = patch_side(config, stride, min(areas))
-    make, drawn, done = _maker(config)
+    synthesizer = make_synthesizer(data, config.run.seed)
+    make, drawn = Damage(synthesizer), synthesizer.recipe.model_dump_json()
     attention = attention_of(config)
     facts = [f"{len(pairs)} pictures and the same restored"] if pairs else []
-    facts += [f"{len(photos)} photos with {done}"] if photos else []
+    facts += [f"{len(photos)} photos with drawn damage"] if photos else []
     look: Callable[[int], Sample]
     if held_pairs:
         look, number = HeldPairs(held_pairs, stride), len(held)
@@ -170,9 +216,14 @@ def prepare_restoring(config: TrainConfig, stride: int) -> TrainingData:
         items=sum(len(one) for one in (pairs, photos) if one) * patches_per_picture(data, patch, min(areas)),
         validation=HeldBack(look, number, data.cache_megabytes),
         test=(),
-        sha256=fingerprint((*learned, *held, *sound, *held_photos), data.mask_level, f"{config.run.task} {drawn}"),
+        sha256=fingerprint((*learned, *held, *sound, *held_photos), data.mask_level, f"{Task.blind} {drawn}"),
         facts=facts,
     )
+
+
+def _area(pictures: Library) -> float:
+    """Mean pixels per picture; every one is read, so that a bad one is known before training starts."""
+    return float(np.mean([pictures[index][1].size for index in range(len(pictures))]))
 
 
 def attention_of(config: TrainConfig) -> Attention | None:
@@ -186,14 +237,6 @@ def attention_of(config: TrainConfig) -> Attention | None:
     return Attention(config.model.attention) if config.model.architecture is Architecture.attentive else None
 
 
-def _maker(config: TrainConfig) -> tuple[Maker, str, str]:
-    """What is done to sound photos, what decides it, and in words."""
-    if config.run.task is Task.fill:
-        return Holes(config.run.seed), "holes filled by kriging", "drawn masks, holes filled by kriging first"
-    synthesizer = make_synthesizer(config.data, config.run.seed)
-    return Damage(synthesizer), synthesizer.recipe.model_dump_json(), "drawn damage"
-
-
 def _patches(
     config: TrainConfig, patch: int, pairs: Restored | None, photos: Library | None, make: Maker
 ) -> Dataset[Tensors]:
@@ -202,8 +245,6 @@ def _patches(
     drawn = SoundPatches(config, patch, photos, make) if photos else None
     if restored and drawn:
         return Mixed(drawn, restored, config.data.photos_share, config.run.seed)
-    if drawn and photos and config.run.task is Task.fill and config.data.reuse:
-        return Reused(drawn, config.data.reuse, len(photos), config.run.seed)
     found = restored or drawn
     assert found is not None  # the configuration says one of them
     return found
