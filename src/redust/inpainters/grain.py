@@ -27,10 +27,9 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.tiles import Place, round_up
-from redust.inpainters.regions import Region, pieces
+from redust.inpainters.regions import Box, Region, pieces
 
 _Floats: TypeAlias = NDArray[np.float32]
-_Box: TypeAlias = tuple[int, int, int, int]
 
 _CONTEXT = 16  # pixels around a piece in which the ground is measured
 _FINE = 1.75  # sigma in pixels: what this blur takes away is fine
@@ -88,7 +87,7 @@ def grained(filled: Pixels, hole: Mask, region: Region, amount: float) -> Pixels
     return patch
 
 
-def _grained_piece(filled: Pixels, hole: Mask, own: Mask, box: _Box, amount: float) -> Pixels:
+def _grained_piece(filled: Pixels, hole: Mask, own: Mask, box: Box, amount: float) -> Pixels:
     """The pixels (n, C) of one piece, with grain."""
     window = _around(box, _CONTEXT, hole.shape)
     mine = np.zeros_like(hole[window])
@@ -109,7 +108,7 @@ def _grained_piece(filled: Pixels, hole: Mask, own: Mask, box: _Box, amount: flo
     return np.asarray(np.rint(plain + added).clip(0, np.iinfo(filled.dtype).max), filled.dtype)
 
 
-def _around(box: _Box, context: int, shape: tuple[int, ...]) -> Place:
+def _around(box: Box, context: int, shape: tuple[int, ...]) -> Place:
     """A box with context, as far as the scan reaches."""
     top, left, bottom, right = box
     return (
@@ -118,7 +117,7 @@ def _around(box: _Box, context: int, shape: tuple[int, ...]) -> Place:
     )
 
 
-def _ground(hole: Mask, box: _Box, window: Place) -> Place:
+def _ground(hole: Mask, box: Box, window: Place) -> Place:
     """Where the ground of a piece is measured: around it, or in a wide hole where sound ground is nearest."""
     if 1 - np.count_nonzero(hole[window]) / hole[window].size >= _LEAST_SOUND:
         return window
@@ -138,7 +137,7 @@ def _ground(hole: Mask, box: _Box, window: Place) -> Place:
     return window
 
 
-def _wider(box: _Box, shape: tuple[int, ...]) -> Iterator[Place]:
+def _wider(box: Box, shape: tuple[int, ...]) -> Iterator[Place]:
     """Windows around a box, each twice as far, the last one the whole scan."""
     context = 4 * _CONTEXT
     while True:
@@ -169,7 +168,7 @@ def _blurred(values: _Floats, sigma: float) -> _Floats:
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT).reshape(values.shape))
 
 
-def _missing(piece: _Split, ground: _Split, mine: Mask, box: _Box) -> _Floats:
+def _missing(piece: _Split, ground: _Split, mine: Mask, box: Box) -> _Floats:
     """What the pixels `mine` of a piece lack in fine texture: (n, C)."""
     wanted = _strength(piece, ground, mine)
     weight = mine.astype(np.float32)
@@ -211,7 +210,7 @@ def _blocks(known: Mask, values: NDArray[np.floating]) -> tuple[_Floats, _Floats
     return flat[:, -1], flat[:, :-1] / flat[:, -1:]
 
 
-def _texture(ground: _Split, shape: tuple[int, ...], box: _Box) -> _Floats:
+def _texture(ground: _Split, shape: tuple[int, ...], box: Box) -> _Floats:
     """Noise (h, w, C) with the spectrum of the ground's fine part, its variance 1 in the mean over channels."""
     source = ground.fine * ground.known[..., None]
     size = tuple(round_up(max(pair), 8) for pair in zip(shape, ground.known.shape, strict=True))

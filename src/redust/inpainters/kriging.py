@@ -27,12 +27,11 @@ from numpy.typing import NDArray
 from redust.core.arrays import Mask, Pixels
 from redust.core.engines import Needs
 from redust.core.tiles import Place, round_up
-from redust.inpainters.regions import pieces
+from redust.inpainters.regions import Box, pieces
 
 _Floats: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
 _Numbers: TypeAlias = NDArray[np.intp]
 _Places: TypeAlias = tuple[_Numbers, _Numbers]
-_Box: TypeAlias = tuple[int, int, int, int]
 
 _CONTEXT = 24  # pixels around a piece in which the covariance is measured
 _RING = 3.0  # known pixels this close to a piece predict it
@@ -61,14 +60,14 @@ class KrigingInpainter:
         return filled
 
 
-def _enclosed(mask: Mask, box: _Box) -> float:
+def _enclosed(mask: Mask, box: Box) -> float:
     """The share of masked pixels in and close around a box: pieces with the least are filled first."""
     top, left, bottom, right = box
     reach = int(2 * _RING)
     return float(mask[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach].mean())
 
 
-def _fill_piece(filled: Pixels, hole: Mask, box: _Box) -> None:
+def _fill_piece(filled: Pixels, hole: Mask, box: Box) -> None:
     """Fill the masked pixels within `box`, in place."""
     crop, own = _surroundings(hole, box)
     known = ~hole[crop]
@@ -100,7 +99,7 @@ def _places(pixels: _Numbers, crop: Mask) -> _Places:
     return rows, columns
 
 
-def _surroundings(mask: Mask, box: _Box) -> tuple[Place, Mask]:
+def _surroundings(mask: Mask, box: Box) -> tuple[Place, Mask]:
     """The crop that a piece is filled from, and which of its pixels are the piece; wider where all is masked."""
     top, left, bottom, right = box
     context = _CONTEXT

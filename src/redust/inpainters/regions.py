@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -22,6 +23,9 @@ from numpy.typing import NDArray
 from redust.core.arrays import Mask
 from redust.core.engines import Needs
 from redust.core.tiles import Place, round_up, tiles
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""A piece's first row and column, and those one past its last."""
 
 _CELL = 8
 _PIECE = 32  # longest side of a piece
@@ -131,7 +135,7 @@ def _reach(first: int, last: int, needs: Needs, end: int) -> tuple[int, int]:
     return start, min(end, start + round_up(last + needs.context - start, needs.multiple_of))
 
 
-def pieces(mask: Mask) -> Iterator[tuple[int, int, int, int]]:
+def pieces(mask: Mask) -> Iterator[Box]:
     """Cut the masked pixels into pieces of at most 32 x 32, where they are thinnest.
 
     Yields
@@ -139,7 +143,7 @@ def pieces(mask: Mask) -> Iterator[tuple[int, int, int, int]]:
     top, left, bottom, right
         Boxes that do not overlap; every masked pixel is in one.
     """
-    todo: list[tuple[int, int, int, int]] = [(0, 0, *mask.shape)]
+    todo: list[Box] = [(0, 0, *mask.shape)]
     while todo:
         top, left, bottom, right = todo.pop()
         inside = mask[top:bottom, left:right]
