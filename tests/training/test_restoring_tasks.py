@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.utils.data import Dataset
-from training_samples import changed, picture, write_photos, write_restored
+from training_samples import changed, picture, write_pairs, write_photos, write_restored
 
 from redust.blind import make_generator
 from redust.blind.running import generate
@@ -250,6 +250,14 @@ def test_a_fill_is_learned_from_what_is_sound_in_damaged_scans(
     held = fitted.module.pictures[0]
     assert held.clean.max() < 0.85
     assert train(run("fill", name="whole", photos=None, data=data)).finished
+
+
+def test_a_mask_that_leaves_nothing_sound_is_named(run: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    write_pairs(tmp_path / "pairs/images", tmp_path / "pairs/masks", range(4))
+    config = run("fill", photos=None, data=tmp_path / "pairs")
+    cv2.imwrite(str(tmp_path / "pairs/masks/2.png"), np.full((40, 48), 255, np.uint8))
+    with pytest.raises(TrainingError, match=r"2\.png says that all of its picture is damaged.*turn the mask round"):
+        fit(config)
 
 
 def test_no_hole_is_drawn_over_damage() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from redust.core.arrays import Light, Mask, Pixels, three_channels, to_light
+from redust.core.errors import TrainingError
 from redust.inpainters.kriging import KrigingInpainter
 from redust.inpainters.network import with_mask
 from redust.inpainters.running import fill_damage
@@ -163,6 +164,8 @@ def _prepare_fill(config: TrainConfig, stride: int) -> TrainingData:
     learned, held = (tuple(pair for half in halves for pair in half[which]) for which in (0, 1))
     kinds = [Library(some, data.mask_level, data.cache_megabytes / len(halves)) for some, _ in halves]
     areas = [_area(kind) for kind in kinds]
+    for kind in (*kinds, Library(held, data.mask_level, 0)):
+        _check_sound(kind)
     patch = patch_side(config, stride, min(areas))
     make = Holes(seed)
     parts = [SoundPatches(config, patch, kind, make) for kind in kinds]
@@ -224,6 +227,16 @@ def _prepare_blind(config: TrainConfig, stride: int) -> TrainingData:
 def _area(pictures: Library) -> float:
     """Mean pixels per picture; every one is read, so that a bad one is known before training starts."""
     return float(np.mean([pictures[index][1].size for index in range(len(pictures))]))
+
+
+def _check_sound(pictures: Library) -> None:
+    """Refuse masks that leave nothing to learn filling from."""
+    for index, pair in enumerate(pictures.pairs):
+        if pair.mask and (pictures[index][1] == DAMAGE).all():
+            raise TrainingError(
+                f"The mask {pair.mask} says that all of its picture is damaged: nothing sound is left to learn from. "
+                "Damage is 255 (white) and the rest 0; turn the mask round, or take the pair away."
+            )
 
 
 def attention_of(config: TrainConfig) -> Attention | None:

@@ -59,6 +59,8 @@ def implied(given: Light, made: Light, level: float) -> Mask:
 
 def fill_figures(sample: Sample, made: Light) -> Figures:
     """`inside` the mask, and by how much that is better than the fill it began with (`gain`), in dB."""
+    if not sample.where.any():  # all of its holes lay over damage
+        return {}
     inside = decibels(made, sample.clean, sample.where)
     return {"inside": inside, "gain": inside - decibels(sample.light, sample.clean, sample.where)}
 
