@@ -45,7 +45,9 @@ class NetworkInpainter:
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         """Fill the masked pixels of one region; see :class:`redust.core.engines.Inpainter`."""
-        ground = fill_damage(self._first, pixels, mask, threads=1)
+        # Of light, as in training: in 8 bit it would be rounded before it is put right, and once more after.
+        whole = pixels if pixels.dtype == np.float32 else to_light(pixels)
+        ground = fill_damage(self._first, whole, mask, threads=1)
         light = to_light(ground)
         off = self._session.run(with_mask(light, mask)) - light
         if light.shape[2] == 1:

@@ -164,7 +164,8 @@ def _prepare_fill(config: TrainConfig, stride: int) -> TrainingData:
     learned, held = (tuple(pair for half in halves for pair in half[which]) for which in (0, 1))
     kinds = [Library(some, data.mask_level, data.cache_megabytes / len(halves)) for some, _ in halves]
     areas = [_area(kind) for kind in kinds]
-    for kind in (*kinds, Library(held, data.mask_level, 0)):
+    kept_back = Library(held, data.mask_level, data.cache_megabytes)
+    for kind in (*kinds, kept_back):
         _check_sound(kind)
     patch = patch_side(config, stride, min(areas))
     make = Holes(seed)
@@ -172,7 +173,7 @@ def _prepare_fill(config: TrainConfig, stride: int) -> TrainingData:
     patches: Dataset[Tensors] = parts[0] if len(parts) == 1 else Mixed(parts[0], parts[1], data.photos_share, seed)
     if data.reuse:
         patches = Reused(patches, data.reuse, len(learned), seed)
-    look = HeldPhotos(Library(held, data.mask_level, data.cache_megabytes), make, stride)
+    look = HeldPhotos(kept_back, make, stride)
     return TrainingData(
         patches=patches,
         patch=patch,
