@@ -1,7 +1,7 @@
 """Choose a detector's level on sets with true masks, and write on its card what it does there.
 
     python benchmarks/describe.py MODEL BENCH_DIR --shares 0.75 0.25 [--scales 1 3] [--prior 0.01] [--strength 0.4]
-        [--polarity 0] [--most 1] [--level 0.48] [--shy 5] [--eager 150] [--text SUMMARY.json]
+        [--polarity 0] [--most 1] [--level 0.48] [--shy 5] [--eager 150] [--grey] [--text SUMMARY.json]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
 looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior,
@@ -10,6 +10,7 @@ strength, polarity and most (redust.core.adaptation.Adaptation).
 The card gets the scales, the shares and how levels follow the scan. Without --level, a row per level says what the
 float32 weights do there. With it the card also gets the levels (shy and eager are those that mark so many pixels per
 million of ``clean``), the rates, the figures of each set, and the f1 of both kinds of weights where there is damage.
+``--grey`` turns all pictures black-and-white before: what a model does on such scans.
 ``--text`` is a JSON object of fields of the card that nobody can measure, such as data, cost and limits.
 """
 
@@ -21,11 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 import redust
 from redust.core.adaptation import Adaptation
-from redust.core.arrays import DamageMap, Mask
+from redust.core.arrays import DamageMap, Mask, Pixels
 from redust.core.settings import Weights
 from redust.detectors.cutting import adapted
 from redust.detectors.network import NetworkDetector
@@ -50,7 +52,7 @@ class Seen(NamedTuple):
 Sets = Mapping[str, list[Seen]]
 
 
-def looked_at(bench: Path, folder: Path, weights: Weights) -> Sets:
+def looked_at(bench: Path, folder: Path, weights: Weights, *, grey: bool) -> Sets:
     """All pictures of all sets, as a model sees them."""
     detector = NetworkDetector(folder, weights=weights)
     assert detector.adaptation is not None
@@ -58,10 +60,17 @@ def looked_at(bench: Path, folder: Path, weights: Weights) -> Sets:
     for one in sorted(path for path in bench.iterdir() if (path / "damaged").is_dir()):
         for path in sorted((one / "damaged").iterdir()):
             pixels = redust.read_scan(path).pixels
+            if grey:
+                pixels = without_colours(pixels)
             damage = find_damage(detector, pixels)
             truth = redust.read_scan(one / "mask" / path.name).pixels[..., 0]
             found.setdefault(one.name, []).append(Seen(truth, damage, adapted(detector.adaptation, damage, pixels)))
     return found
+
+
+def without_colours(pixels: Pixels) -> Pixels:
+    """The luma of a picture, (H, W, 1)."""
+    return pixels if pixels.shape[2] == 1 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[..., None]
 
 
 def cut(seen: Seen, level: float) -> Mask:
@@ -101,6 +110,11 @@ def row(sets: Sets, level: float) -> str:
 def described(card: ModelCard, sets: Sets, whole: Mapping[str, float], options: argparse.Namespace) -> ModelCard:
     """The card with what was measured at the level that was chosen."""
     levels = {"shy": level_at(sets, options.shy), "normal": options.level, "eager": level_at(sets, options.eager)}
+    if not levels["eager"] <= options.level <= levels["shy"]:
+        raise SystemExit(
+            f"At level {options.level} {rate(sets, options.level) * 1e6:.0f} pixels per million of {CLEAN} are "
+            f"marked: choose --shy ({options.shy:g}) below that and --eager ({options.eager:g}) above. The levels stay."
+        )
     chosen = {name: figures(seen, options.level).model_dump() for name, seen in sets.items()}
     changed: dict[str, Any] = {
         "level": options.level,
@@ -144,17 +158,19 @@ def main() -> None:
     parser.add_argument("--level", type=float)
     parser.add_argument("--shy", type=float, default=5.0)
     parser.add_argument("--eager", type=float, default=150.0)
+    parser.add_argument("--grey", action="store_true")
     parser.add_argument("--text", type=Path)
     options = parser.parse_args()
     card = at_scales(read_card(options.model), options)
     card.to_folder(options.model)  # the detector is made by its card
-    sets = looked_at(options.bench, options.model, Weights.float32)
+    sets = looked_at(options.bench, options.model, Weights.float32, grey=options.grey)
     if options.level is None:
         for level in LEVELS:
             print(row(sets, level), flush=True)
         return
     whole = {}
-    for kind, seen in ((FLOAT32, sets), (INT8, looked_at(options.bench, options.model, Weights.int8))):
+    fast = looked_at(options.bench, options.model, Weights.int8, grey=options.grey)
+    for kind, seen in ((FLOAT32, sets), (INT8, fast)):
         print(f"{kind:10}", row(seen, options.level), flush=True)
         damaged = [one for name, pictures in seen.items() if name != CLEAN for one in pictures]
         whole[kind] = round(figures(damaged, options.level).f1, 4)

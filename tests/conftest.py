@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from redust.core import catalogue
 from redust.core.arrays import Pixels
 from redust.core.scan import Scan
 from redust.files import write_scan
+from redust.models import shipped_folder
 
 # A busy machine is no failure.
 settings.register_profile("house", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -42,6 +44,13 @@ def scan_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A copy of the shipped network."""
+    shutil.copytree(shipped_folder("unet"), tmp_path / "model")
+    return tmp_path / "model"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,13 @@ from redust.core.errors import ModelError, UnknownEngine
 from redust.core.settings import Provider, RestoreSettings, Weights
 from redust.detectors import make_detector
 from redust.detectors.network import NetworkDetector
-from redust.models import read_card, runtime, shipped_folder
+from redust.models import read_card, runtime
 from redust.models.card import ModelCard
 from redust.pipeline import health
 from redust.pipeline.pipeline import Pipeline
 
 ScanFile = Callable[..., Path]
 REAL = onnxruntime.InferenceSession
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A copy of the shipped model."""
-    shutil.copytree(shipped_folder("unet"), tmp_path / "model")
-    return tmp_path / "model"
 
 
 def rewrite(folder: Path, **changes: Any) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training_samples import picture
 
-from redust.training.augmentation import choose_centre, choose_turn, cut, through_jpeg, vary_light
+from redust.training.augmentation import choose_centre, choose_turn, cut, through_jpeg, vary_light, without_colours
 from redust.training.config import AugmentConfig
 
 UPRIGHT = np.eye(2)
@@ -92,3 +92,27 @@ def test_jpeg_keeps_the_channels_in_order() -> None:
     light = np.zeros((16, 16, 3), np.float32)
     light[..., 0] = 1.0
     np.testing.assert_allclose(through_jpeg(light, 95), light, atol=0.05)
+
+
+def test_patches_lose_their_colours_as_often_as_asked() -> None:
+    rng = np.random.default_rng(1)
+    light = rng.random((12, 12, 3)).astype(np.float32)
+    still = {"gamma": 0.0, "brightness": 0.0, "noise": 0.0, "blur": 0.0, "jpeg": 100}
+    varied = [vary_light(light, AugmentConfig(grey=0.5, **still), rng) for _ in range(200)]
+    grey = sum(bool((np.ptp(one, axis=2) < 1e-6).all()) for one in varied)
+    assert 70 < grey < 130
+    assert all(np.allclose(one, light, atol=1e-6) for one in varied if np.ptp(one, axis=2).max() > 1e-6)
+
+
+def test_black_and_white_is_luma_or_one_channel() -> None:
+    rng = np.random.default_rng(2)
+    light = rng.random((5, 6, 3)).astype(np.float32)
+    kinds = [light @ np.float32([0.299, 0.587, 0.114]), *np.moveaxis(light, 2, 0)]
+    seen = []
+    for _ in range(60):
+        grey = without_colours(light, rng)
+        assert grey.shape == light.shape
+        (kind,) = [n for n, one in enumerate(kinds) if np.allclose(grey, one[..., None], atol=1e-6)]
+        seen.append(kind)
+    assert 15 < seen.count(0) < 45
+    assert set(seen) == {0, 1, 2, 3}

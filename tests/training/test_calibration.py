@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import cv2
@@ -16,7 +15,7 @@ from redust.core.engines import Needs
 from redust.core.errors import SettingsError, TrainingError
 from redust.core.settings import Sensitivity
 from redust.detectors.cutting import cut_following
-from redust.models import read_card, shipped_folder
+from redust.models import read_card
 from redust.training.calibration import RATES, calibrate
 from redust.training.evaluation import Truth
 
@@ -94,9 +93,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_command_writes_the_levels_into_the_card(photos: Path, tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(shipped_folder("unet"), model)
+def test_the_command_writes_the_levels_into_the_card(photos: Path, model: Path) -> None:
     before = read_card(model)
     said = run("calibrate", "--model", model, "--photos", photos)
     assert "only 0.0 megapixels" in said
@@ -112,9 +109,7 @@ def test_the_command_writes_the_levels_into_the_card(photos: Path, tmp_path: Pat
     assert card.model_dump(exclude=unchanged) == before.model_dump(exclude=unchanged)
 
 
-def test_the_command_compares_the_weights(photos: Path, pairs: Path, tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(shipped_folder("unet"), model)
+def test_the_command_compares_the_weights(photos: Path, pairs: Path, model: Path) -> None:
     said = run("calibrate", "--model", model, "--photos", photos, "--data", pairs, "--write")
     f1 = read_card(model).f1_by_weights
     assert set(f1) == {"onnx", "onnx-int8"}
@@ -136,9 +131,7 @@ def test_levels_that_follow_the_scan_are_found_for_the_followed_map() -> None:
     assert found.levels[Sensitivity.eager] > plain.levels[Sensitivity.eager]  # a share of 5 %: lower levels mark more
 
 
-def test_the_command_writes_how_levels_follow(photos: Path, tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(shipped_folder("unet"), model)
+def test_the_command_writes_how_levels_follow(photos: Path, model: Path) -> None:
     run(
         "calibrate",
         "--model",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from training_samples import write_pairs, write_photos
 
 from redust.core.settings import Sensitivity
-from redust.models import read_card, shipped_folder
+from redust.models import read_card
 from redust.training.config import TrainConfig
 from redust.training.synthesis.recipe import Recipe
 
@@ -42,12 +41,12 @@ ground = "mistakes"
 """
 
 
-def run(script: str, *arguments: object, room: str = "scripts") -> str:
+def run(script: str, *arguments: object, room: str = "scripts", fails: bool = False) -> str:
     done = subprocess.run(
         [sys.executable, ROOT / room / script, *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert bool(done.returncode) is fails, done.stderr
+    return done.stderr if fails else done.stdout
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -109,9 +108,8 @@ def test_damage_is_laid_anew(tmp_path: Path) -> None:
     assert np.median(picture[mask < 5]) < 230
 
 
-def test_a_card_is_told_its_levels_and_figures(tmp_path: Path) -> None:
-    model, bench = tmp_path / "model", tmp_path / "bench"
-    shutil.copytree(shipped_folder("unet"), model)
+def test_a_card_is_told_its_levels_and_figures(model: Path, tmp_path: Path) -> None:
+    bench = tmp_path / "bench"
     write_pairs(bench / "scratched" / "damaged", bench / "scratched" / "mask", range(2))
     write_pairs(bench / "clean" / "damaged", bench / "clean" / "mask", range(2, 4))
     for path in (bench / "clean" / "mask").iterdir():
@@ -121,6 +119,17 @@ def test_a_card_is_told_its_levels_and_figures(tmp_path: Path) -> None:
     assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
     rates = [float(row[3]) for row in rows]
     assert rates == sorted(rates, reverse=True)
+    grey = run("describe.py", model, bench, "--shares", 0.6, 0.4, "--grey", room="benchmarks")
+    assert [row.split()[1] for row in grey.splitlines()] == [row[1] for row in rows]
+    assert grey != told
+    before = read_card(model)
+    refused = run(
+        "describe.py", model, bench, "--shares", 0.6, 0.4, "--level", 0.999, "--shy", 10**6, "--eager", 0,
+        room="benchmarks", fails=True,
+    )  # fmt: skip
+    assert "choose --shy (1e+06) below that and --eager (0) above" in refused
+    assert "Traceback" not in refused
+    assert read_card(model) == before
     text = tmp_path / "text.json"
     text.write_text('{"cost": "nothing"}')
     level = read_card(model).levels[Sensitivity.normal]

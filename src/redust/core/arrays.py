@@ -27,6 +27,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 PIXEL_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
+#: How much red, green and blue count towards the luma of colour (ITU-R BT.601).
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
 
 def check_pixels(pixels: Pixels) -> None:
     """Refuse an array that is not pixels.

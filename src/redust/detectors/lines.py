@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redust.core.arrays import DamageMap, Pixels, check_pixels, full_scale
+from redust.core.arrays import LUMA, DamageMap, Pixels, check_pixels, full_scale
 from redust.core.grades import GRADES, Grades
 from redust.core.tiles import bands, with_margin
 
@@ -50,7 +50,6 @@ _TILTED = 1.2  # difference of the light of both flanks
 _BENT = 2.5  # pixels off a straight line
 _LOOSER = 2.5  # for a seed, which is short and therefore noisy, by how much wider the bounds are
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 Residual = NDArray[np.int8]
 Sums = NDArray[np.int16]
 
@@ -101,7 +100,7 @@ def residual(pixels: Pixels) -> Residual:
 def grey(pixels: Pixels) -> NDArray[np.float32]:
     """Luma (H, W) in 0..1 of pixels (H, W, C); what is no number is dark."""
     scale = np.float32(1.0 / full_scale(pixels.dtype))
-    light = pixels[..., 0] * scale if pixels.shape[2] == 1 else pixels.astype(np.float32) @ (_LUMA * scale)
+    light = pixels[..., 0] * scale if pixels.shape[2] == 1 else pixels.astype(np.float32) @ (LUMA * scale)
     return np.clip(np.nan_to_num(light.astype(np.float32, copy=False)), 0.0, 1.0)
 
 

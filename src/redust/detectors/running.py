@@ -11,13 +11,12 @@ from itertools import count
 
 import numpy as np
 
-from redust.core.arrays import DamageMap, Light, Pixels, check_pixels, to_light
+from redust.core.arrays import LUMA, DamageMap, Light, Pixels, check_pixels, to_light
 from redust.core.engines import Detector, Needs
 from redust.core.errors import EngineError
 from redust.core.tiles import Place, Tile, round_up, tiles, window
 from redust.detectors.scales import Coarse, Logits, averaged, logits, shrunk_shape, shrunk_side, shrunk_window
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _DEFAULT_TILE = 1024
 
 
@@ -136,7 +135,7 @@ def suited(light: Light, needs: Needs) -> Light:
     if channels in needs.channels:
         return light
     if channels == 3:
-        grey: Light = (light @ _LUMA)[..., None]
+        grey: Light = (light @ LUMA)[..., None]
         return grey
     return np.repeat(light, 3, axis=2)
 

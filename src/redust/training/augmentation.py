@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from redust.core.arrays import Light, Pixels, to_light
+from redust.core.arrays import LUMA, Light, Pixels, three_channels, to_light
 from redust.core.tiles import Tile, window
 from redust.training.config import AugmentConfig
 from redust.training.evaluation import DAMAGE, Truth
@@ -107,7 +107,9 @@ def cut(pixels: Pixels, truth: Truth, centre: Centre, turn: Affine, patch: int) 
 
 
 def vary_light(light: Light, config: AugmentConfig, rng: np.random.Generator) -> Light:
-    """Change brightness, tone, noise, sharpness and compression of a patch (H, W, 3) in 0..1; a new array."""
+    """Change colour, brightness, tone, noise, sharpness and compression of a patch (H, W, 3) in 0..1; a new array."""
+    if config.grey and rng.random() < config.grey:
+        light = without_colours(light, rng)
     light = light ** np.float32(2.0 ** rng.uniform(-config.gamma, config.gamma))
     light = light + np.float32(rng.uniform(-config.brightness, config.brightness))
     if config.blur and rng.random() < _RARELY:
@@ -119,6 +121,13 @@ def vary_light(light: Light, config: AugmentConfig, rng: np.random.Generator) ->
     if config.jpeg < 100 and rng.random() < _RARELY:
         light = through_jpeg(light, int(rng.integers(config.jpeg, 101)))
     return light
+
+
+def without_colours(light: Light, rng: np.random.Generator) -> Light:
+    """A patch (H, W, 3) in black-and-white, as films and plates differ in the colours they see: half of them luma, half
+    the light of a single channel."""
+    kept = LUMA if rng.random() < 0.5 else np.eye(3, dtype=np.float32)[rng.integers(3)]
+    return three_channels((light @ kept)[..., None])
 
 
 def _normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -143,6 +143,9 @@ class AugmentConfig(Settings):
     noise: Annotated[Share, Field(description="Add noise up to this standard deviation.")] = 0.03
     blur: Annotated[float, Field(ge=0, le=10, description="Blur up to this standard deviation in pixels.")] = 0.7
     jpeg: Annotated[int, Field(ge=1, le=100, description="Compress down to this JPEG quality; 100 never does.")] = 60
+    grey: Annotated[
+        Share, Field(description="Make this share of the patches black-and-white, by their luma or a single channel.")
+    ] = 0.0
     doubt: Annotated[
         float,
         Field(

@@ -5,11 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from redust.core.arrays import Light
+from redust.core.arrays import LUMA, Light
 from redust.training.synthesis.recipe import Recipe
 from redust.training.synthesis.shapes import soften
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def before_damage(light: Light, rng: np.random.Generator, recipe: Recipe | None = None) -> Light:
@@ -70,7 +68,7 @@ def _toned(light: Light, rng: np.random.Generator, recipe: Recipe) -> Light:
     kind = rng.random()
     grey = recipe.black_and_white + recipe.sepia
     if kind < grey:
-        light = np.repeat((light @ _LUMA)[..., None], 3, axis=2)
+        light = np.repeat((light @ LUMA)[..., None], 3, axis=2)
         if kind < recipe.sepia:
             light = light ** np.array([0.85, 1.0, 1.25], np.float32)
     elif kind < grey + recipe.cast:
