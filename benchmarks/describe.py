@@ -107,14 +107,21 @@ def row(sets: Sets, level: float) -> str:
     return "  ".join(said)
 
 
-def described(card: ModelCard, sets: Sets, whole: Mapping[str, float], options: argparse.Namespace) -> ModelCard:
-    """The card with what was measured at the level that was chosen."""
+def levels_of(sets: Sets, options: argparse.Namespace) -> dict[str, float]:
+    """The levels by sensitivity, around the one that was chosen."""
     levels = {"shy": level_at(sets, options.shy), "normal": options.level, "eager": level_at(sets, options.eager)}
     if not levels["eager"] <= options.level <= levels["shy"]:
         raise SystemExit(
             f"At level {options.level} {rate(sets, options.level) * 1e6:.0f} pixels per million of {CLEAN} are "
             f"marked: choose --shy ({options.shy:g}) below that and --eager ({options.eager:g}) above. The levels stay."
         )
+    return levels
+
+
+def described(
+    card: ModelCard, sets: Sets, levels: dict[str, float], whole: Mapping[str, float], options: argparse.Namespace
+) -> ModelCard:
+    """The card with its levels and what was measured at the one that was chosen."""
     chosen = {name: figures(seen, options.level).model_dump() for name, seen in sets.items()}
     changed: dict[str, Any] = {
         "level": options.level,
@@ -168,13 +175,14 @@ def main() -> None:
         for level in LEVELS:
             print(row(sets, level), flush=True)
         return
+    levels = levels_of(sets, options)  # before the second look, which takes as long as the first
     whole = {}
     fast = looked_at(options.bench, options.model, Weights.int8, grey=options.grey)
     for kind, seen in ((FLOAT32, sets), (INT8, fast)):
         print(f"{kind:10}", row(seen, options.level), flush=True)
         damaged = [one for name, pictures in seen.items() if name != CLEAN for one in pictures]
         whole[kind] = round(figures(damaged, options.level).f1, 4)
-    described(card, sets, whole, options).to_folder(options.model)
+    described(card, sets, levels, whole, options).to_folder(options.model)
 
 
 if __name__ == "__main__":

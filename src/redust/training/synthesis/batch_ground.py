@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from redust.core.arrays import LUMA
 from redust.training.synthesis.batch_fields import Dice, blur
 from redust.training.synthesis.recipe import Recipe
 
@@ -59,7 +60,7 @@ def _toned(light: Tensor, dice: Dice, recipe: Recipe) -> Tensor:
     light = light.clamp(min=1e-6) ** torch.exp(dice.normal(count, 1, 1, 1, deviation=0.35))
     kind = dice.uniform(count, 1, 1, 1)
     grey = recipe.black_and_white + recipe.sepia
-    luma = torch.tensor([0.299, 0.587, 0.114], device=device)[None, :, None, None]
+    luma = torch.tensor(LUMA, device=device)[None, :, None, None]
     brown = torch.tensor([0.85, 1.0, 1.25], device=device)[None, :, None, None]
     plain = (light * luma).sum(dim=1, keepdim=True).expand_as(light)
     cast = 1 + dice.normal(count, 3, 1, 1, deviation=0.08).clamp(-0.2, 0.2)
