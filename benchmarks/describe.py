@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,7 +115,7 @@ def levels_of(sets: Sets, options: argparse.Namespace) -> dict[str, float]:
     if not levels["eager"] <= options.level <= levels["shy"]:
         raise SystemExit(
             f"At level {options.level} {rate(sets, options.level) * 1e6:.0f} pixels per million of {CLEAN} are "
-            f"marked: choose --shy ({options.shy:g}) below that and --eager ({options.eager:g}) above. The levels stay."
+            f"marked: choose --shy ({options.shy:g}) below that and --eager ({options.eager:g}) above. The card stays."
         )
     return levels
 
@@ -151,8 +153,25 @@ def at_scales(card: ModelCard, options: argparse.Namespace) -> ModelCard:
     return ModelCard.model_validate(card.model_dump() | changed)
 
 
+def measured(card: ModelCard, folder: Path, options: argparse.Namespace) -> ModelCard:
+    """The card as it is to be written; a row per level is printed, or one per kind of weights."""
+    sets = looked_at(options.bench, folder, Weights.float32, grey=options.grey)
+    if options.level is None:
+        for level in LEVELS:
+            print(row(sets, level), flush=True)
+        return card
+    levels = levels_of(sets, options)  # before the second look, which takes as long as the first
+    fast = looked_at(options.bench, folder, Weights.int8, grey=options.grey)
+    whole = {}
+    for kind, seen in ((FLOAT32, sets), (INT8, fast)):
+        print(f"{kind:10}", row(seen, options.level), flush=True)
+        damaged = [one for name, pictures in seen.items() if name != CLEAN for one in pictures]
+        whole[kind] = round(figures(damaged, options.level).f1, 4)
+    return described(card, sets, levels, whole, options)
+
+
 def main() -> None:
-    """Print a row per level, or one per kind of weights and write the card."""
+    """Measure, then write the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("bench", type=Path)
@@ -168,21 +187,12 @@ def main() -> None:
     parser.add_argument("--grey", action="store_true")
     parser.add_argument("--text", type=Path)
     options = parser.parse_args()
-    card = at_scales(read_card(options.model), options)
-    card.to_folder(options.model)  # the detector is made by its card
-    sets = looked_at(options.bench, options.model, Weights.float32, grey=options.grey)
-    if options.level is None:
-        for level in LEVELS:
-            print(row(sets, level), flush=True)
-        return
-    levels = levels_of(sets, options)  # before the second look, which takes as long as the first
-    whole = {}
-    fast = looked_at(options.bench, options.model, Weights.int8, grey=options.grey)
-    for kind, seen in ((FLOAT32, sets), (INT8, fast)):
-        print(f"{kind:10}", row(seen, options.level), flush=True)
-        damaged = [one for name, pictures in seen.items() if name != CLEAN for one in pictures]
-        whole[kind] = round(figures(damaged, options.level).f1, 4)
-    described(card, sets, levels, whole, options).to_folder(options.model)
+    with tempfile.TemporaryDirectory() as room:
+        # The detector is made by its card; the model's own card stays until all is measured.
+        trial = Path(shutil.copytree(options.model, Path(room) / "model"))
+        card = at_scales(read_card(options.model), options)
+        card.to_folder(trial)
+        measured(card, trial, options).to_folder(options.model)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,27 @@ def test_pairs_are_drawn_by_a_plan_whatever_the_workers(tmp_path: Path) -> None:
     assert plate[masks["masks/plates-00000.png"] == 255].mean() < 40  # white spots, as a negative
 
 
+def test_masks_are_doubted(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    (scans / "images").mkdir(parents=True)
+    (scans / "masks").mkdir()
+    picture = np.tile(np.linspace(60, 140, 96), (96, 1)) + np.random.default_rng(0).normal(0, 2, (96, 96))
+    seen, imagined, unmarked = (np.s_[row : row + 5, row : row + 5] for row in (10, 40, 70))
+    picture[seen], picture[unmarked] = 250, 250
+    mask = np.zeros((96, 96), np.uint8)
+    mask[seen], mask[imagined] = 255, 255
+    cv2.imwrite(str(scans / "images/plate.png"), picture.astype(np.uint8))
+    cv2.imwrite(str(scans / "masks/plate.png"), mask)
+    told = run("doubt_masks.py", scans, "-o", out, "--detector", "tophat", "--least", 0.3, "--most", 0.6)
+    assert told.startswith("plate: doubted 25 of 50 damaged pixels, ")
+    found = cv2.imread(str(out / "plate_mask.png"), 0)
+    assert (found[seen] == 255).all()
+    assert (found[imagined] == 128).all()
+    assert (found[unmarked] == 128).all()
+    assert (found == 128).mean() < 0.02
+    assert (out / "plate.png").read_bytes() == (scans / "images/plate.png").read_bytes()
+
+
 def test_damage_is_laid_anew(tmp_path: Path) -> None:
     pairs, out = tmp_path / "pairs", tmp_path / "out"
     for half, numbers in (("train", range(4)), ("test", range(8, 10))):
@@ -124,7 +145,7 @@ def test_a_card_is_told_its_levels_and_figures(model: Path, tmp_path: Path) -> N
     assert grey != told
     before = read_card(model)
     refused = run(
-        "describe.py", model, bench, "--shares", 0.6, 0.4, "--level", 0.999, "--shy", 10**6, "--eager", 0,
+        "describe.py", model, bench, "--shares", 0.7, 0.3, "--level", 0.999, "--shy", 10**6, "--eager", 0,
         room="benchmarks", fails=True,
     )  # fmt: skip
     assert "choose --shy (1e+06) below that and --eager (0) above" in refused

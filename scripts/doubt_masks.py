@@ -1,0 +1,81 @@
+"""Take out of masks what a trained model does not believe: doubtful places become "not judged".
+
+    python scripts/doubt_masks.py SCANS -o DOUBTED [--detector unet] [--least 0.2] [--most 0.5]
+
+SCANS holds scans with masks, in any layout that `redust train --data` reads. Masks that were derived, from other
+separations of the same scene or by a difference of two scans, count shadows, coloured cloth and edges as damage here
+and there. A damaged spot (255) becomes not judged (128) where the model gives no pixel of it a chance of `least`; so
+does a region from `most` on that lies in what the mask calls sound. DOUBTED holds the same scans and the new masks,
+NAME.jpg beside NAME_mask.png. A network that has learnt from noisy masks is the better judge: what most examples have
+in common it learns first (Arpit et al., A Closer Look at Memorization in Deep Networks, 2017,
+doi:10.48550/arXiv.1706.05394).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import DamageMap, to_light
+from redust.core.scan import Scan
+from redust.detectors import make_detector
+from redust.detectors.running import find_damage
+from redust.files import read_scan, write_scan
+from redust.training.pairs import find_splits
+from redust.training.synthesis.synthesizer import DAMAGE, SOUND, UNJUDGED
+from redust.training.synthesis.transplants import three_values
+
+Target = NDArray[np.uint8]
+NEAR = 5  # pixels across: what lies so near to a spot is its rim
+
+
+def doubted(truth: Target, damage: DamageMap, least: float, most: float) -> Target:
+    """A mask without its doubtful places.
+
+    Parameters
+    ----------
+    truth : (H, W) uint8
+        255 damage, 128 not judged, 0 sound.
+    damage : (H, W) float32 in 0..1
+    """
+    found = truth.copy()
+    count, spots = cv2.connectedComponents((truth == DAMAGE).astype(np.uint8), connectivity=8)
+    surest = np.zeros(count, np.float32)
+    np.maximum.at(surest, spots.ravel(), damage.ravel())
+    found[(surest < least)[spots] & (spots > 0)] = UNJUDGED
+    sound = cv2.dilate(truth, np.ones((NEAR, NEAR), np.uint8)) == SOUND
+    count, regions = cv2.connectedComponents((damage >= most).astype(np.uint8), connectivity=8)
+    sizes, within = (np.bincount(regions.ravel(), weights, count) for weights in (None, sound.ravel()))
+    found[(within >= 0.5 * sizes)[regions] & (regions > 0) & (truth == SOUND)] = UNJUDGED
+    return found
+
+
+def main() -> None:
+    """Write the masks, and print how much of each was doubted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scans", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--detector", default="unet")
+    parser.add_argument("--least", type=float, default=0.2)
+    parser.add_argument("--most", type=float, default=0.5)
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    detector = make_detector(options.detector)
+    for pair in find_splits(options.scans).train:
+        if pair.mask is None:
+            continue
+        truth = three_values(to_light(read_scan(pair.mask).pixels)[..., 0])
+        found = doubted(truth, find_damage(detector, read_scan(pair.picture).pixels), options.least, options.most)
+        shutil.copy(pair.picture, options.output)
+        write_scan(Scan(found[..., None]), options.output / f"{pair.picture.stem}_mask.png", overwrite=True)
+        damage, sound = (int(((truth == one) & (found != one)).sum()) for one in (DAMAGE, SOUND))
+        print(f"{pair.name}: doubted {damage} of {int((truth == DAMAGE).sum())} damaged pixels, {sound} sound ones")
+
+
+if __name__ == "__main__":
+    main()
