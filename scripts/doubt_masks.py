@@ -6,9 +6,9 @@ SCANS holds scans with masks, in any layout that `redust train --data` reads. Ma
 separations of the same scene or by a difference of two scans, count shadows, coloured cloth and edges as damage here
 and there. A damaged spot (255) becomes not judged (128) where the model gives no pixel of it a chance of `least`; so
 does a region from `most` on that lies in what the mask calls sound. DOUBTED holds the same scans and the new masks,
-NAME.jpg beside NAME_mask.png. A network that has learnt from noisy masks is the better judge: what most examples have
-in common it learns first (Arpit et al., A Closer Look at Memorization in Deep Networks, 2017,
-doi:10.48550/arXiv.1706.05394).
+NAME.jpg beside NAME_mask.png; scans without a mask, and a test half, are left out. A network that has learnt from
+noisy masks is the better judge: what most examples have in common it learns first (Arpit et al., A Closer Look at
+Memorization in Deep Networks, 2017, doi:10.48550/arXiv.1706.05394).
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--least", type=float, default=0.2)
     parser.add_argument("--most", type=float, default=0.5)
     options = parser.parse_args()
+    if options.output.resolve() == options.scans.resolve():
+        parser.error("-o must be another folder than SCANS, whose masks are kept.")
     options.output.mkdir(parents=True, exist_ok=True)
     detector = make_detector(options.detector)
     for pair in find_splits(options.scans).train:

@@ -110,6 +110,8 @@ def test_masks_are_doubted(tmp_path: Path) -> None:
     assert (found[unmarked] == 128).all()
     assert (found == 128).mean() < 0.02
     assert (out / "plate.png").read_bytes() == (scans / "images/plate.png").read_bytes()
+    assert "another folder" in run("doubt_masks.py", out, "-o", out, fails=True)
+    assert (cv2.imread(str(out / "plate_mask.png"), 0) == found).all()
 
 
 def test_damage_is_laid_anew(tmp_path: Path) -> None:
