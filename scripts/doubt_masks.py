@@ -21,14 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redust.core.arrays import DamageMap, to_light
+from redust.core.arrays import DamageMap, Mask
 from redust.core.scan import Scan
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
-from redust.files import read_scan, write_scan
-from redust.training.pairs import find_splits
+from redust.files import write_scan
+from redust.training.pairs import find_splits, read_picture, read_truth
 from redust.training.synthesis.synthesizer import DAMAGE, SOUND, UNJUDGED
-from redust.training.synthesis.transplants import three_values
 
 Target = NDArray[np.uint8]
 NEAR = 5  # pixels across: what lies so near to a spot is its rim
@@ -44,15 +43,18 @@ def doubted(truth: Target, damage: DamageMap, least: float, most: float) -> Targ
     damage : (H, W) float32 in 0..1
     """
     found = truth.copy()
-    count, spots = cv2.connectedComponents((truth == DAMAGE).astype(np.uint8), connectivity=8)
-    surest = np.zeros(count, np.float32)
-    np.maximum.at(surest, spots.ravel(), damage.ravel())
-    found[(surest < least)[spots] & (spots > 0)] = UNJUDGED
+    damaged, sure = truth == DAMAGE, damage >= most
+    found[damaged & (shares(damaged, damage >= least) == 0)] = UNJUDGED
     sound = cv2.dilate(truth, np.ones((NEAR, NEAR), np.uint8)) == SOUND
-    count, regions = cv2.connectedComponents((damage >= most).astype(np.uint8), connectivity=8)
-    sizes, within = (np.bincount(regions.ravel(), weights, count) for weights in (None, sound.ravel()))
-    found[(within >= 0.5 * sizes)[regions] & (regions > 0) & (truth == SOUND)] = UNJUDGED
+    found[sure & (truth == SOUND) & (shares(sure, sound) >= 0.5)] = UNJUDGED
     return found
+
+
+def shares(spots: Mask, other: Mask) -> NDArray[np.float64]:
+    """For each pixel, (H, W), the share of its spot that another mask marks; for those of no spot it says nothing."""
+    count, labels = cv2.connectedComponents(spots.astype(np.uint8), connectivity=8)
+    sizes, marked = (np.bincount(labels.ravel(), weights, count) for weights in (None, other.ravel()))
+    return (marked / np.maximum(sizes, 1))[labels]
 
 
 def main() -> None:
@@ -71,8 +73,9 @@ def main() -> None:
     for pair in find_splits(options.scans).train:
         if pair.mask is None:
             continue
-        truth = three_values(to_light(read_scan(pair.mask).pixels)[..., 0])
-        found = doubted(truth, find_damage(detector, read_scan(pair.picture).pixels), options.least, options.most)
+        pixels = read_picture(pair.picture)
+        truth = read_truth(pair.mask, pixels.shape[:2], None)
+        found = doubted(truth, find_damage(detector, pixels), options.least, options.most)
         shutil.copy(pair.picture, options.output)
         write_scan(Scan(found[..., None]), options.output / f"{pair.picture.stem}_mask.png", overwrite=True)
         damage, sound = (int(((truth == one) & (found != one)).sum()) for one in (DAMAGE, SOUND))
