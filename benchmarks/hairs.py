@@ -17,16 +17,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from gallery import eight_bit
 from numpy.typing import NDArray
-from two_ways import decibels
 
 import redust
+from gallery import eight_bit
 from redust.core.arrays import Light, Mask, Pixels, from_light, three_channels, to_light
 from redust.core.settings import RestoreSettings
 from redust.inpainters.running import fill_damage
 from redust.pipeline.pipeline import Pipeline
 from redust.training.synthesis.shapes import SHAPES
+from two_ways import decibels
 
 Range = tuple[float, float]
 

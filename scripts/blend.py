@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch.optim.swa_utils import update_bn
 
+import plainly
 from redust.core.arrays import Light, three_channels, to_light
 from redust.models import networks
 from redust.models.card import read_card
@@ -72,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly.run(main)

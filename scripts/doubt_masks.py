@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import plainly
 from redust.core.arrays import DamageMap, Mask
 from redust.core.scan import Scan
 from redust.detectors import make_detector
@@ -83,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly.run(main)

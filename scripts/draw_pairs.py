@@ -43,6 +43,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from rich.progress import track
 
+import plainly
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
 from redust.core.scan import Scan
@@ -269,4 +270,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly.run(main)

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import plainly
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.scan import Scan
 from redust.files import read_scan, write_scan
@@ -93,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly.run(main)

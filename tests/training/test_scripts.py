@@ -114,6 +114,40 @@ def test_masks_are_doubted(tmp_path: Path) -> None:
     assert (cv2.imread(str(out / "plate_mask.png"), 0) == found).all()
 
 
+def test_masks_are_judged_by_a_second_take(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    rng = np.random.default_rng(0)
+    scene = 110 + 70 * cv2.GaussianBlur(rng.normal(0, 1, (320, 320)), (0, 0), 3)
+    alone, in_both, imagined, trusted = (np.s_[row : row + 6, row + 9 : row + 15] for row in (60, 120, 180, 240))
+    scene[in_both] = 250
+    takes = [np.roll(scene, 2, 1) + rng.normal(0, 2, scene.shape), scene + rng.normal(0, 2, scene.shape)]
+    takes[1][alone], takes[1][trusted] = 255, 255
+    mask = np.full(scene.shape, 128, np.uint8)
+    mask[imagined], mask[trusted] = 255, 255
+    for name, take in zip(("scene_R", "scene_G"), takes, strict=True):
+        cv2.imwrite(str(scans / f"{name}.png"), np.clip(take, 0, 255).astype(np.uint8))
+        cv2.imwrite(str(scans / f"{name}_mask.png"), mask if name == "scene_G" else np.full_like(mask, 128))
+    told = run("judge_masks.py", scans, "-o", out, "--looks", 2)
+    assert told.startswith("scene_G: damaged 72 to ")
+    assert 72 <= int(told.split(",")[0].split()[-1]) <= 160  # two spots, as wide as the detector sees them
+    found, other = (cv2.imread(str(out / f"scene_{take}_mask.png"), 0) for take in "GR")
+    assert (found[alone] == 255).all()
+    assert (found[trusted] == 255).all()
+    assert (found[in_both] == 0).all()
+    assert not (found[imagined] == 255).any()
+    assert (found == 0).mean() > 0.5
+    assert not (other == 255).any()
+    assert (other == 0).mean() > 0.5
+    assert (out / "scene_G.png").read_bytes() == (scans / "scene_G.png").read_bytes()
+    (scans / "scene_B.png").write_bytes((scans / "scene_G.png").read_bytes())
+    (scans / "scene_B_mask.png").write_bytes((scans / "scene_G_mask.png").read_bytes())
+    told = run("judge_masks.py", scans, "-o", out, fails=True)
+    assert "give two takes of a scene" in told
+    assert "Traceback" not in told
+    assert "another folder" in run("judge_masks.py", out, "-o", out, fails=True)
+
+
 def test_damage_is_laid_anew(tmp_path: Path) -> None:
     pairs, out = tmp_path / "pairs", tmp_path / "out"
     for half, numbers in (("train", range(4)), ("test", range(8, 10))):

@@ -1,0 +1,328 @@
+"""Judge masks by a second take of the same scene: what both takes show is scene, what one shows alone is damage.
+
+    python scripts/judge_masks.py SCANS -o JUDGED [--detector unet] [--looks 4]
+
+SCANS holds takes with masks, in any layout that `redust train --data` reads, named SCENE_TAKE: colour separations, or
+two scans of one slide between which it was cleaned. Masks that were derived from such takes leave most of a busy scene
+not judged, and call what differs by colour damage. Here a trained model says where damage may be, and the other take,
+laid over the first, says what it is. Each spot that the mask marks and the model does not believe, and each that the
+model marks, strongly or faintly, is looked at in both takes:
+
+- both show it alike, or the model marks it in both: scene, which becomes sound (0);
+- the other take shows nothing of it: damage (255); a faint spot must stand out of its surroundings as well;
+- neither is clear: not judged (128) where mask and model disagree, else as it was.
+
+What was not judged becomes sound where the takes agree pixel by pixel and the model marks nothing. JUDGED holds the
+same scans and the new masks, NAME.jpg beside NAME_mask.png; a scene must have two takes of about the same place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import plainly
+from redust.core.arrays import DamageMap, Mask, three_channels, to_light
+from redust.core.engines import Detector
+from redust.core.errors import TrainingError
+from redust.core.scan import Scan
+from redust.core.tiles import Place
+from redust.detectors import make_detector
+from redust.detectors.looks import looking
+from redust.detectors.running import find_damage
+from redust.files import write_scan
+from redust.training.pairs import PairPaths, find_splits, read_picture, read_truth
+from redust.training.synthesis.synthesizer import DAMAGE, SOUND, UNJUDGED
+
+Plane = NDArray[np.float32]
+Target = NDArray[np.uint8]
+
+LIKELY, FAINT, NOTHING = 0.2, 0.1, 0.06  # chances of damage: a spot, a faint one, and where there is none
+SHIFT = 5  # pixels by which a spot may lie elsewhere in the other take: glass plates were exposed one after another
+AROUND = 12  # pixels around a spot by which the takes are compared
+STANDS_OUT = 3.0  # a faint spot must differ so many times as much as its surroundings vary
+SAME_PLACE = 0.5  # correlation of what surrounds a spot; below it what is alike may be so by chance
+UNASKED = 1  # where no spot is; any value but those of masks
+MATCHES = 50  # fewer places that fit are no alignment
+
+
+@dataclass(frozen=True)
+class Take:
+    """One scan of a scene.
+
+    Parameters
+    ----------
+    light : (H, W) float32 in 0..255
+    truth : (H, W) uint8
+        255 damage, 128 not judged, 0 sound.
+    damage : (H, W) float32 in 0..1
+    """
+
+    light: Plane
+    truth: Target
+    damage: DamageMap
+
+    def laid_over(self, first: Take) -> tuple[Plane, DamageMap]:
+        """Light and damage of this take, moved to where the first one shows the same."""
+        matrix, size = alignment(self.light, first.light), first.light.shape[::-1]
+        light, damage = (
+            np.asarray(cv2.warpPerspective(plane, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT))
+            for plane, flags in ((self.light, cv2.INTER_CUBIC), (self.damage, cv2.INTER_LINEAR))
+        )
+        return light, damage
+
+
+def alignment(light: Plane, first: Plane) -> NDArray[np.float64]:
+    """The homography (3, 3) that takes places of a picture to the same places of the first (SIFT; RANSAC).
+
+    Raises
+    ------
+    TrainingError
+        If the two do not show the same.
+    """
+    sift = cv2.SIFT.create(6000, contrastThreshold=0.02)
+    (places, words), (first_places, first_words) = (sift.detectAndCompute(_evened(one), None) for one in (light, first))
+    found = cv2.BFMatcher().knnMatch(words, first_words, k=2) if len(places) and len(first_places) > 1 else []
+    pairs = [best for best, next_best in found if best.distance < 0.8 * next_best.distance]
+    if len(pairs) >= MATCHES:
+        ours = np.array([places[one.queryIdx].pt for one in pairs], np.float32)
+        theirs = np.array([first_places[one.trainIdx].pt for one in pairs], np.float32)
+        matrix, fit = cv2.findHomography(ours, theirs, cv2.RANSAC, 6)
+        if matrix is not None and int(fit.sum()) >= MATCHES:
+            return np.asarray(matrix)
+    raise TrainingError("two takes of a scene do not show the same: leave the scene out.")
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How a spot looks in another take.
+
+    Parameters
+    ----------
+    ratio
+        Its contrast there, over that in its own take.
+    correlation
+        Of both takes in and around the spot, -1..1.
+    marked
+        Mean chance of damage there, 0..1.
+    clearness
+        Its contrast over the standard deviation of what surrounds it.
+    """
+
+    ratio: float
+    correlation: float
+    marked: float
+    clearness: float
+
+    @property
+    def alike(self) -> bool:
+        """Whether both takes show the spot."""
+        return (self.ratio > 0.45 and self.correlation > 0.6) or self.marked > 0.35
+
+    @property
+    def absent(self) -> bool:
+        """Whether the other take shows nothing of it."""
+        return abs(self.ratio) < 0.3 and self.correlation < 0.45 and self.marked < 0.05
+
+
+def judged(take: Take, other: Take) -> Target:
+    """The mask of a take, judged by another one of the same scene, wherever that lies; (H, W) uint8."""
+    light, damage = other.laid_over(take)
+    own, there, marked = _details(take.light), _details(light), _widened(damage, 5)
+    wanted = take.truth == DAMAGE
+    found = take.truth.copy()
+    found[wanted & (_peaks(wanted, take.damage) < LIKELY)] = UNJUDGED
+    suspect = _widened(_differing(own, there, _grain(take.light)), 3) | _widened(take.damage >= NOTHING, 5)
+    found[(take.truth == UNJUDGED) & ~suspect] = SOUND
+    verdicts = np.full(take.truth.shape, UNASKED, np.uint8)
+    for faint, spots in _spots(take):
+        for spot, place in spots:
+            verdicts[place][spot] = _verdict(own, there, marked, spot, place, faint)
+    return _settled(take, found, verdicts)
+
+
+def _settled(take: Take, found: Target, verdicts: Target) -> Target:
+    """What is known of a mask already, with the verdicts on spots: damage with a rim that is not judged."""
+    damage, unsure, scene = (verdicts == one for one in (DAMAGE, UNJUDGED, SOUND))
+    believed = found == DAMAGE
+    found[_widened(scene, 5) & ~_widened(damage | believed | unsure, 3)] = SOUND
+    found[_widened(damage, 5) & (found != DAMAGE)] = UNJUDGED
+    found[damage & ((take.damage >= 1.5 * LIKELY) | (take.damage < LIKELY) | (take.truth == DAMAGE))] = DAMAGE
+    found[unsure & (found == SOUND) & ((take.truth != SOUND) | (take.damage >= 0.5))] = UNJUDGED
+    return found
+
+
+def _spots(take: Take) -> Iterator[tuple[bool, Iterable[tuple[Mask, Place]]]]:
+    """What is to be compared: whether it is faint, and the spots; later ones overrule those before."""
+    wanted, likely, possible = take.truth == DAMAGE, take.damage >= LIKELY, take.damage >= NOTHING
+    yield True, _where(possible, _between(_peaks(possible, take.damage), FAINT, 1.5 * LIKELY))
+    yield True, _where(wanted, _peaks(wanted, take.damage) < LIKELY)
+    yield False, _where(likely, _peaks(likely, take.damage) >= 1.5 * LIKELY)
+
+
+def _between(values: Plane, least: float, most: float) -> Mask:
+    return (values >= least) & (values < most)
+
+
+def _where(regions: Mask, chosen: Mask) -> Iterator[tuple[Mask, Place]]:
+    """Each region of which pixels are chosen: which pixels of a window it is, and the window, with its surroundings."""
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats((regions & chosen).astype(np.uint8), connectivity=8)
+    for label, (left, top, wide, tall, area) in enumerate(boxes[1:], 1):
+        place = tuple(
+            slice(max(start - AROUND, SHIFT), min(start + length + AROUND, side - SHIFT))
+            for start, length, side in ((top, tall, labels.shape[0]), (left, wide, labels.shape[1]))
+        )
+        spot = labels[place] == label
+        if area >= 3 and spot.sum() >= 3:
+            yield spot, (place[0], place[1])
+
+
+def _verdict(own: Plane, there: Plane, marked: Plane, spot: Mask, place: Place, faint: bool) -> int:
+    """SOUND for a spot that is scene, DAMAGE, or UNJUDGED."""
+    near = _widened(spot, 7)
+    ring = _widened(spot, 21) & ~near
+    if not ring.any():
+        return UNJUDGED
+
+    def fit(by: tuple[int, int]) -> float:  # of what surrounds the spot; of places that fit alike the nearer one
+        return _correlation(own[place][ring], there[_moved(place, by)][ring]) - 0.004 * float(np.hypot(*by))
+
+    shift = max(_shifts(), key=fit)
+    moved = _moved(place, shift)
+    likeness = _compared(own[place], there[moved], marked[moved], spot, ring)
+    if likeness.alike and fit(shift) > SAME_PLACE:
+        return SOUND
+    return DAMAGE if likeness.absent and (not faint or likeness.clearness > STANDS_OUT) else UNJUDGED
+
+
+def _compared(ours: Plane, theirs: Plane, marked: Plane, spot: Mask, ring: Mask) -> Likeness:
+    """How a spot, of which `ring` lies around, looks in two windows."""
+    contrast, contrast_there = (float(one[spot].mean() - np.median(one[ring])) for one in (ours, theirs))
+    near = _widened(spot, 7)
+    return Likeness(
+        contrast_there / contrast if abs(contrast) > 1 else 0.0,
+        _correlation(ours[near], theirs[near]),
+        float(marked[spot].mean()),
+        abs(contrast) / max(float(ours[ring].std()), 1.0),
+    )
+
+
+def _shifts() -> list[tuple[int, int]]:
+    return [(row, column) for row in range(-SHIFT, SHIFT + 1) for column in range(-SHIFT, SHIFT + 1)]
+
+
+def _moved(place: Place, by: tuple[int, int]) -> Place:
+    rows, columns = (slice(one.start + step, one.stop + step) for one, step in zip(place, by, strict=True))
+    return rows, columns
+
+
+def _correlation(one: Plane, other: Plane) -> float:
+    """Of two lists of values, -1..1; about 0 where one does not vary."""
+    one, other = one - one.mean(), other - other.mean()
+    return float((one * other).sum() / np.sqrt(((one * one).sum() + 1e-6) * ((other * other).sum() + 1e-6)))
+
+
+def _differing(own: Plane, there: Plane, grain: float) -> Mask:
+    """Where a take shows what the other, at its contrast, shows nowhere within two pixels."""
+    contrast = np.clip(_deviation(own) / _deviation(there), 0.3, 3)
+    expected = there * contrast
+    square = np.ones((5, 5), np.uint8)
+    return (own > cv2.dilate(expected, square) + 1.8 * grain) | (own < cv2.erode(expected, square) - 1.8 * grain)
+
+
+def _grain(light: Plane) -> float:
+    """About the standard deviation of what is a pixel wide, in light's units, by the median."""
+    rough = np.abs(light - cv2.medianBlur(light.astype(np.uint8), 3))
+    return 1.48 * float(np.median(rough)) + 1
+
+
+def _deviation(details: Plane) -> Plane:
+    """Standard deviation of details around each pixel."""
+    return np.sqrt(_blurred(details * details, 12)) + 1
+
+
+def _details(light: Plane) -> Plane:
+    """A picture without what is larger than some ten pixels."""
+    fine = _blurred(light, 0.8)
+    return fine - _blurred(fine, 12)
+
+
+def _evened(light: Plane) -> Target:
+    """A picture of even contrast, by which places are found again."""
+    details = _blurred(light, 1.2) - _blurred(light, 12)
+    return np.clip(128 + 40 * details / (np.sqrt(_blurred(details * details, 20)) + 2), 0, 255).astype(np.uint8)
+
+
+def _blurred(plane: Plane, sigma: float) -> Plane:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma))
+
+
+def _widened(plane: NDArray[np.generic], side: int) -> NDArray[np.generic]:
+    """The greatest value in a square around each pixel; masks stay masks."""
+    kernel = np.ones((side, side), np.uint8)
+    if plane.dtype == np.bool_:
+        return np.asarray(cv2.dilate(plane.astype(np.uint8), kernel)).astype(np.bool_)
+    return np.asarray(cv2.dilate(plane, kernel))
+
+
+def _peaks(regions: Mask, damage: DamageMap) -> Plane:
+    """For each pixel of a region the greatest chance in that region, (H, W); what lies in none says nothing."""
+    count, labels = cv2.connectedComponents(regions.astype(np.uint8), connectivity=8)
+    peaks = np.zeros(count, np.float32)
+    np.maximum.at(peaks, labels.ravel(), damage.ravel())
+    return peaks[labels]
+
+
+def scenes_of(pairs: Iterable[PairPaths]) -> Iterator[tuple[PairPaths, PairPaths]]:
+    """Takes with masks in twos: those whose names are alike up to the last underscore."""
+    scenes: dict[str, list[PairPaths]] = defaultdict(list)
+    for pair in pairs:
+        if pair.mask is not None:
+            scenes[pair.name.rpartition("_")[0]].append(pair)
+    for scene, takes in scenes.items():
+        if len(takes) != 2:
+            names = ", ".join(take.name for take in takes)
+            raise TrainingError(f"{names}: give two takes of a scene, named {scene or 'SCENE'}_ONE and _OTHER.")
+        yield takes[0], takes[1]
+
+
+def read_take(pair: PairPaths, detector: Detector) -> Take:
+    """A scan and its mask, with what a detector says."""
+    assert pair.mask is not None  # scenes_of leaves others out
+    pixels = read_picture(pair.picture)
+    light = three_channels(to_light(pixels)).mean(axis=2) * np.float32(255)
+    return Take(light, read_truth(pair.mask, pixels.shape[:2], None), find_damage(detector, pixels))
+
+
+def main() -> None:
+    """Write the masks, and print how much of each was judged anew."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scans", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--detector", default="unet")
+    parser.add_argument("--looks", type=int, default=4)
+    options = parser.parse_args()
+    if options.output.resolve() == options.scans.resolve():
+        parser.error("-o must be another folder than SCANS, whose masks are kept.")
+    options.output.mkdir(parents=True, exist_ok=True)
+    detector = looking(make_detector(options.detector), options.looks)
+    for pairs in list(scenes_of(find_splits(options.scans).train)):
+        takes = [read_take(pair, detector) for pair in pairs]
+        for pair, take, other in zip(pairs, takes, takes[::-1], strict=True):
+            found = judged(take, other)
+            shutil.copy(pair.picture, options.output)
+            write_scan(Scan(found[..., None]), options.output / f"{pair.picture.stem}_mask.png", overwrite=True)
+            counts = (f"{int((take.truth == one).sum())} to {int((found == one).sum())}" for one in (DAMAGE, UNJUDGED))
+            print("{}: damaged {}, not judged {}".format(pair.name, *counts), flush=True)
+
+
+if __name__ == "__main__":
+    plainly.run(main)
