@@ -13,13 +13,15 @@ model marks, strongly or faintly, is looked at in both takes:
 - neither is clear: not judged (128) where mask and model disagree, else as it was.
 
 What was not judged becomes sound where the takes agree pixel by pixel and the model marks nothing. JUDGED holds the
-same scans and the new masks, NAME.jpg beside NAME_mask.png; a scene must have two takes of about the same place.
+same scans and the new masks, NAME.jpg beside NAME_mask.png. A scene must have two takes; where they do not show the
+same, it is left out with a sentence, and the rest goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ from numpy.typing import NDArray
 import plainly
 from redust.core.arrays import DamageMap, Mask, three_channels, to_light
 from redust.core.engines import Detector
-from redust.core.errors import TrainingError
+from redust.core.errors import RedustError, TrainingError
 from redust.core.scan import Scan
 from redust.core.tiles import Place
 from redust.detectors import make_detector
@@ -314,14 +316,26 @@ def main() -> None:
         parser.error("-o must be another folder than SCANS, whose masks are kept.")
     options.output.mkdir(parents=True, exist_ok=True)
     detector = looking(make_detector(options.detector), options.looks)
-    for pairs in list(scenes_of(find_splits(options.scans).train)):
+    scenes = list(scenes_of(find_splits(options.scans).train))
+    failed = [pairs for pairs in scenes if not _judge(pairs, detector, options.output)]
+    if failed:
+        sys.exit(f"judge_masks.py: scenes left out, as said above: {len(failed)}")
+
+
+def _judge(pairs: tuple[PairPaths, PairPaths], detector: Detector, output: Path) -> bool:
+    """Write both takes of a scene with their masks; False, and a sentence that says why, if they cannot be judged."""
+    try:
         takes = [read_take(pair, detector) for pair in pairs]
-        for pair, take, other in zip(pairs, takes, takes[::-1], strict=True):
-            found = judged(take, other)
-            shutil.copy(pair.picture, options.output)
-            write_scan(Scan(found[..., None]), options.output / f"{pair.picture.stem}_mask.png", overwrite=True)
-            counts = (f"{int((take.truth == one).sum())} to {int((found == one).sum())}" for one in (DAMAGE, UNJUDGED))
-            print("{}: damaged {}, not judged {}".format(pair.name, *counts), flush=True)
+        found = [judged(take, other) for take, other in zip(takes, takes[::-1], strict=True)]
+    except RedustError as error:
+        print(f"{pairs[0].name}, {pairs[1].name}: {error}", file=sys.stderr, flush=True)
+        return False
+    for pair, take, mask in zip(pairs, takes, found, strict=True):
+        shutil.copy(pair.picture, output)
+        write_scan(Scan(mask[..., None]), output / f"{pair.picture.stem}_mask.png", overwrite=True)
+        counts = (f"{int((take.truth == one).sum())} to {int((mask == one).sum())}" for one in (DAMAGE, UNJUDGED))
+        print("{}: damaged {}, not judged {}".format(pair.name, *counts), flush=True)
+    return True
 
 
 if __name__ == "__main__":

@@ -140,6 +140,16 @@ def test_masks_are_judged_by_a_second_take(tmp_path: Path) -> None:
     assert not (other == 255).any()
     assert (other == 0).mean() > 0.5
     assert (out / "scene_G.png").read_bytes() == (scans / "scene_G.png").read_bytes()
+    for take, picture in (("R", np.full_like(mask, 100)), ("G", scene.clip(0, 255).astype(np.uint8))):
+        cv2.imwrite(str(scans / f"flat_{take}.png"), picture)
+        cv2.imwrite(str(scans / f"flat_{take}_mask.png"), np.full_like(mask, 128))
+    told = run("judge_masks.py", scans, "-o", tmp_path / "again", "--looks", 1, fails=True)
+    assert "flat_G, flat_R: two takes of a scene do not show the same" in told
+    assert "scenes left out, as said above: 1" in told
+    assert sorted(path.name for path in (tmp_path / "again").glob("*_mask.png")) == [
+        "scene_G_mask.png",
+        "scene_R_mask.png",
+    ]
     (scans / "scene_B.png").write_bytes((scans / "scene_G.png").read_bytes())
     (scans / "scene_B_mask.png").write_bytes((scans / "scene_G_mask.png").read_bytes())
     told = run("judge_masks.py", scans, "-o", out, fails=True)
