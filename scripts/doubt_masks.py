@@ -13,24 +13,19 @@ Memorization in Deep Networks, 2017, doi:10.48550/arXiv.1706.05394).
 
 from __future__ import annotations
 
-import argparse
-import shutil
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import new_masks
 import plainly
+from new_masks import Target
 from redust.core.arrays import DamageMap, Mask
-from redust.core.scan import Scan
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
-from redust.files import write_scan
-from redust.training.pairs import find_splits, read_picture, read_truth
+from redust.training.pairs import find_splits
 from redust.training.synthesis.synthesizer import DAMAGE, SOUND, UNJUDGED
 
-Target = NDArray[np.uint8]
 NEAR = 5  # pixels across: what lies so near to a spot is its rim
 
 
@@ -60,25 +55,14 @@ def shares(spots: Mask, other: Mask) -> NDArray[np.float64]:
 
 def main() -> None:
     """Write the masks, and print how much of each was doubted."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scans", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--detector", default="unet")
-    parser.add_argument("--least", type=float, default=0.2)
-    parser.add_argument("--most", type=float, default=0.5)
-    options = parser.parse_args()
-    if options.output.resolve() == options.scans.resolve():
-        parser.error("-o must be another folder than SCANS, whose masks are kept.")
-    options.output.mkdir(parents=True, exist_ok=True)
+    options = new_masks.arguments(__doc__, least=0.2, most=0.5)
     detector = make_detector(options.detector)
     for pair in find_splits(options.scans).train:
         if pair.mask is None:
             continue
-        pixels = read_picture(pair.picture)
-        truth = read_truth(pair.mask, pixels.shape[:2], None)
+        pixels, truth = new_masks.read(pair)
         found = doubted(truth, find_damage(detector, pixels), options.least, options.most)
-        shutil.copy(pair.picture, options.output)
-        write_scan(Scan(found[..., None]), options.output / f"{pair.picture.stem}_mask.png", overwrite=True)
+        new_masks.write(pair, found, options.output)
         damage, sound = (int(((truth == one) & (found != one)).sum()) for one in (DAMAGE, SOUND))
         print(f"{pair.name}: doubted {damage} of {int((truth == DAMAGE).sum())} damaged pixels, {sound} sound ones")
 

@@ -19,36 +19,37 @@ same, it is left out with a sentence, and the rest goes on.
 
 from __future__ import annotations
 
-import argparse
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import new_masks
 import plainly
+from doubt_masks import shares
+from new_masks import Target
 from redust.core.arrays import DamageMap, Mask, three_channels, to_light
 from redust.core.engines import Detector
 from redust.core.errors import RedustError, TrainingError
-from redust.core.scan import Scan
 from redust.core.tiles import Place
 from redust.detectors import make_detector
 from redust.detectors.looks import looking
 from redust.detectors.running import find_damage
-from redust.files import write_scan
-from redust.training.pairs import PairPaths, find_splits, read_picture, read_truth
+from redust.training.pairs import PairPaths, find_splits
 from redust.training.synthesis.synthesizer import DAMAGE, SOUND, UNJUDGED
 
 Plane = NDArray[np.float32]
-Target = NDArray[np.uint8]
 
 LIKELY, FAINT, NOTHING = 0.2, 0.1, 0.06  # chances of damage: a spot, a faint one, and where there is none
 SHIFT = 5  # pixels by which a spot may lie elsewhere in the other take: glass plates were exposed one after another
+SHIFTS = [(row, column) for row in range(-SHIFT, SHIFT + 1) for column in range(-SHIFT, SHIFT + 1)]
 AROUND = 12  # pixels around a spot by which the takes are compared
 STANDS_OUT = 3.0  # a faint spot must differ so many times as much as its surroundings vary
 SAME_PLACE = 0.5  # correlation of what surrounds a spot; below it what is alike may be so by chance
@@ -72,9 +73,15 @@ class Take:
     truth: Target
     damage: DamageMap
 
+    @cached_property
+    def places(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Places that are found again in another take, (N, 2) columns and rows, and what they look like (SIFT)."""
+        found, words = cv2.SIFT.create(6000, contrastThreshold=0.02).detectAndCompute(_evened(self.light), None)
+        return np.array([one.pt for one in found], np.float32).reshape(-1, 2), words
+
     def laid_over(self, first: Take) -> tuple[Plane, DamageMap]:
         """Light and damage of this take, moved to where the first one shows the same."""
-        matrix, size = alignment(self.light, first.light), first.light.shape[::-1]
+        matrix, size = alignment(self, first), first.light.shape[::-1]
         light, damage = (
             np.asarray(cv2.warpPerspective(plane, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT))
             for plane, flags in ((self.light, cv2.INTER_CUBIC), (self.damage, cv2.INTER_LINEAR))
@@ -82,21 +89,19 @@ class Take:
         return light, damage
 
 
-def alignment(light: Plane, first: Plane) -> NDArray[np.float64]:
-    """The homography (3, 3) that takes places of a picture to the same places of the first (SIFT; RANSAC).
+def alignment(take: Take, first: Take) -> NDArray[np.float64]:
+    """The homography (3, 3) that takes places of a take to the same places of the first (by RANSAC).
 
     Raises
     ------
     TrainingError
         If the two do not show the same.
     """
-    sift = cv2.SIFT.create(6000, contrastThreshold=0.02)
-    (places, words), (first_places, first_words) = (sift.detectAndCompute(_evened(one), None) for one in (light, first))
+    (places, words), (first_places, first_words) = take.places, first.places
     found = cv2.BFMatcher().knnMatch(words, first_words, k=2) if len(places) and len(first_places) > 1 else []
     pairs = [best for best, next_best in found if best.distance < 0.8 * next_best.distance]
     if len(pairs) >= MATCHES:
-        ours = np.array([places[one.queryIdx].pt for one in pairs], np.float32)
-        theirs = np.array([first_places[one.trainIdx].pt for one in pairs], np.float32)
+        ours, theirs = places[[one.queryIdx for one in pairs]], first_places[[one.trainIdx for one in pairs]]
         matrix, fit = cv2.findHomography(ours, theirs, cv2.RANSAC, 6)
         if matrix is not None and int(fit.sum()) >= MATCHES:
             return np.asarray(matrix)
@@ -141,7 +146,7 @@ def judged(take: Take, other: Take) -> Target:
     own, there, marked = _details(take.light), _details(light), _widened(damage, 5)
     wanted = take.truth == DAMAGE
     found = take.truth.copy()
-    found[wanted & (_peaks(wanted, take.damage) < LIKELY)] = UNJUDGED
+    found[wanted & (shares(wanted, take.damage >= LIKELY) == 0)] = UNJUDGED
     suspect = _widened(_differing(own, there, _grain(take.light)), 3) | _widened(take.damage >= NOTHING, 5)
     found[(take.truth == UNJUDGED) & ~suspect] = SOUND
     verdicts = np.full(take.truth.shape, UNASKED, np.uint8)
@@ -164,27 +169,24 @@ def _settled(take: Take, found: Target, verdicts: Target) -> Target:
 
 def _spots(take: Take) -> Iterator[tuple[bool, Iterable[tuple[Mask, Place]]]]:
     """What is to be compared: whether it is faint, and the spots; later ones overrule those before."""
-    wanted, likely, possible = take.truth == DAMAGE, take.damage >= LIKELY, take.damage >= NOTHING
-    yield True, _where(possible, _between(_peaks(possible, take.damage), FAINT, 1.5 * LIKELY))
-    yield True, _where(wanted, _peaks(wanted, take.damage) < LIKELY)
-    yield False, _where(likely, _peaks(likely, take.damage) >= 1.5 * LIKELY)
+    yield True, _between(take.damage >= NOTHING, take.damage, FAINT, 1.5 * LIKELY)
+    yield True, _between(take.truth == DAMAGE, take.damage, 0, LIKELY)
+    yield False, _between(take.damage >= LIKELY, take.damage, 1.5 * LIKELY, np.inf)
 
 
-def _between(values: Plane, least: float, most: float) -> Mask:
-    return (values >= least) & (values < most)
-
-
-def _where(regions: Mask, chosen: Mask) -> Iterator[tuple[Mask, Place]]:
-    """Each region of which pixels are chosen: which pixels of a window it is, and the window, with its surroundings."""
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats((regions & chosen).astype(np.uint8), connectivity=8)
-    for label, (left, top, wide, tall, area) in enumerate(boxes[1:], 1):
-        place = tuple(
+def _between(regions: Mask, damage: DamageMap, least: float, most: float) -> Iterator[tuple[Mask, Place]]:
+    """Regions whose greatest chance lies between: the pixels of each in a window, and the window."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(regions.astype(np.uint8), connectivity=8)
+    peaks = np.zeros(count, np.float32)
+    np.maximum.at(peaks, labels.ravel(), damage.ravel())
+    for label, (left, top, wide, tall, _) in enumerate(boxes[1:], 1):
+        rows, columns = (
             slice(max(start - AROUND, SHIFT), min(start + length + AROUND, side - SHIFT))
             for start, length, side in ((top, tall, labels.shape[0]), (left, wide, labels.shape[1]))
         )
-        spot = labels[place] == label
-        if area >= 3 and spot.sum() >= 3:
-            yield spot, (place[0], place[1])
+        spot = labels[rows, columns] == label
+        if least <= peaks[label] < most and spot.sum() >= 3:
+            yield spot, (rows, columns)
 
 
 def _verdict(own: Plane, there: Plane, marked: Plane, spot: Mask, place: Place, faint: bool) -> int:
@@ -197,28 +199,23 @@ def _verdict(own: Plane, there: Plane, marked: Plane, spot: Mask, place: Place, 
     def fit(by: tuple[int, int]) -> float:  # of what surrounds the spot; of places that fit alike the nearer one
         return _correlation(own[place][ring], there[_moved(place, by)][ring]) - 0.004 * float(np.hypot(*by))
 
-    shift = max(_shifts(), key=fit)
+    fits, shift = max(((fit(by), by) for by in SHIFTS), key=itemgetter(0))
     moved = _moved(place, shift)
-    likeness = _compared(own[place], there[moved], marked[moved], spot, ring)
-    if likeness.alike and fit(shift) > SAME_PLACE:
+    likeness = _compared(own[place], there[moved], marked[moved], spot, near, ring)
+    if likeness.alike and fits > SAME_PLACE:
         return SOUND
     return DAMAGE if likeness.absent and (not faint or likeness.clearness > STANDS_OUT) else UNJUDGED
 
 
-def _compared(ours: Plane, theirs: Plane, marked: Plane, spot: Mask, ring: Mask) -> Likeness:
-    """How a spot, of which `ring` lies around, looks in two windows."""
+def _compared(ours: Plane, theirs: Plane, marked: Plane, spot: Mask, near: Mask, ring: Mask) -> Likeness:
+    """How a spot, its rim (`near`, with it) and what surrounds it look in two windows."""
     contrast, contrast_there = (float(one[spot].mean() - np.median(one[ring])) for one in (ours, theirs))
-    near = _widened(spot, 7)
     return Likeness(
         contrast_there / contrast if abs(contrast) > 1 else 0.0,
         _correlation(ours[near], theirs[near]),
         float(marked[spot].mean()),
         abs(contrast) / max(float(ours[ring].std()), 1.0),
     )
-
-
-def _shifts() -> list[tuple[int, int]]:
-    return [(row, column) for row in range(-SHIFT, SHIFT + 1) for column in range(-SHIFT, SHIFT + 1)]
 
 
 def _moved(place: Place, by: tuple[int, int]) -> Place:
@@ -275,14 +272,6 @@ def _widened(plane: NDArray[np.generic], side: int) -> NDArray[np.generic]:
     return np.asarray(cv2.dilate(plane, kernel))
 
 
-def _peaks(regions: Mask, damage: DamageMap) -> Plane:
-    """For each pixel of a region the greatest chance in that region, (H, W); what lies in none says nothing."""
-    count, labels = cv2.connectedComponents(regions.astype(np.uint8), connectivity=8)
-    peaks = np.zeros(count, np.float32)
-    np.maximum.at(peaks, labels.ravel(), damage.ravel())
-    return peaks[labels]
-
-
 def scenes_of(pairs: Iterable[PairPaths]) -> Iterator[tuple[PairPaths, PairPaths]]:
     """Takes with masks in twos: those whose names are alike up to the last underscore."""
     scenes: dict[str, list[PairPaths]] = defaultdict(list)
@@ -298,28 +287,19 @@ def scenes_of(pairs: Iterable[PairPaths]) -> Iterator[tuple[PairPaths, PairPaths
 
 def read_take(pair: PairPaths, detector: Detector) -> Take:
     """A scan and its mask, with what a detector says."""
-    assert pair.mask is not None  # scenes_of leaves others out
-    pixels = read_picture(pair.picture)
+    pixels, truth = new_masks.read(pair)
     light = three_channels(to_light(pixels)).mean(axis=2) * np.float32(255)
-    return Take(light, read_truth(pair.mask, pixels.shape[:2], None), find_damage(detector, pixels))
+    return Take(light, truth, find_damage(detector, pixels))
 
 
 def main() -> None:
     """Write the masks, and print how much of each was judged anew."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scans", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--detector", default="unet")
-    parser.add_argument("--looks", type=int, default=4)
-    options = parser.parse_args()
-    if options.output.resolve() == options.scans.resolve():
-        parser.error("-o must be another folder than SCANS, whose masks are kept.")
-    options.output.mkdir(parents=True, exist_ok=True)
+    options = new_masks.arguments(__doc__, looks=4)
     detector = looking(make_detector(options.detector), options.looks)
     scenes = list(scenes_of(find_splits(options.scans).train))
     failed = [pairs for pairs in scenes if not _judge(pairs, detector, options.output)]
     if failed:
-        sys.exit(f"judge_masks.py: scenes left out, as said above: {len(failed)}")
+        raise TrainingError(f"scenes left out, as said above: {len(failed)}")
 
 
 def _judge(pairs: tuple[PairPaths, PairPaths], detector: Detector, output: Path) -> bool:
@@ -331,8 +311,7 @@ def _judge(pairs: tuple[PairPaths, PairPaths], detector: Detector, output: Path)
         print(f"{pairs[0].name}, {pairs[1].name}: {error}", file=sys.stderr, flush=True)
         return False
     for pair, take, mask in zip(pairs, takes, found, strict=True):
-        shutil.copy(pair.picture, output)
-        write_scan(Scan(mask[..., None]), output / f"{pair.picture.stem}_mask.png", overwrite=True)
+        new_masks.write(pair, mask, output)
         counts = (f"{int((take.truth == one).sum())} to {int((mask == one).sum())}" for one in (DAMAGE, UNJUDGED))
         print("{}: damaged {}, not judged {}".format(pair.name, *counts), flush=True)
     return True
