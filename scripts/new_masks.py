@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Pixels
 from redust.core.scan import Scan
-from redust.files import write_scan
+from redust.files import whole_file, write_scan
 from redust.training.pairs import PairPaths, read_picture, read_truth
 
 Target = NDArray[np.uint8]
@@ -40,6 +40,8 @@ def read(pair: PairPaths) -> tuple[Pixels, Target]:
 
 
 def write(pair: PairPaths, mask: Target, output: Path) -> None:
-    """Put the scan into a folder, with a mask (H, W) beside it."""
-    shutil.copy(pair.picture, output)
+    """Put a scan and its mask (H, W) into a folder; never the scan alone, which would pass for a sound one."""
     write_scan(Scan(mask[..., None]), output / f"{pair.picture.stem}_mask.png", overwrite=True)
+    copy = output / pair.picture.name
+    with pair.picture.open("rb") as there, whole_file(copy, source=pair.picture, overwrite=True) as here:
+        shutil.copyfileobj(there, here)
