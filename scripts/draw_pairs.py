@@ -106,10 +106,12 @@ def recipe_of(portion: Portion, folder: Path) -> Recipe:
 class Painter:
     """Draws the pairs of a plan."""
 
-    def __init__(self, material: Path, plan: Path, target: Path, seed: int, clean: bool, detector: str) -> None:
+    def __init__(
+        self, material: Path, plan: Path, target: Path, seed: int, clean: bool, detector: str, megabytes: float = 500
+    ) -> None:
         self.plan = Plan.model_validate(tomllib.loads(plan.read_text()))
         self.target, self.seed, self.clean, self.asked = target, seed, clean, detector
-        self.photos = Library(find_photos(material / "photos"), None, megabytes=500)
+        self.photos = Library(find_photos(material / "photos"), None, megabytes)
         plates = there(material / "plates")
         self.plates = Library(find_splits(plates).train if plates else (), None)
         shapes = make_synthesizer(
@@ -133,22 +135,26 @@ class Painter:
 
     def draw(self, which: int, number: int) -> None:
         """Write pair `number` of portion `which`."""
+        light, clean, target = self.pair(which, number)
+        name = f"{self.plan.portion[which].name}-{number:05d}.png"
+        write_scan(_picture(light), self.target / "images" / name, overwrite=True)
+        write_scan(Scan(target[..., None]), self.target / "masks" / name, overwrite=True)
+        if self.clean:
+            write_scan(_picture(clean), self.target / "clean" / name, overwrite=True)
+
+    def pair(self, which: int, number: int) -> tuple[Light, Light, Target]:
+        """Pair `number` of portion `which`: damaged and as it was before, (side, side, 3) float32 in 0..1, and what is
+        damaged, (side, side)."""
         portion = self.plan.portion[which]
         rng = np.random.default_rng([self.seed, which, number])
         light, known = self._ground(portion, rng)
         if rng.random() < portion.negative:
             light = 1 - light
-        synthesizer, clean = self.synthesizers[which], light
+        synthesizer = self.synthesizers[which]
         if synthesizer is None:
-            target = np.zeros(light.shape[:2], np.uint8) if known is None else known
-        else:
-            pair = synthesizer.draw(light, 10**6 * which + number, known)
-            light, clean, target = pair.damaged, pair.clean, pair.target
-        name = f"{portion.name}-{number:05d}.png"
-        write_scan(_picture(light), self.target / "images" / name, overwrite=True)
-        write_scan(Scan(target[..., None]), self.target / "masks" / name, overwrite=True)
-        if self.clean:
-            write_scan(_picture(clean), self.target / "clean" / name, overwrite=True)
+            return light, light, np.zeros(light.shape[:2], np.uint8) if known is None else known
+        pair = synthesizer.draw(light, 10**6 * which + number, known)
+        return pair.damaged, pair.clean, pair.target
 
     def _ground(self, portion: Portion, rng: np.random.Generator) -> tuple[Light, Target | None]:
         """What is drawn on, (side, side, 3) float32 in 0..1, and what is known to be damaged there."""

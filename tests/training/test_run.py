@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from training_samples import changed, picture, write_pairs
 
@@ -138,6 +139,20 @@ def test_a_budget_ends_the_run_and_the_learning_rate_falls_with_it(config: Train
     assert last["learning_rate"] == pytest.approx(0.01 * config.optimiser.learning_rate)
     with pytest.raises(TargetExists, match="--resume"):
         fit(changed(config))
+
+
+def test_batch_norms_keep_what_they_know_if_told(config: TrainConfig) -> None:
+    old = train(changed(config, name="old")).folders.model
+    before = load_file(old / "weights.safetensors")
+    for keep in (True, False):
+        run = changed(config, name=f"new-{keep}", start=str(old), keep_statistics=keep, ema=0.0)
+        after = fit(run).module.network.state_dict()
+        known = [name for name in before if "running" in name]
+        assert known
+        assert all(torch.equal(after[name], before[name]) is keep for name in known)
+        assert not torch.equal(after["head.weight"], before["head.weight"])
+    with pytest.raises(ValidationError, match="no statistics to keep"):
+        changed(config, keep_statistics=True)
 
 
 def test_a_slot_pauses(config: TrainConfig) -> None:

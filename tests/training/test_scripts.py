@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from training_samples import write_pairs, write_photos
 
 from redust.core.settings import Sensitivity
 from redust.models import read_card
+from redust.models.networks import build
 from redust.training.config import TrainConfig
 from redust.training.synthesis.recipe import Recipe
 
@@ -89,6 +93,67 @@ def test_pairs_are_drawn_by_a_plan_whatever_the_workers(tmp_path: Path) -> None:
     assert not masks["masks/mistakes-00000.png"].any()
     plate = cv2.imread(str(tmp_path / "1/images/plates-00000.png"))
     assert plate[masks["masks/plates-00000.png"] == 255].mean() < 40  # white spots, as a negative
+
+
+COURSE = """
+batch = 4
+side = 48
+room = 64
+kept = [0.0, 1.0]
+
+[[learner]]
+name = "large"
+model = { channels = [32, 16, 16, 16], blocks = [1, 1] }
+grown_from = { channels = [16, 8, 8, 8] }
+latest = true
+
+[[learner]]
+name = "small"
+model = { start = "START" }
+rate = 1e-2
+scales = [1, 3]
+shares = [0.75, 0.25]
+teacher = "large"
+taught_from = 0.0
+"""
+
+
+def test_several_learn_at_once_from_what_is_drawn_meanwhile(tmp_path: Path, model: Path) -> None:
+    write_photos(tmp_path / "material/photos", 2)
+    (tmp_path / "recipe.toml").write_text("clean = 0.0\nnegatives = 0.0\n[kinds]\ndust = 1.0\n")
+    plan = PLAN[: PLAN.index("[[portion]]", PLAN.index("[[portion]]") + 1)]
+    (tmp_path / "plan.toml").write_text(plan)
+    (tmp_path / "course.toml").write_text(COURSE.replace("START", str(model)))
+    drawn = ("--draw", tmp_path / "material", tmp_path / "plan.toml")
+    out = tmp_path / "out"
+    told = run("train_at_once.py", tmp_path / "course.toml", "-o", out, "--minutes", 0.25, *drawn)
+    assert "steps" in told.splitlines()[-1]
+    large, small = (torch.load(out / f"{name}.pt", weights_only=True) for name in ("large", "small"))
+    assert set(large) == {"1"}
+    assert set(small) == {"0", "1"}
+    begun = load_file(model / "weights.safetensors")
+    for name, weight in begun.items():
+        assert torch.allclose(small["0"][name].float(), weight.float(), rtol=1e-3, atol=1e-4)
+    assert not torch.equal(small["1"]["head.weight"], small["0"]["head.weight"])
+    write_pairs(tmp_path / "pairs/images", tmp_path / "pairs/masks", range(2))
+    flags = ("--share", 1, "--mean-statistics", "--data", tmp_path / "pairs", "-o", tmp_path / "blended")
+    run("blend.py", model, out / "small.pt", *flags)
+    learned = load_file(tmp_path / "blended/weights.safetensors")
+    assert torch.equal(learned["head.weight"], small["1"]["head.weight"].float())
+
+
+def test_a_network_grows_without_saying_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    grow = importlib.import_module("train_at_once").grow
+    torch.manual_seed(0)
+    narrow, wide = build("unet", channels=[16, 8, 8, 8]), build("unet", channels=[32, 16, 24, 16], blocks=[1, 1])
+    for one in narrow.parameters():
+        torch.nn.init.normal_(one, 0, 0.3)
+    light = torch.rand(1, 3, 32, 32)
+    grow(wide, narrow)
+    assert torch.allclose(wide.eval()(light), narrow.eval()(light), atol=1e-4)
+    wide(light).square().sum().backward()
+    assert wide.head.weight.grad[:, 16:32].abs().max() > 0  # what is new can be heard from now on
 
 
 def test_masks_are_doubted(tmp_path: Path) -> None:

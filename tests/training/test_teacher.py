@@ -23,9 +23,10 @@ from redust.training.keeper import LAST, save_weights
 from redust.training.losses import taught_loss
 from redust.training.run import fit, train
 from redust.training.slot import pack
-from redust.training.teacher import Teacher
+from redust.training.teacher import Teacher, teachers_of
 
 CHANNELS = {"channels": [8, 8, 8, 8]}
+OLD = {"name": "old", "summary": "", "architecture": "unet", "options": CHANNELS}
 
 
 @pytest.fixture
@@ -36,10 +37,19 @@ def folder(tmp_path: Path) -> Path:
     with torch.no_grad():
         for one in network.parameters():
             one.add_(0.5 * torch.randn_like(one))
-    facts = {"name": "old", "summary": "", "architecture": "unet", "options": CHANNELS}
     sample = np.random.default_rng(0).random((64, 64, 3), np.float32)
-    export_model(network, tmp_path / "old", [sample], facts)
+    export_model(network, tmp_path / "old", [sample], OLD)
     return tmp_path / "old"
+
+
+def another(folder: Path, target: Path) -> Path:
+    """A model folder whose network says the opposite of that of `folder`."""
+    weights = load_file(folder / "weights.safetensors")
+    weights["head.weight"] *= -1
+    network = build("unet", **CHANNELS)
+    network.load_state_dict(weights)
+    export_model(network.eval(), target, [np.zeros((32, 32, 3), np.float32)], OLD)
+    return target
 
 
 def test_with_eight_looks_it_says_what_detecting_with_eight_looks_says(folder: Path) -> None:
@@ -75,6 +85,32 @@ def test_the_loss_is_least_where_the_student_agrees() -> None:
     assert taught_loss(opinion + 1, sure) == pytest.approx(
         float(functional.binary_cross_entropy_with_logits(opinion + 1, (opinion > 0).float())), rel=1e-5
     )
+
+
+def test_several_teachers_say_their_mean(config: TrainConfig, folder: Path, tmp_path: Path) -> None:
+    other = another(folder, tmp_path / "other")
+    batch = torch.rand((1, 3, 32, 32), generator=torch.Generator().manual_seed(1))
+    one, two = (Teacher(path, 8).opinion(batch) for path in (folder, other))
+    assert (one - two).abs().max() > 0.1
+    teachers = teachers_of(changed(config, teacher=(str(folder), str(other)), teacher_looks=8).model)
+    assert teachers is not None
+    assert torch.allclose(teachers.opinion(batch), (one + two) / 2, atol=1e-5)
+    pack(changed(config, teacher=(str(folder), str(other))), tmp_path / "packed")
+    packed = TrainConfig.load(tmp_path / "packed/config.toml").model
+    assert packed.teacher == ("material/teacher-1", "material/teacher-2")
+    assert [Teacher(tmp_path / "packed" / one, 1).looks for one in packed.teacher] == [1, 1]
+
+
+def test_a_patch_of_which_little_is_damaged_counts_more_to_a_teacher_too() -> None:
+    sure = torch.full((2, 1, 32, 32), -4.0)
+    sure[0, 0, 3, 3], sure[1, 0, :16] = 4.0, 4.0
+    said = torch.zeros_like(sure)
+    said[0] = sure[0]  # the student agrees on the speck, not on the large patch
+    each = [float(taught_loss(said[[place]], sure[[place]])) for place in (0, 1)]
+    assert float(taught_loss(said, sure)) == pytest.approx(sum(each) / 2, rel=1e-5)
+    few, much = (0.02 / (1 / 32**2)) ** 0.5, (0.02 / 0.5) ** 0.5
+    expected = (few * each[0] + much * each[1]) / (few + much)
+    assert float(taught_loss(said, sure, balance=0.5)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_student_learns_the_opinion_and_not_the_masks(config: TrainConfig) -> None:
@@ -114,12 +150,7 @@ def test_the_teacher_is_not_saved_with_the_student(config: TrainConfig, folder: 
     other = folder.parent / "moved"
     folder.rename(other)
     fit(changed(config, teacher=str(other)), resume=True, listener=interrupt_at(2))
-    weights = load_file(other / "weights.safetensors")
-    weights["head.bias"] += 1
-    network = build("unet", **CHANNELS)
-    network.load_state_dict(weights)
-    export_model(network.eval(), folder, [np.zeros((32, 32, 3), np.float32)],
-                 {"name": "new", "summary": "", "architecture": "unet", "options": CHANNELS})  # fmt: skip
+    another(other, folder)
     with pytest.raises(TrainingError, match="data changed"):
         fit(changed(config, teacher=str(folder)), resume=True)
 
@@ -127,10 +158,10 @@ def test_the_teacher_is_not_saved_with_the_student(config: TrainConfig, folder: 
 def test_a_pack_holds_the_teacher(config: TrainConfig, folder: Path, tmp_path: Path) -> None:
     pack(changed(config, teacher=str(folder), teacher_looks=3), tmp_path / "packed")
     packed = TrainConfig.load(tmp_path / "packed/config.toml").model
-    assert packed.teacher == "material/teacher"
+    assert packed.teacher == ("material/teacher-1",)
     assert packed.teacher_looks == 3
     batch = torch.rand((1, 3, 32, 32))
-    there = Teacher(tmp_path / "packed/material/teacher", 8)
+    there = Teacher(tmp_path / "packed/material/teacher-1", 8)
     assert torch.allclose(there.opinion(batch), Teacher(folder, 8).opinion(batch), atol=1e-5)  # in any order
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from redust.core.errors import SettingsError
@@ -203,22 +203,36 @@ class ModelConfig(Settings):
     ] = "unet"
 
     teacher: Annotated[
-        str | None,
+        tuple[str, ...],
+        BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
         Field(
             description="Task detect: learn from what this detector (a name or a model folder) says of each patch, "
-            "turned and mirrored, besides the masks. It may be the model the run starts from."
+            "turned and mirrored, besides the masks; of several, the mean. It may be the model the run starts from."
         ),
-    ] = None
+    ] = ()
     teacher_looks: Annotated[
-        int, Field(ge=1, le=8, description="How many of the eight turns the teacher is asked for in each step.")
+        int, Field(ge=1, le=8, description="How many of the eight turns each teacher is asked for in each step.")
     ] = 2
+    keep_statistics: Annotated[
+        bool,
+        Field(
+            description="Leave what batch norms know of their inputs as it is in the model the run starts from, and "
+            "learn with that: for small batches, and for pairs unlike the scans that the network is for."
+        ),
+    ] = False
 
     model_config = Settings.model_config | {"populate_by_name": True}
 
+    @model_validator(mode="after")
+    def _statistics_of_a_model(self) -> Self:
+        if self.keep_statistics and self.start is None:
+            raise ValueError("a new network has no statistics to keep: name a model to start from, or leave it out")
+        return self
+
     @property
-    def teacher_folder(self) -> Path | None:
-        """The folder of the detector that is learned from."""
-        return _model_folder(self.teacher) if self.teacher is not None else None
+    def teacher_folders(self) -> tuple[Path, ...]:
+        """The folders of the detectors that are learned from."""
+        return tuple(_model_folder(one) for one in self.teacher)
 
     @property
     def start_folder(self) -> Path | None:
@@ -247,7 +261,8 @@ class LossConfig(Settings):
         Share,
         Field(
             description="Cross-entropy: let each patch count by its damaged share to this power, the less the more, "
-            "so that a few specks on a plate weigh as much as a crumpled print; 0 counts all pixels alike."
+            "so that a few specks on a plate weigh as much as a crumpled print; 0 counts all pixels alike. A teacher's "
+            "opinions count likewise, by what it is sure of."
         ),
     ] = 0.0
     false_positives: Annotated[
@@ -364,7 +379,7 @@ class TrainConfig(Settings):
             raise ValueError(f"the network {architecture.value} is not made to {task.value}: choose {usual}")
         if task is Task.detect:
             return self
-        if self.model.teacher is not None:
+        if self.model.teacher:
             raise ValueError(f"the task {task.value} has no teacher: leave it out")
         if self.run.devices > 1 or self.run.precision is Precision.fp16:
             raise ValueError(f"the task {task.value} trains on one device, in float32 or bf16")

@@ -17,6 +17,7 @@ from redust.training.config import LossConfig, LossName
 from redust.training.evaluation import DAMAGE, IGNORED
 
 _USUAL_SHARE = 0.02  # of a patch that is damaged: such a patch counts once
+_SURE = 0.5  # from which chance on a teacher counts as sure of damage
 _MOST = 8.0  # times that a patch counts, and the least is one in so many
 
 
@@ -74,10 +75,16 @@ class MaskedLoss(nn.Module):
         return loss.clamp(min=1e-6) ** self.config.focus_power
 
 
-def taught_loss(logits: Tensor, opinion: Tensor) -> Tensor:
-    """The cross-entropy of logits against a teacher's, both (N, 1, H, W): least where the two are the same."""
+def taught_loss(logits: Tensor, opinion: Tensor, balance: float = 0.0) -> Tensor:
+    """The cross-entropy of logits against a teacher's, both (N, 1, H, W): least where the two are the same.
+
+    With `balance`, each patch counts by the share of it that the teacher is sure is damaged, as by its masks otherwise.
+    """
     with torch.autocast(logits.device.type, enabled=False):
-        return functional.binary_cross_entropy_with_logits(logits.float(), torch.sigmoid(opinion.float()))
+        chance = torch.sigmoid(opinion.float())
+        pixels = functional.binary_cross_entropy_with_logits(logits.float(), chance, reduction="none")
+        counts = _counts((chance >= _SURE).float().mean((1, 2, 3)), balance)
+        return (pixels.mean((1, 2, 3)) * counts).sum() / counts.sum()
 
 
 def _counts(share: Tensor, balance: float) -> Tensor:

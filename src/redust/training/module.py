@@ -23,7 +23,7 @@ from redust.training.losses import MaskedLoss, taught_loss
 from redust.training.opinion import judged, opinion
 from redust.training.pairs import Pictures
 from redust.training.pictures import Picture, sample_sheet
-from redust.training.teacher import teacher_of
+from redust.training.teacher import teachers_of
 
 Row = dict[str, float]
 
@@ -129,12 +129,16 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
         return torch.optim.AdamW(groups, lr=choices.learning_rate, fused=fused, **options)
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Set what this step depends on: the random state and the learning rate."""
+        """Set what this step depends on: the random state, the learning rate, and whether batch norms learn."""
         place = [self.config.run.seed, self.global_step, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
         rate = self.config.optimiser.learning_rate * rate_factor(self.progress, self.config)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
+        if self.config.model.keep_statistics:
+            for one in self.network.modules():
+                if isinstance(one, nn.BatchNorm2d):
+                    one.eval()
 
     def follow(self) -> None:
         """Follow the weights with their average, more closely while they move fast."""
@@ -211,7 +215,7 @@ class DamageModule(TrainingModule):
         super().__init__(config, network, steps=steps, steps_per_epoch=steps_per_epoch, data_sha256=data_sha256)
         self.loss = MaskedLoss(config.loss)
         # No module of torch's: what is registered here is saved and moved with the student.
-        self.teacher = teacher_of(config.model)
+        self.teachers = teachers_of(config.model)
         self.pictures: Pictures = validation
         self.tally = Tally()
 
@@ -228,14 +232,14 @@ class DamageModule(TrainingModule):
         """The loss of one batch of light (N, 3, H, W) and truth (N, 1, H, W)."""
         light, truth = batch
         logits = judged(self.network, light.contiguous(memory_format=torch.channels_last))
-        loss: Tensor = self.loss(logits, truth) if self.teacher is None else self._taught(logits, light, truth)
+        loss: Tensor = self.loss(logits, truth) if self.teachers is None else self._taught(logits, light, truth)
         self.keep_loss(loss, batch_idx)
         return loss
 
     def _taught(self, logits: Tensor, light: Tensor, truth: Tensor) -> Tensor:
-        assert self.teacher is not None
+        assert self.teachers is not None
         share = self.config.loss.teaching
-        loss = share * taught_loss(logits, self.teacher.opinion(light))
+        loss = share * taught_loss(logits, self.teachers.opinion(light), self.config.loss.balance)
         return loss if share == 1 else loss + (1 - share) * self.loss(logits, truth)
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:

@@ -144,9 +144,16 @@ def _material(config: TrainConfig) -> Files:
 
 
 def _networks(config: TrainConfig) -> Files:
-    for name, folder in (("start", config.model.start_folder), ("teacher", config.model.teacher_folder)):
-        for path in (folder / CARD_NAME, weights(folder, "safetensors")) if folder else ():
+    start = config.model.start_folder
+    folders = {"start": start} if start else {}
+    folders |= dict(zip(_teachers(config), config.model.teacher_folders, strict=True))
+    for name, folder in folders.items():
+        for path in (folder / CARD_NAME, weights(folder, "safetensors")):
             yield path, Path("material", name, path.name)
+
+
+def _teachers(config: TrainConfig) -> tuple[str, ...]:
+    return tuple(f"teacher-{number}" for number in range(1, len(config.model.teacher) + 1))
 
 
 def _attention(config: TrainConfig) -> Files:
@@ -174,8 +181,10 @@ def _packed(config: TrainConfig) -> TrainConfig:
         "outlines": tuple(Path("material", path.name) for path in data.outlines),
         **{name: getattr(data, name) and Path("material", name) for name in _FOLDERS},
     }
-    names = ("start", "teacher")
-    models: dict[str, str | None] = {name: getattr(config.model, name) and f"material/{name}" for name in names}
+    models: dict[str, str | tuple[str, ...] | None] = {
+        "start": config.model.start and "material/start",
+        "teacher": tuple(f"material/{name}" for name in _teachers(config)),
+    }
     if config.model.attention_folder:
         models["attention"] = "material/attention"
     model = config.model.model_copy(update=models)

@@ -1,4 +1,4 @@
-"""A detector that another one learns from: what it says with several looks is what the other is to say with one.
+"""Detectors that another one learns from: what they say with several looks is what the other is to say with one.
 
 After G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015, https://arxiv.org/abs/1503.02531.
 The teacher may be the very network that the student starts from: the mean of its opinions on a patch as it is, turned
@@ -8,6 +8,7 @@ eight, drawn at random: over many steps the student learns the mean of all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -75,16 +76,33 @@ class Teacher:
         return total / self.looks
 
 
-def teacher_of(config: ModelConfig) -> Teacher | None:
-    """The teacher of a run, if it has one."""
-    folder = config.teacher_folder
-    return Teacher(folder, config.teacher_looks) if folder else None
+class Teachers:
+    """Several at once: the mean of their logits is better than any one's, as that of several looks is.
+
+    Parameters
+    ----------
+    teachers
+        At least one.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher]) -> None:
+        self.teachers = tuple(teachers)
+
+    def opinion(self, light: Tensor) -> Tensor:
+        """Their mean logits, (N, 1, H, H) float32, of light (N, 3, H, H) in 0..1."""
+        total = sum((one.opinion(light) for one in self.teachers[1:]), self.teachers[0].opinion(light))
+        return total / len(self.teachers)
+
+
+def teachers_of(config: ModelConfig) -> Teachers | None:
+    """The teachers of a run, if it has any."""
+    folders = config.teacher_folders
+    return Teachers([Teacher(folder, config.teacher_looks) for folder in folders]) if folders else None
 
 
 def fingerprint_of(config: ModelConfig) -> str:
-    """What decides a teacher's opinions, whatever its folder is named; empty without one."""
-    folder = config.teacher_folder
-    return f" {sorted(read_card(folder).sha256.values())}" if folder else ""
+    """What decides the teachers' opinions, whatever their folders are named; empty without any."""
+    return "".join(f" {sorted(read_card(folder).sha256.values())}" for folder in config.teacher_folders)
 
 
 def _turned(planes: Tensor, turn: int) -> Tensor:
