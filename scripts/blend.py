@@ -22,6 +22,7 @@ from torch.optim.swa_utils import update_bn
 
 import plainly
 from redust.core.arrays import Light, three_channels, to_light
+from redust.core.errors import TrainingError
 from redust.models import networks
 from redust.models.card import read_card
 from redust.training.export import export_model
@@ -40,6 +41,11 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
     kept: dict[str, dict[str, torch.Tensor]] = torch.load(path, weights_only=True)
     last = kept[max(kept, key=float)]
     return {name: one.float() if one.is_floating_point() else one for name, one in last.items()}
+
+
+def shapes(weights: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
+    """What tells architectures apart."""
+    return {name: one.shape for name, one in weights.items()}
 
 
 def pictures(folder: Path) -> list[Light]:
@@ -69,6 +75,8 @@ def main() -> None:
     options = parser.parse_args()
     card = read_card(options.first)
     one, other = weights_of(options.first), weights_of(options.second)
+    if shapes(one) != shapes(other):
+        raise TrainingError(f"{options.second} is of another architecture than {options.first}: only alike ones blend.")
     blended = {
         name: torch.lerp(weights, other[name], options.share) if weights.is_floating_point() else weights
         for name, weights in one.items()

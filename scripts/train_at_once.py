@@ -13,14 +13,13 @@ newer ones take their place. Sound pairs that the last learner marks come up mor
 
     [[learner]]
     name = "large"
-    rate = 3e-3
+    optimiser = { learning_rate = 2e-3, ema = 0.999 }  # as in redust.training.config.OptimiserConfig
     model = { channels = [64, 128, 224, 320], blocks = [6, 6] }
     grown_from = { start = "unet" }  # begins as this one
 
     [[learner]]
     name = "small"
-    model = { start = "unet" }  # as in redust.training.config.ModelConfig
-    rate = 1.2e-3
+    model = { start = "unet" }  # as in redust.training.config.ModelConfig, and so is `grown_from`
     scales = [1, 3]             # looks, and the shares of their log odds
     shares = [0.75, 0.25]
     teacher = "large"           # a learner above
@@ -44,23 +43,25 @@ import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 import plainly
 from draw_pairs import Painter
 from redust.core.arrays import LUMA, from_light
 from redust.core.errors import TrainingError
 from redust.files import whole_file
-from redust.training.config import LossConfig, LossName, ModelConfig
+from redust.training.config import LossConfig, LossName, ModelConfig, OptimiserConfig
 from redust.training.losses import MaskedLoss, taught_loss
+from redust.training.module import follow, optimiser_for, rate_factor
 from redust.training.run import make_network
 
 CHUNK = 16  # pairs that a process hands over at once
@@ -70,7 +71,6 @@ MARK, MARKED = 0.2, 12  # a sound pair is a mistake if so many pixels have this 
 AGAIN = 4.0  # times that a mistake comes up where others come up once
 DAMAGE, SOUND = 255, 0
 FOLLOWED = 4  # steps between two in which the average follows
-WARMUP, LEAST = 0.04, 0.01  # of the time; of the highest rate
 REPORT = 20.0  # seconds
 
 
@@ -82,13 +82,12 @@ class Learner(BaseModel):
     name: str
     model: ModelConfig = ModelConfig()
     grown_from: ModelConfig | None = None
-    rate: float = 1e-3
+    optimiser: OptimiserConfig = OptimiserConfig()
     scales: tuple[int, ...] = (1,)
     shares: tuple[float, ...] = (1.0,)
     teacher: str | None = None
     taught: float = 0.5
     taught_from: float = 0.4
-    decay: float = 0.999
     latest: bool = False
 
 
@@ -107,6 +106,25 @@ class Course(BaseModel):
     mix: float = 0.1
     kept: tuple[float, ...] = (0.5, 0.75, 1.0)
     learner: tuple[Learner, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        known: list[str] = []
+        for one in self.learner:
+            if len(one.scales) != len(one.shares) or any(self.side % (16 * factor) for factor in one.scales):
+                raise ValueError(f"{one.name}: give a share for each scale, and a side of 16 times all scales")
+            if one.name in known or (one.teacher or one.name) not in [*known, one.name]:
+                raise ValueError(f"{one.name}: names must differ, and a teacher stand above whom it teaches")
+            known.append(one.name)
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """A course of a TOML file."""
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text()))
+        except (OSError, ValueError) as error:  # pydantic's and tomllib's errors are values'
+            raise TrainingError(f"{path} is no course: {error}") from error
 
 
 class Drawing:
@@ -211,16 +229,14 @@ class Pupil:
         self.network = beginning(learner).to(device)
         self.average = AveragedModel(self.network, use_buffers=True).requires_grad_(False)
         self.loss = MaskedLoss(LossConfig(loss=LossName.bce_dice, mix=course.mix, balance=course.balance))
-        matrices = [one for one in self.network.parameters() if one.ndim > 1]
-        others = [one for one in self.network.parameters() if one.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=learner.rate, fused=True)
+        self.optimiser = optimiser_for(self.network, learner.optimiser, fused=True)
         self.losses: list[Tensor] = []
 
     def step(self, light: Tensor, truth: Tensor, progress: float, opinions: dict[str, Tensor]) -> Tensor:
         """Learn from a batch; its logits before that, (N, 1, H, W)."""
+        choices = self.learner.optimiser
         for group in self.optimiser.param_groups:
-            group["lr"] = self.learner.rate * rate_at(progress)
+            group["lr"] = choices.learning_rate * rate_factor(progress, choices)
         logits = self.seen(light)
         loss = self.loss(logits, truth)
         if self.learner.teacher and progress >= self.learner.taught_from:
@@ -228,13 +244,11 @@ class Pupil:
             loss = torch.lerp(loss, told, self.learner.taught)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.network.parameters(), choices.gradient_clip)
         self.optimiser.step()
         self.steps += 1
         if self.steps % FOLLOWED == 0:  # an average of so many small tensors costs as much as a third of a step
-            decay = min(self.learner.decay, (1 + self.steps) / (10 + self.steps)) ** FOLLOWED
-            self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-            self.average.update_parameters(self.network)
+            follow(self.average, self.network, self.steps, choices.ema, FOLLOWED)
         self.losses.append(loss.detach())
         return logits.detach()
 
@@ -292,13 +306,6 @@ def grow(wide: nn.Module, narrow: nn.Module) -> None:
             large[:, : columns - folded], large[:, -folded:] = small[:, :-folded], small[:, -folded:]
         else:
             large[:rows, :columns] = small
-
-
-def rate_at(progress: float) -> float:
-    """The learning rate as a share of the highest: a linear rise, then a cosine."""
-    if progress < WARMUP:
-        return 0.02 + 0.98 * progress / WARMUP
-    return LEAST + (1 - LEAST) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, (progress - WARMUP) / (1 - WARMUP)))))
 
 
 def mistaken(logits: Tensor, truth: Tensor) -> Tensor:
@@ -375,7 +382,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    course = Course.model_validate(tomllib.loads(options.course.read_text()))
+    course = Course.read(options.course)
     options.output.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     painters = [

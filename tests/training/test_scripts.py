@@ -110,7 +110,7 @@ latest = true
 [[learner]]
 name = "small"
 model = { start = "START" }
-rate = 1e-2
+optimiser = { learning_rate = 1e-2 }
 scales = [1, 3]
 shares = [0.75, 0.25]
 teacher = "large"
@@ -126,6 +126,11 @@ def test_several_learn_at_once_from_what_is_drawn_meanwhile(tmp_path: Path, mode
     (tmp_path / "course.toml").write_text(COURSE.replace("START", str(model)))
     drawn = ("--draw", tmp_path / "material", tmp_path / "plan.toml")
     out = tmp_path / "out"
+    (tmp_path / "bad.toml").write_text(
+        COURSE.replace("START", str(model)).replace('teacher = "large"', 'teacher = "tall"')
+    )
+    told = run("train_at_once.py", tmp_path / "bad.toml", "-o", out, "--minutes", 0.25, *drawn, fails=True)
+    assert "a teacher stand above" in told
     told = run("train_at_once.py", tmp_path / "course.toml", "-o", out, "--minutes", 0.25, *drawn)
     assert "steps" in told.splitlines()[-1]
     large, small = (torch.load(out / f"{name}.pt", weights_only=True) for name in ("large", "small"))
@@ -137,6 +142,7 @@ def test_several_learn_at_once_from_what_is_drawn_meanwhile(tmp_path: Path, mode
     assert not torch.equal(small["1"]["head.weight"], small["0"]["head.weight"])
     write_pairs(tmp_path / "pairs/images", tmp_path / "pairs/masks", range(2))
     flags = ("--share", 1, "--mean-statistics", "--data", tmp_path / "pairs", "-o", tmp_path / "blended")
+    assert "another architecture" in run("blend.py", model, out / "large.pt", *flags, fails=True)
     run("blend.py", model, out / "small.pt", *flags)
     learned = load_file(tmp_path / "blended/weights.safetensors")
     assert torch.equal(learned["head.weight"], small["1"]["head.weight"].float())

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from redust.core.errors import TrainingError
-from redust.training.config import Precision, Schedule, TrainConfig
+from redust.training.config import OptimiserConfig, Precision, Schedule, TrainConfig
 from redust.training.evaluation import Tally
 from redust.training.losses import MaskedLoss, taught_loss
 from redust.training.opinion import judged, opinion
@@ -116,23 +116,16 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
         """At most `number` validation pictures with what the averaged network makes of them."""
 
     def optimiser_of(self, network: nn.Module, **options: Any) -> torch.optim.Optimizer:
-        """AdamW; weight decay on matrices and kernels, none on norms and biases."""
-        choices = self.config.optimiser
-        weights = [one for one in network.parameters() if one.ndim > 1]
-        others = [one for one in network.parameters() if one.ndim <= 1]
-        groups = [
-            {"params": weights, "weight_decay": choices.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
+        """As :func:`optimiser_for`, as the run has it."""
         # The fused step is the fastest, but cannot be clipped under fp16's gradient scaling.
         fused = self.config.run.precision is not Precision.fp16
-        return torch.optim.AdamW(groups, lr=choices.learning_rate, fused=fused, **options)
+        return optimiser_for(network, self.config.optimiser, fused=fused, **options)
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Set what this step depends on: the random state, the learning rate, and whether batch norms learn."""
         place = [self.config.run.seed, self.global_step, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
-        rate = self.config.optimiser.learning_rate * rate_factor(self.progress, self.config)
+        rate = self.config.optimiser.learning_rate * rate_factor(self.progress, self.config.optimiser)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
         if self.config.model.keep_statistics:
@@ -141,12 +134,9 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
                     one.eval()
 
     def follow(self) -> None:
-        """Follow the weights with their average, more closely while they move fast."""
-        if self.averaged is None:
-            return
-        decay = min(self.config.optimiser.ema, (1 + self.global_step) / (10 + self.global_step))
-        self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        self.averaged.update_parameters(self.network)
+        """Follow the weights with their average."""
+        if self.averaged is not None:
+            follow(self.averaged, self.network, self.global_step, self.config.optimiser.ema)
 
     def place(self) -> Row:
         """How far the run is: the first columns of a row of the history."""
@@ -156,7 +146,7 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
             "step": float(self.global_step),
             "epoch": self.global_step / self.steps_per_epoch,
             "seconds": self.clock.total,
-            "learning_rate": self.config.optimiser.learning_rate * rate_factor(self.progress, self.config),
+            "learning_rate": self.config.optimiser.learning_rate * rate_factor(self.progress, self.config.optimiser),
             "train_loss": losses,
         }
 
@@ -278,12 +268,30 @@ class DamageModule(TrainingModule):
         )
 
 
-def rate_factor(progress: float, config: TrainConfig) -> float:
+def optimiser_for(network: nn.Module, choices: OptimiserConfig, **options: Any) -> torch.optim.Optimizer:
+    """AdamW; weight decay on matrices and kernels, none on norms and biases."""
+    weights = [one for one in network.parameters() if one.ndim > 1]
+    others = [one for one in network.parameters() if one.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": choices.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=choices.learning_rate, **options)
+
+
+def follow(average: AveragedModel, network: nn.Module, steps: int, decay: float, every: int = 1) -> None:
+    """Let an average follow a network, more closely while it moves fast; `every` so many of its steps."""
+    kept = min(decay, (1 + steps) / (10 + steps)) ** every
+    average.multi_avg_fn = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
+    average.update_parameters(network)
+
+
+def rate_factor(progress: float, choices: OptimiserConfig) -> float:
     """The learning rate as a share of the highest, at a `progress` of 0..1: a linear rise, then a fall."""
-    warmup = config.optimiser.warmup
+    warmup = choices.warmup
     if progress < warmup:
         return 0.02 + 0.98 * progress / warmup
-    if config.optimiser.schedule is Schedule.constant:
+    if choices.schedule is Schedule.constant:
         return 1.0
     fallen = (progress - warmup) / max(1 - warmup, 1e-9)
     return _LOWEST_RATE + (1 - _LOWEST_RATE) * 0.5 * (1 + float(np.cos(np.pi * fallen)))
