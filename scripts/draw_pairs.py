@@ -46,6 +46,7 @@ from rich.progress import track
 import plainly
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
+from redust.core.errors import TrainingError
 from redust.core.scan import Scan
 from redust.detectors import make_detector
 from redust.detectors.running import find_damage
@@ -95,6 +96,14 @@ def there(path: Path) -> Path | None:
     return path if path.exists() else None
 
 
+def read_plan(path: Path, material: Path) -> Plan:
+    """A plan of a TOML file, for which there is material."""
+    plan = Plan.model_validate(tomllib.loads(path.read_text()))
+    if any(one.ground == "plates" for one in plan.portion) and not (material / "plates").exists():
+        raise TrainingError(f"{path} draws on plates: put scans with masks into {material / 'plates'}.")
+    return plan
+
+
 def recipe_of(portion: Portion, folder: Path) -> Recipe:
     """The recipe of a portion, at its own scales if it names some."""
     recipe = Recipe.from_preset(folder / str(portion.recipe))
@@ -109,7 +118,7 @@ class Painter:
     def __init__(
         self, material: Path, plan: Path, target: Path, seed: int, clean: bool, detector: str, megabytes: float = 500
     ) -> None:
-        self.plan = Plan.model_validate(tomllib.loads(plan.read_text()))
+        self.plan = read_plan(plan, material)
         self.target, self.seed, self.clean, self.asked = target, seed, clean, detector
         self.photos = Library(find_photos(material / "photos"), None, megabytes)
         plates = there(material / "plates")
@@ -265,7 +274,7 @@ def main() -> None:
     parser.add_argument("--detector", default="unet")
     parser.add_argument("--clean", action="store_true")
     options = parser.parse_args()
-    plan = Plan.model_validate(tomllib.loads(options.plan.read_text()))
+    plan = read_plan(options.plan, options.material)
     for part in ("images", "masks", *(["clean"] if options.clean else [])):
         (options.output / part).mkdir(parents=True, exist_ok=True)
     tasks = [(which, n) for which, one in enumerate(plan.portion) for n in range(round(one.count * options.share))]

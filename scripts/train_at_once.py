@@ -43,13 +43,13 @@ import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
@@ -58,6 +58,7 @@ import plainly
 from draw_pairs import Painter
 from redust.core.arrays import LUMA, from_light
 from redust.core.errors import TrainingError
+from redust.core.settings import explain
 from redust.files import whole_file
 from redust.training.config import LossConfig, LossName, ModelConfig, OptimiserConfig
 from redust.training.losses import MaskedLoss, taught_loss
@@ -98,7 +99,7 @@ class Course(BaseModel):
 
     batch: int = 64
     side: int = 240
-    room: int = 150_000
+    room: Annotated[int, Field(ge=CHUNK)] = 150_000
     grey: float = 0.2
     gamma: float = 0.3
     brightness: float = 0.05
@@ -123,7 +124,9 @@ class Course(BaseModel):
         """A course of a TOML file."""
         try:
             return cls.model_validate(tomllib.loads(path.read_text()))
-        except (OSError, ValueError) as error:  # pydantic's and tomllib's errors are values'
+        except ValidationError as error:
+            raise TrainingError(f"{path} is no course: {explain(error)}.") from error
+        except (OSError, ValueError) as error:  # tomllib's errors are such
             raise TrainingError(f"{path} is no course: {error}") from error
 
 
