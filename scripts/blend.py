@@ -25,6 +25,7 @@ from redust.core.arrays import Light, three_channels, to_light
 from redust.core.errors import TrainingError
 from redust.models import networks
 from redust.models.card import read_card
+from redust.models.card import weights as card_weights
 from redust.training.export import export_model
 from redust.training.pairs import find_splits, read_picture
 
@@ -37,7 +38,7 @@ STALE = {"sha256", "metrics", "f1_by_weights", "false_positive_rates"}
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
     """The weights of a model folder, or the last that train_at_once.py kept of a learner."""
     if path.suffix != ".pt":
-        return dict(load_file(path / read_card(path).files["safetensors"]))
+        return dict(load_file(card_weights(path, "safetensors")))
     kept: dict[str, dict[str, torch.Tensor]] = torch.load(path, weights_only=True)
     last = kept[max(kept, key=float)]
     return {name: one.float() if one.is_floating_point() else one for name, one in last.items()}

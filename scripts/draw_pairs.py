@@ -31,9 +31,10 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import tomllib
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,11 +116,9 @@ def recipe_of(portion: Portion, folder: Path) -> Recipe:
 class Painter:
     """Draws the pairs of a plan."""
 
-    def __init__(
-        self, material: Path, plan: Path, target: Path, seed: int, clean: bool, detector: str, megabytes: float = 500
-    ) -> None:
+    def __init__(self, material: Path, plan: Path, seed: int, detector: str = "unet", megabytes: float = 500) -> None:
         self.plan = read_plan(plan, material)
-        self.target, self.seed, self.clean, self.asked = target, seed, clean, detector
+        self.seed, self.asked = seed, detector
         self.photos = Library(find_photos(material / "photos"), None, megabytes)
         plates = there(material / "plates")
         self.plates = Library(find_splits(plates).train if plates else (), None)
@@ -141,15 +140,6 @@ class Painter:
     def detector(self) -> Detector:
         """Opened when the first mistake is looked for."""
         return make_detector(self.asked)
-
-    def draw(self, which: int, number: int) -> None:
-        """Write pair `number` of portion `which`."""
-        light, clean, target = self.pair(which, number)
-        name = f"{self.plan.portion[which].name}-{number:05d}.png"
-        write_scan(_picture(light), self.target / "images" / name, overwrite=True)
-        write_scan(Scan(target[..., None]), self.target / "masks" / name, overwrite=True)
-        if self.clean:
-            write_scan(_picture(clean), self.target / "clean" / name, overwrite=True)
 
     def pair(self, which: int, number: int) -> tuple[Light, Light, Target]:
         """Pair `number` of portion `which`: damaged and as it was before, (side, side, 3) float32 in 0..1, and what is
@@ -248,18 +238,28 @@ def _resized(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.f
     return np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-_painter: Painter | None = None  # of a worker process
+def write(painter: Painter, output: Path, clean: bool, which: int, number: int) -> None:
+    """Write pair `number` of portion `which`; with `clean` what it was drawn on too."""
+    damaged, before, target = painter.pair(which, number)
+    name = f"{painter.plan.portion[which].name}-{number:05d}.png"
+    write_scan(_picture(damaged), output / "images" / name, overwrite=True)
+    write_scan(Scan(target[..., None]), output / "masks" / name, overwrite=True)
+    if clean:
+        write_scan(_picture(before), output / "clean" / name, overwrite=True)
 
 
-def _settle(material: Path, plan: Path, target: Path, seed: int, clean: bool, detector: str) -> None:
-    global _painter
+_write: Callable[[int, int], None] | None = None  # of a worker process
+
+
+def _settle(material: Path, plan: Path, output: Path, seed: int, clean: bool, detector: str) -> None:
+    global _write
     cv2.setNumThreads(1)
-    _painter = Painter(material, plan, target, seed, clean, detector)
+    _write = partial(write, Painter(material, plan, seed, detector), output, clean)
 
 
 def _draw(task: tuple[int, int]) -> None:
-    assert _painter is not None
-    _painter.draw(*task)
+    assert _write is not None
+    _write(*task)
 
 
 def main() -> None:

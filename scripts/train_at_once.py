@@ -19,9 +19,8 @@ newer ones take their place. Sound pairs that the last learner marks come up mor
 
     [[learner]]
     name = "small"
-    model = { start = "unet" }  # as in redust.training.config.ModelConfig, and so is `grown_from`
-    scales = [1, 3]             # looks, and the shares of their log odds
-    shares = [0.75, 0.25]
+    model = { start = "unet", scales = [1, 3] }  # as in redust.training.config.ModelConfig, and so is `grown_from`
+    shares = [0.75, 0.25]       # of the log odds at these scales; alike unless given
     teacher = "large"           # a learner above
     taught = 0.5                # share of its opinion in the loss, once
     taught_from = 0.4           # this share of the time is over
@@ -36,6 +35,7 @@ OUT gets NAME.pt for each learner: its averaged weights after each of `kept` sha
 from __future__ import annotations
 
 import argparse
+import io
 import mmap
 import multiprocessing
 import time
@@ -51,7 +51,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 import plainly
@@ -64,13 +63,12 @@ from redust.training.config import LossConfig, LossName, ModelConfig, OptimiserC
 from redust.training.losses import MaskedLoss, taught_loss
 from redust.training.module import follow, optimiser_for, rate_factor
 from redust.training.run import make_network
+from redust.training.synthesis.synthesizer import DAMAGE, SOUND
 
 CHUNK = 16  # pairs that a process hands over at once
 FEWEST = 8  # batches that there are pairs for before the first step
-SURE = 11.5  # a logit farther from 0 counts as this one, as in UNet.judged
 MARK, MARKED = 0.2, 12  # a sound pair is a mistake if so many pixels have this chance
 AGAIN = 4.0  # times that a mistake comes up where others come up once
-DAMAGE, SOUND = 255, 0
 FOLLOWED = 4  # steps between two in which the average follows
 REPORT = 20.0  # seconds
 
@@ -84,8 +82,7 @@ class Learner(BaseModel):
     model: ModelConfig = ModelConfig()
     grown_from: ModelConfig | None = None
     optimiser: OptimiserConfig = OptimiserConfig()
-    scales: tuple[int, ...] = (1,)
-    shares: tuple[float, ...] = (1.0,)
+    shares: tuple[float, ...] = ()
     teacher: str | None = None
     taught: float = 0.5
     taught_from: float = 0.4
@@ -112,7 +109,8 @@ class Course(BaseModel):
     def _fits(self) -> Self:
         known: list[str] = []
         for one in self.learner:
-            if len(one.scales) != len(one.shares) or any(self.side % (16 * factor) for factor in one.scales):
+            scales = one.model.scales or (1,)
+            if len(one.shares) not in (0, len(scales)) or any(self.side % (16 * factor) for factor in scales):
                 raise ValueError(f"{one.name}: give a share for each scale, and a side of 16 times all scales")
             if one.name in known or (one.teacher or one.name) not in [*known, one.name]:
                 raise ValueError(f"{one.name}: names must differ, and a teacher stand above whom it teaches")
@@ -175,8 +173,8 @@ class Drawing:
         found = []
         while not self.full.empty():
             found.append(self.full.get())
-        if not found and not all(one.is_alive() for one in self.processes):
-            raise TrainingError("A process that draws has ended; it said above why.")
+        if not all(one.is_alive() for one in self.processes):
+            raise TrainingError("A process that draws has ended; if by itself, it said above why.")
         return found
 
     def stop(self) -> None:
@@ -240,7 +238,8 @@ class Pupil:
         choices = self.learner.optimiser
         for group in self.optimiser.param_groups:
             group["lr"] = choices.learning_rate * rate_factor(progress, choices)
-        logits = self.seen(light)
+        with torch.autocast(light.device.type, dtype=torch.bfloat16):
+            logits: Tensor = self.network.judged(light, self.learner.shares)  # type: ignore[operator]
         loss = self.loss(logits, truth)
         if self.learner.teacher and progress >= self.learner.taught_from:
             told = taught_loss(logits, opinions[self.learner.teacher])
@@ -254,21 +253,6 @@ class Pupil:
             follow(self.average, self.network, self.steps, choices.ema, FOLLOWED)
         self.losses.append(loss.detach())
         return logits.detach()
-
-    def seen(self, light: Tensor) -> Tensor:
-        """Logits (N, 1, H, W) float32 of light (N, 3, H, W) in all looks, each by its share."""
-        total = light.new_zeros((len(light), 1, *light.shape[2:]))
-        for factor, share in zip(self.learner.scales, self.learner.shares, strict=True):
-            small = functional.avg_pool2d(light, factor) if factor > 1 else light
-            with torch.autocast(light.device.type, dtype=torch.bfloat16):
-                logits = self.network(small)
-            logits = logits.float() if len(self.learner.scales) == 1 else logits.float().clamp(-SURE, SURE)
-            if factor > 1:
-                logits = functional.interpolate(
-                    logits, scale_factor=float(factor), mode="bilinear", align_corners=False
-                )
-            total = total + share * logits
-        return total
 
     def mean_loss(self) -> float:
         """Since it was asked last."""
@@ -296,11 +280,11 @@ def beginning(learner: Learner) -> nn.Module:
 def grow(wide: nn.Module, narrow: nn.Module) -> None:
     """Let a U-Net begin as what a narrower one is: its first channels are the narrow one's and hear of no other, and
     what is new is heard by nobody yet (after Chen et al., Net2Net, 2016, arXiv:1511.05641, which copies channels)."""
+    own = wide.state_dict()
     for name, small in narrow.state_dict().items():
-        large = wide.state_dict()[name]
+        large = own[name]
         if small.ndim < 2:  # norms and biases
-            if small.ndim:
-                large[: len(small)] = small
+            large[tuple(slice(length) for length in small.shape)] = small
             continue
         rows, columns = small.shape[:2]
         large[:rows] = 0
@@ -364,8 +348,10 @@ class Lesson:
         for one in self.pupils:
             before = {} if one.learner.latest else self.states[one.learner.name]
             self.states[one.learner.name] = before | {f"{share:g}": one.state()}
+            coded = io.BytesIO()  # on a full disk torch's own writer fails without saying so
+            torch.save(self.states[one.learner.name], coded)
             with whole_file(self.output / f"{one.learner.name}.pt", overwrite=True) as file:
-                torch.save(self.states[one.learner.name], file)
+                file.write(coded.getbuffer())
 
     def _report(self) -> str:
         losses = ", ".join(f"{one.learner.name} {one.mean_loss():.4f}" for one in self.pupils)
@@ -388,10 +374,7 @@ def main() -> None:
     course = Course.read(options.course)
     options.output.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
-    painters = [
-        Painter(material, plan, options.output, options.seed, False, "unet", megabytes=8000)
-        for material, plan in options.draw
-    ]
+    painters = [Painter(material, plan, options.seed, megabytes=8000) for material, plan in options.draw]
     with ThreadPoolExecutor(options.workers) as pool:  # before the fork: in memory once
         for painter in painters:
             for library in (painter.photos, painter.plates):

@@ -167,6 +167,18 @@ def test_training_judges_at_two_scales_as_detecting_does(tmp_path: Path) -> None
     np.testing.assert_allclose(asked[middle], seen[middle], atol=2e-3)
 
 
+def test_scales_count_by_their_shares() -> None:
+    torch.manual_seed(0)
+    network = networks.build("unet", channels=(16, 16, 16, 16), scales=(1, 2)).eval()
+    light = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        one, two = (network.judged(light, shares) for shares in ((1, 0), (0, 1)))
+        assert torch.equal(one, network(light))
+        assert (one - two).abs().max() > 1e-3
+        assert torch.allclose(network.judged(light), (one + two) / 2)
+        assert torch.allclose(network.judged(light, (3, 1)), 0.75 * one + 0.25 * two)
+
+
 @pytest.mark.parametrize(("name", "exact"), [("unet", 2), ("unet-thesis", 1)])
 def test_the_first_convolutions_stay_exact_in_int8(tmp_path: Path, name: str, exact: int) -> None:
     import onnx

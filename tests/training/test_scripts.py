@@ -109,9 +109,8 @@ latest = true
 
 [[learner]]
 name = "small"
-model = { start = "START" }
+model = { start = "START", scales = [1, 3] }
 optimiser = { learning_rate = 1e-2 }
-scales = [1, 3]
 shares = [0.75, 0.25]
 teacher = "large"
 taught_from = 0.0

@@ -8,6 +8,8 @@ With the default channels it costs about 35 GFLOP per megapixel (a multiply-add 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -146,13 +148,15 @@ class UNet(nn.Module):
         logits: Tensor = self.unfold(self.head(self.features(light)))
         return logits  # (N, 1, H, W)
 
-    def judged(self, light: Tensor) -> Tensor:
+    def judged(self, light: Tensor, shares: Sequence[float] = ()) -> Tensor:
         """Give the mean of the logits at all scales, as detecting does (:mod:`redust.detectors.scales`).
 
         Parameters
         ----------
         light : (N, in_channels, H, W) float in 0..1
             H and W multiples of `stride` times the largest of `scales`.
+        shares
+            How much each scale counts; all alike unless given.
 
         Returns
         -------
@@ -163,7 +167,9 @@ class UNet(nn.Module):
             small = functional.avg_pool2d(light, factor) if factor > 1 else light
             logits = self(small).float().clamp(-_SURE, _SURE)
             found.append(_enlarged(logits, factor) if factor > 1 else logits)
-        mean: Tensor = sum(found[1:], found[0]) / len(found)
+        counts = tuple(shares) or (1.0,) * len(found)
+        counted = [count * logits for count, logits in zip(counts, found, strict=True)]
+        mean: Tensor = sum(counted[1:], counted[0]) / sum(counts)
         return mean  # (N, 1, H, W)
 
 
