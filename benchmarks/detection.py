@@ -1,7 +1,7 @@
 """Score detectors on sets of scans with true masks, at their default level or another.
 
-    python benchmarks/detection.py BENCH_DIR [--detector unet] [--sensitivity shy] [--looks 4] [--write DIR]
-        [--lines] [--no-through]
+    python benchmarks/detection.py BENCH_DIR [--detector unet] [--sensitivity shy] [--looks 4] [--soften 0.6]
+        [--write DIR] [--lines] [--no-through]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/`` (255 damage, 128 not judged, 0 sound).
 With ``--write`` the masks and damage maps are also written, ``DIR/<detector>/<set>/{mask,map}/NAME.png``, so that
@@ -25,6 +25,7 @@ from redust.detectors.cutting import cut_for
 from redust.detectors.lines import find_lines, mark_lines
 from redust.detectors.looks import looking
 from redust.detectors.running import find_damage
+from redust.detectors.softening import softening
 from redust.detectors.through import find_through
 from redust.files import write_map
 from redust.training.evaluation import Tally, found_by_size, table
@@ -66,11 +67,11 @@ def score(
     return tally, megapixels / seconds
 
 
-def made(name: str, weights: Weights, sensitivity: str | None, looks: int) -> Detector:
+def made(name: str, weights: Weights, sensitivity: str | None, looks: int, soften: float) -> Detector:
     """A detector at the level for a sensitivity, if it has one."""
     detector: Any = make_detector(name, weights=weights)
     detector.level = levels_of(detector).get(sensitivity or "", detector.level)
-    return looking(detector, looks)
+    return looking(softening(detector, soften), looks)
 
 
 def main() -> None:
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--sensitivity", choices=list(Sensitivity))
     parser.add_argument("--weights", type=Weights, choices=list(Weights), default=Weights.auto)
     parser.add_argument("--looks", type=int, default=1, help="as for `redust detect`")
+    parser.add_argument("--soften", type=float, default=0.0, help="as for `redust detect`")
     parser.add_argument("--write", type=Path)
     parser.add_argument("--lines", action="store_true", help="also look for long faint lines")
     parser.add_argument("--no-through", action="store_true", help="do not look for scratches through the frame")
@@ -90,7 +92,7 @@ def main() -> None:
     for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
         rows, speeds = {}, []
         for name in names:
-            detector = made(name, options.weights, options.sensitivity, options.looks)
+            detector = made(name, options.weights, options.sensitivity, options.looks, options.soften)
             write = options.write / name if options.write else None
             ways = {"lines": options.lines, "through": not options.no_through}
             tally, speed = score(detector, folder, options.level, write, **ways)

@@ -112,6 +112,9 @@ def evaluate(
     looks: Annotated[
         int, typer.Option(help="Look at each picture 1, 2, 4 or 8 times, turned and mirrored; the mean counts.")
     ] = 1,
+    soften: Annotated[
+        float, typer.Option(min=0, max=3, help="Look at each picture blurred by this many pixels (sigma).")
+    ] = 0.0,
     tophat: Annotated[bool, typer.Option(help="Score the classical detector too.")] = True,
     weights: Annotated[
         Weights, typer.Option(help="Which weights of the networks to score; auto as for restoring.", show_default=False)
@@ -123,6 +126,7 @@ def evaluate(
     from redust.core.errors import SettingsError
     from redust.detectors import make_detector
     from redust.detectors.looks import looking
+    from redust.detectors.softening import softening
     from redust.training.pairs import Library, pairs_to_score
     from redust.training.scoring import score, score_files
 
@@ -130,7 +134,8 @@ def evaluate(
     if model and predictions:
         raise SettingsError("--model and --predictions exclude each other. Give one of them.")
     chosen = dict.fromkeys([*names, *["tophat"] * tophat])
-    detectors = [looking(make_detector(name, threads=threads, weights=weights), looks) for name in chosen]
+    made = (make_detector(name, threads=threads, weights=weights) for name in chosen)
+    detectors = [looking(softening(one, soften), looks) for one in made]
     pairs = pairs_to_score(data)
     with _bar("evaluate") as tell:
         library = Library(pairs, mask_level, megabytes=0)

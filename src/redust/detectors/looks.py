@@ -6,22 +6,21 @@ to the truth, at the price of as many times the work. Known as test-time augment
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from redust.core.arrays import DamageMap, Light
-from redust.core.engines import Detector, Needs
+from redust.core.engines import Detector
 from redust.core.errors import SettingsError
 from redust.core.settings import LOOKS
+from redust.detectors.asked import Asked
 from redust.detectors.scales import logits
 
 #: Quarter turns and the step along columns, -1 to mirror; the first so many are the looks.
 _TURNS = ((0, 1), (0, -1), (2, 1), (2, -1), (1, 1), (1, -1), (3, 1), (3, -1))
 
 
-class Turned:
-    """A detector that is asked several times; whatever else it has is lent as it is.
+class Turned(Asked):
+    """A detector that is asked several times; turned tiles fulfil its needs too.
 
     Parameters
     ----------
@@ -32,29 +31,8 @@ class Turned:
     """
 
     def __init__(self, detector: Detector, looks: int) -> None:
-        self.detector = detector
+        super().__init__(detector)
         self.looks = looks
-
-    @property
-    def name(self) -> str:
-        """The detector's."""
-        return self.detector.name
-
-    @property
-    def needs(self) -> Needs:
-        """The detector's: turned tiles fulfil them too."""
-        return self.detector.needs
-
-    @property
-    def level(self) -> float:
-        """The detector's."""
-        return self.detector.level
-
-    def __getattr__(self, name: str) -> Any:
-        """What the detector has besides: levels, a card ..."""
-        if name == "detector":  # not there yet, as while it is unpickled
-            raise AttributeError(name)
-        return getattr(self.detector, name)
 
     def detect(self, light: Light) -> DamageMap:
         """The mean of the logits of all looks; see :class:`redust.core.engines.Detector`."""

@@ -37,6 +37,7 @@ from redust.detectors.cutting import adapted, cut_following, cut_graded
 from redust.detectors.lines import Line, find_lines, mark_lines
 from redust.detectors.looks import looking
 from redust.detectors.running import damage_by_tile, find_damage
+from redust.detectors.softening import softening
 from redust.detectors.through import find_through
 from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
@@ -93,7 +94,7 @@ class Pipeline:
     def detector(self) -> Detector:
         """How damage is found."""
         detector = self._detector or make_detector(self.settings.detector, **self._how)
-        return looking(_told(detector), self.settings.looks)
+        return looking(softening(_told(detector), self.settings.soften), self.settings.looks)
 
     @cached_property
     def inpainter(self) -> Inpainter:
