@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import tomllib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -99,7 +98,7 @@ def there(path: Path) -> Path | None:
 
 def read_plan(path: Path, material: Path) -> Plan:
     """A plan of a TOML file, for which there is material."""
-    plan = Plan.model_validate(tomllib.loads(path.read_text()))
+    plan = plainly.read(Plan, path)
     if any(one.ground == "plates" for one in plan.portion) and not (material / "plates").exists():
         raise TrainingError(f"{path} draws on plates: put scans with masks into {material / 'plates'}.")
     return plan

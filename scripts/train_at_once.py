@@ -39,7 +39,6 @@ import io
 import mmap
 import multiprocessing
 import time
-import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,7 +48,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -57,7 +56,6 @@ import plainly
 from draw_pairs import Painter
 from redust.core.arrays import LUMA, from_light
 from redust.core.errors import TrainingError
-from redust.core.settings import explain
 from redust.files import whole_file
 from redust.training.config import LossConfig, LossName, ModelConfig, OptimiserConfig
 from redust.training.losses import MaskedLoss, taught_loss
@@ -89,17 +87,22 @@ class Learner(BaseModel):
     latest: bool = False
 
 
-class Course(BaseModel):
-    """What is trained, and on how much."""
+class Variation(BaseModel):
+    """How patches are cut from windows, and by how much their light varies."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    batch: int = 64
     side: int = 240
-    room: Annotated[int, Field(ge=CHUNK)] = 150_000
     grey: float = 0.2
     gamma: float = 0.3
     brightness: float = 0.05
+
+
+class Course(Variation):
+    """What is trained, and on how much."""
+
+    batch: int = 64
+    room: Annotated[int, Field(ge=CHUNK)] = 150_000
     balance: float = 0.5
     mix: float = 0.1
     kept: tuple[float, ...] = (0.5, 0.75, 1.0)
@@ -116,16 +119,6 @@ class Course(BaseModel):
                 raise ValueError(f"{one.name}: names must differ, and a teacher stand above whom it teaches")
             known.append(one.name)
         return self
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """A course of a TOML file."""
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except ValidationError as error:
-            raise TrainingError(f"{path} is no course: {explain(error)}.") from error
-        except (OSError, ValueError) as error:  # tomllib's errors are such
-            raise TrainingError(f"{path} is no course: {error}") from error
 
 
 class Drawing:
@@ -203,7 +196,7 @@ class Stock:
         return torch.multinomial(self.wanted, number, replacement=True)
 
 
-def varied(pairs: Tensor, course: Course) -> tuple[Tensor, Tensor]:
+def varied(pairs: Tensor, course: Variation) -> tuple[Tensor, Tensor]:
     """Patches cut from pairs (N, H, H, 4) at one place, all turned alike, each in a light of its own, as
     redust.training.augmentation varies it: light (N, 3, side, side) float32 in 0..1, truth (N, 1, side, side) uint8."""
     top, left = (int(torch.randint(pairs.shape[1] - course.side + 1, ())) for _ in range(2))
@@ -260,12 +253,21 @@ class Pupil:
         self.losses = []
         return mean
 
-    def state(self) -> dict[str, Tensor]:
-        """The averaged weights, in half precision, on the CPU."""
-        return {
-            name: one.to("cpu", torch.half if one.is_floating_point() else one.dtype, copy=True)
-            for name, one in self.average.module.state_dict().items()
-        }
+
+def halved(average: AveragedModel) -> dict[str, Tensor]:
+    """The averaged weights, in half precision, on the CPU."""
+    return {
+        name: one.to("cpu", torch.half if one.is_floating_point() else one.dtype, copy=True)
+        for name, one in average.module.state_dict().items()
+    }
+
+
+def keep(states: dict[str, dict[str, Tensor]], path: Path) -> None:
+    """Write weights by the share of the time after which they were so; ``blend.py`` reads them."""
+    coded = io.BytesIO()  # on a full disk torch's own writer fails without saying so
+    torch.save(states, coded)
+    with whole_file(path, overwrite=True) as file:
+        file.write(coded.getbuffer())
 
 
 def beginning(learner: Learner) -> nn.Module:
@@ -347,11 +349,8 @@ class Lesson:
     def _keep(self, share: float) -> None:
         for one in self.pupils:
             before = {} if one.learner.latest else self.states[one.learner.name]
-            self.states[one.learner.name] = before | {f"{share:g}": one.state()}
-            coded = io.BytesIO()  # on a full disk torch's own writer fails without saying so
-            torch.save(self.states[one.learner.name], coded)
-            with whole_file(self.output / f"{one.learner.name}.pt", overwrite=True) as file:
-                file.write(coded.getbuffer())
+            self.states[one.learner.name] = before | {f"{share:g}": halved(one.average)}
+            keep(self.states[one.learner.name], self.output / f"{one.learner.name}.pt")
 
     def _report(self) -> str:
         losses = ", ".join(f"{one.learner.name} {one.mean_loss():.4f}" for one in self.pupils)
@@ -371,7 +370,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    course = Course.read(options.course)
+    course = plainly.read(Course, options.course)
     options.output.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     painters = [Painter(material, plan, options.seed, megabytes=8000) for material, plan in options.draw]

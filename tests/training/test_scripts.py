@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from training_samples import write_pairs, write_photos
 
+from redust.core.errors import TrainingError
 from redust.core.settings import Sensitivity
 from redust.models import read_card
 from redust.models.networks import build
@@ -65,6 +66,27 @@ def test_recipes_are_recipes(path: Path) -> None:
 @pytest.mark.parametrize("name", ["unet.toml", "seed.toml", "blind.toml"])
 def test_configurations_are_configurations(name: str, pairs: Path) -> None:
     assert TrainConfig.load(ROOT / "configs" / name, {"data": pairs}).data.data == pairs
+
+
+def test_what_is_wrong_with_a_plan_is_said_and_an_interruption_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    plainly, draw_pairs = (importlib.import_module(name) for name in ("plainly", "draw_pairs"))
+    for text, why in (("side = 48\nportions = []\nportion = []", "no setting `portions`"), ("side", "no plan")):
+        (tmp_path / "plan.toml").write_text(text)
+        with pytest.raises(TrainingError, match=why):
+            draw_pairs.read_plan(tmp_path / "plan.toml", tmp_path)
+    with pytest.raises(TrainingError, match="no plan"):
+        draw_pairs.read_plan(tmp_path / "none.toml", tmp_path)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        plainly.run(interrupted)
+    assert ended.value.code == 130
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_pairs_are_drawn_by_a_plan_whatever_the_workers(tmp_path: Path) -> None:
@@ -145,6 +167,75 @@ def test_several_learn_at_once_from_what_is_drawn_meanwhile(tmp_path: Path, mode
     run("blend.py", model, out / "small.pt", *flags)
     learned = load_file(tmp_path / "blended/weights.safetensors")
     assert torch.equal(learned["head.weight"], small["1"]["head.weight"].float())
+
+
+LOOKS = """
+side = 48
+scales = [1, 3]
+shares = [0.75, 0.25]
+optimiser = { learning_rate = 1e-2 }
+
+[[source]]
+name = "scans"
+windows = 5
+window = 48
+zooms = [1.0, 0.8]
+patches = 2
+grey = 0.5
+look = [{ teacher = "a", blur = 0.6 }, { teacher = "b", zoom = 2.0 }]
+"""
+
+
+def test_one_look_is_taught_what_several_say(tmp_path: Path, model: Path) -> None:
+    write_pairs(tmp_path / "pairs/images", tmp_path / "pairs/masks", range(3))
+    for path in (tmp_path / "pairs").rglob("*.png"):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (96, 80), interpolation=cv2.INTER_NEAREST))
+    (tmp_path / "course.toml").write_text(LOOKS)
+    given = ("--start", model, "--source", f"scans={tmp_path / 'pairs'}", "--minutes", 0.1, "-o", tmp_path / "new.pt")
+    teachers = ("--teacher", f"a={model}", "--teacher", f"b={model}")
+    told = run("learn_looks.py", tmp_path / "course.toml", *given, *teachers)
+    assert "scans: 5 windows asked about" in told
+    first, last = torch.load(tmp_path / "new.pt", weights_only=True)["0.5"], load_file(model / "weights.safetensors")
+    assert not torch.equal(first["head.weight"].float(), last["head.weight"])
+    assert torch.equal(first["enter_2.0.1.running_mean"].float(), last["enter_2.0.1.running_mean"].half().float())
+
+
+def test_what_a_course_of_looks_lacks_is_said(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    learn_looks = importlib.import_module("learn_looks")
+    (tmp_path / "course.toml").write_text(LOOKS)
+    (tmp_path / "bad.toml").write_text(LOOKS.replace("zoom = 2.0", "zoom = 1.5"))
+    with pytest.raises(TrainingError, match="multiples of 48"):
+        learn_looks.plainly.read(learn_looks.Course, tmp_path / "bad.toml")
+    course = learn_looks.plainly.read(learn_looks.Course, tmp_path / "course.toml")
+    with pytest.raises(TrainingError, match="--teacher NAME=MODEL"):
+        learn_looks.Panel(course, {"a": model})
+    write_photos(tmp_path / "small", 1)
+    source = course.source[0].model_copy(update={"window": 480})
+    with pytest.raises(TrainingError, match="smaller than a window"):
+        list(learn_looks.cut_windows(source, tmp_path / "small", np.random.default_rng(0)))
+    with pytest.raises(TrainingError, match="NAME=PATH"):
+        learn_looks.named(["scans"])
+
+
+def test_looks_say_of_a_window_what_the_teacher_says_of_it_turned(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    learn_looks = importlib.import_module("learn_looks")
+    (tmp_path / "course.toml").write_text(LOOKS)
+    course = learn_looks.plainly.read(learn_looks.Course, tmp_path / "course.toml")
+    network = learn_looks.starting(course, model)
+    panel = learn_looks.Panel(course, {"a": model, "b": model})
+    for one in panel.networks.values():  # they say how bright a pixel is, whichever way it is turned
+        one.judged = lambda light, shares: 8 * light.mean(1, keepdim=True) - 4
+    window = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    plain = course.source[0].model_copy(
+        update={"look": (course.source[0].look[0].model_copy(update={"blur": 0.0}),) * 3}
+    )
+    said = panel.opinions([window], plain, np.random.default_rng(1))[0]
+    assert np.abs(said - (8 * window.mean(2) / 255 - 4)).max() < 0.05
+    assert network.scales == (1, 3)
 
 
 def test_a_network_grows_without_saying_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
