@@ -61,6 +61,14 @@ def test_train_says_what_a_fill_is_worth_and_how_it_is_used(tmp_path: Path) -> N
     assert f"redust restore --fill {out / 'models/my-model'} SCAN" in said
 
 
+def test_evaluate_asks_as_restoring_would(pairs: Path) -> None:
+    plain, softened, twice = (
+        json.loads(run("evaluate", "--data", pairs, "--model", "unet", "--no-tophat", *flags, "--json"))["unet"]["loss"]
+        for flags in ((), ("--soften", 0.6), ("--soften", 0.6, "--looks", 2))
+    )
+    assert len({plain, softened, twice}) == 3
+
+
 def test_evaluate_scores_files_that_any_tool_wrote(pairs: Path, tmp_path: Path) -> None:
     predictions = tmp_path / "predicted"
     predictions.mkdir()
