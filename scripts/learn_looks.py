@@ -120,6 +120,8 @@ def cut_windows(source: Source, folder: Path, rng: np.random.Generator) -> Itera
     inside = folder / "images"
     found = find_photos(inside if inside.is_dir() else folder)
     pictures = [one.picture for one in found if not one.name.endswith("_mask")]
+    if not pictures:
+        raise TrainingError(f"{folder} holds masks alone. Give the pictures as well.")
     each, more = divmod(source.windows, len(pictures))
     for place, index in enumerate(rng.permutation(len(pictures))):
         if number := each + (place < more):
@@ -207,7 +209,7 @@ def learn(course: Course, stocks: list[Tensor], network: nn.Module, minutes: flo
         steps += 1
         follow(average, network, steps, course.optimiser.ema)
         now = time.monotonic()
-        progress = min(1.0, (now - begun) / (60 * minutes))
+        progress = min(1.0, (now - begun) / max(60 * minutes, 1e-9))
         while kept and progress >= kept[0]:
             states[f"{kept.pop(0):g}"] = halved(average)
             keep(states, path)
@@ -266,6 +268,7 @@ def main() -> None:
     course, folders = plainly.read(Course, options.course), named(options.source)
     if missing := {one.name for one in course.source} - set(folders):
         raise TrainingError(f"The course has {', '.join(sorted(missing))}: say where that is, by --source NAME=FOLDER.")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(options.seed)
     panel, begun, stocks = Panel(course, named(options.teacher)), time.monotonic(), []
