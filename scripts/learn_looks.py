@@ -55,14 +55,14 @@ from redust.core.errors import TrainingError
 from redust.core.settings import Settings
 from redust.training.config import ModelConfig, OptimiserConfig
 from redust.training.losses import taught_loss
-from redust.training.module import follow, optimiser_for, rate_factor
+from redust.training.module import follow, keep_statistics, optimiser_for, set_rate
 from redust.training.pairs import find_photos, read_picture
 from redust.training.run import make_network
-from train_at_once import Variation, halved, keep, varied
+from redust.training.turns import turned, turned_back
+from train_at_once import Variation, descend, halved, keep, varied
 
 BLOCK = 8  # windows that teachers are asked about at once
 STEPS_PER_UNIT = 10  # opinions are kept as bytes: 128 is a chance of a half, ten steps are a log odd
-SURE = 11.5
 REPORT = 20.0  # seconds
 
 Window = NDArray[np.uint8]
@@ -164,23 +164,25 @@ class Panel:
     def opinions(self, windows: list[Window], source: Source, rng: np.random.Generator) -> NDArray[np.float32]:
         """The mean log odds (N, H, H) of all looks at windows, each look turned another way than the one before."""
         lights = [to_light(window) for window in windows]
-        first, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        first, mirrored = int(rng.integers(4)), int(rng.integers(2))
         total = np.zeros((len(windows), source.window, source.window), np.float32)
         for place, look in enumerate(source.look):
-            total += look.share * self._asked(lights, look, (first + place) % 4, mirrored ^ (place % 2 == 1))
+            turn = (first + place) % 4 + 4 * ((mirrored + place) % 2)
+            total += look.share * self._asked(lights, look, turn)
         return total / sum(look.share for look in source.look)
 
     @torch.no_grad()
-    def _asked(self, lights: list[Light], look: Look, quarters: int, mirrored: bool) -> NDArray[np.float32]:
+    def _asked(self, lights: list[Light], look: Look, turn: int) -> NDArray[np.float32]:
         if look.blur:
             lights = [cv2.GaussianBlur(light, (0, 0), look.blur) for light in lights]
         side = len(lights[0])
         seen = np.stack([resized(light, round(side * look.zoom)).clip(0, 1) for light in lights]).transpose(0, 3, 1, 2)
-        planes = torch.rot90(torch.from_numpy(np.ascontiguousarray(seen)), quarters, (2, 3))
-        planes = (planes.flip(3) if mirrored else planes).contiguous(memory_format=torch.channels_last)
+        planes = turned(torch.from_numpy(np.ascontiguousarray(seen)), turn)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            said = self.networks[look.teacher].judged(planes, self.course.shares).float().clamp(-SURE, SURE)
-        said = torch.rot90(said.flip(3) if mirrored else said, -quarters, (2, 3))
+            said: Tensor = self.networks[look.teacher].judged(  # type: ignore[operator]
+                planes.contiguous(memory_format=torch.channels_last), self.course.shares
+            )
+        said = turned_back(said, turn)
         return np.stack([resized(plane, side) for plane in said[:, 0].numpy()])
 
 
@@ -224,12 +226,9 @@ def step(
     course: Course, stocks: list[Tensor], network: nn.Module, optimiser: torch.optim.Optimizer, progress: float
 ) -> float:
     """Learn from one batch; by how much the cross-entropy is above the opinions' own."""
-    for group in optimiser.param_groups:
-        group["lr"] = course.optimiser.learning_rate * rate_factor(progress, course.optimiser)
+    set_rate(optimiser, course.optimiser, progress)
     network.train()
-    for one in network.modules():
-        if isinstance(one, nn.BatchNorm2d):
-            one.eval()
+    keep_statistics(network)
     parts = [
         varied(windows[torch.randint(len(windows), (source.patches,))], course)
         for windows, source in zip(stocks, course.source, strict=True)
@@ -239,10 +238,7 @@ def step(
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits: Tensor = network.judged(light, course.shares)  # type: ignore[operator]
     loss = taught_loss(logits, opinion, course.balance)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), course.optimiser.gradient_clip)
-    optimiser.step()
+    descend(loss, network, optimiser, course.optimiser)
     return float(loss.detach() - taught_loss(opinion, opinion, course.balance))
 
 

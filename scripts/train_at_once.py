@@ -59,9 +59,10 @@ from redust.core.errors import TrainingError
 from redust.files import whole_file
 from redust.training.config import LossConfig, LossName, ModelConfig, OptimiserConfig
 from redust.training.losses import MaskedLoss, taught_loss
-from redust.training.module import follow, optimiser_for, rate_factor
+from redust.training.module import follow, optimiser_for, set_rate
 from redust.training.run import make_network
 from redust.training.synthesis.synthesizer import DAMAGE, SOUND
+from redust.training.turns import turned
 
 CHUNK = 16  # pairs that a process hands over at once
 FEWEST = 8  # batches that there are pairs for before the first step
@@ -201,8 +202,7 @@ def varied(pairs: Tensor, course: Variation) -> tuple[Tensor, Tensor]:
     redust.training.augmentation varies it: light (N, 3, side, side) float32 in 0..1, truth (N, 1, side, side) uint8."""
     top, left = (int(torch.randint(pairs.shape[1] - course.side + 1, ())) for _ in range(2))
     planes = pairs[:, top : top + course.side, left : left + course.side].permute(0, 3, 1, 2)
-    planes = torch.rot90(planes, int(torch.randint(4, ())), (2, 3))
-    planes = planes.flip(3) if torch.rand(()) < 0.5 else planes
+    planes = turned(planes, int(torch.randint(4, ())) + 4 * bool(torch.rand(()) < 0.5))
     light, truth = planes[:, :3].float() / 255, planes[:, 3:]
     number, device = len(pairs), pairs.device
     single = torch.eye(3, device=device)[torch.randint(3, (number,), device=device)]
@@ -229,18 +229,14 @@ class Pupil:
     def step(self, light: Tensor, truth: Tensor, progress: float, opinions: dict[str, Tensor]) -> Tensor:
         """Learn from a batch; its logits before that, (N, 1, H, W)."""
         choices = self.learner.optimiser
-        for group in self.optimiser.param_groups:
-            group["lr"] = choices.learning_rate * rate_factor(progress, choices)
+        set_rate(self.optimiser, choices, progress)
         with torch.autocast(light.device.type, dtype=torch.bfloat16):
             logits: Tensor = self.network.judged(light, self.learner.shares)  # type: ignore[operator]
         loss = self.loss(logits, truth)
         if self.learner.teacher and progress >= self.learner.taught_from:
             told = taught_loss(logits, opinions[self.learner.teacher])
             loss = torch.lerp(loss, told, self.learner.taught)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), choices.gradient_clip)
-        self.optimiser.step()
+        descend(loss, self.network, self.optimiser, choices)
         self.steps += 1
         if self.steps % FOLLOWED == 0:  # an average of so many small tensors costs as much as a third of a step
             follow(self.average, self.network, self.steps, choices.ema, FOLLOWED)
@@ -252,6 +248,14 @@ class Pupil:
         mean = float(torch.stack(self.losses).mean()) if self.losses else float("nan")
         self.losses = []
         return mean
+
+
+def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, choices: OptimiserConfig) -> None:
+    """Change a network by one step down its loss."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), choices.gradient_clip)
+    optimiser.step()
 
 
 def halved(average: AveragedModel) -> dict[str, Tensor]:

@@ -125,13 +125,9 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
         """Set what this step depends on: the random state, the learning rate, and whether batch norms learn."""
         place = [self.config.run.seed, self.global_step, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
-        rate = self.config.optimiser.learning_rate * rate_factor(self.progress, self.config.optimiser)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+        set_rate(self.trainer.optimizers[0], self.config.optimiser, self.progress)
         if self.config.model.keep_statistics:
-            for one in self.network.modules():
-                if isinstance(one, nn.BatchNorm2d):
-                    one.eval()
+            keep_statistics(self.network)
 
     def follow(self) -> None:
         """Follow the weights with their average."""
@@ -284,6 +280,20 @@ def follow(average: AveragedModel, network: nn.Module, steps: int, decay: float,
     kept = min(decay, (1 + steps) / (10 + steps)) ** every
     average.multi_avg_fn = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
     average.update_parameters(network)
+
+
+def keep_statistics(network: nn.Module) -> None:
+    """Let batch norms use what they know of their inputs and learn no more of them, until the network trains anew."""
+    for one in network.modules():
+        if isinstance(one, nn.BatchNorm2d):
+            one.eval()
+
+
+def set_rate(optimiser: torch.optim.Optimizer, choices: OptimiserConfig, progress: float) -> None:
+    """Set the learning rate of a run's `progress` of 0..1."""
+    rate = choices.learning_rate * rate_factor(progress, choices)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def rate_factor(progress: float, choices: OptimiserConfig) -> float:

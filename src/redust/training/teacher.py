@@ -16,13 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from redust.core.errors import TrainingError
-from redust.core.settings import LOOKS
 from redust.models import networks, read_card
 from redust.models.card import weights
 from redust.training.config import ModelConfig
 from redust.training.opinion import judged
-
-_TURNS = max(LOOKS)  # four quarter turns, each mirrored or not
+from redust.training.turns import TURNS, turned, turned_back
 
 
 class Teacher:
@@ -70,9 +68,9 @@ class Teacher:
         """
         self.network.to(light.device)
         total = light.new_zeros((len(light), 1, *light.shape[2:]))
-        for turn in torch.randperm(_TURNS)[: self.looks].tolist():
-            seen = _turned(light, turn).contiguous(memory_format=torch.channels_last)
-            total += _turned_back(judged(self.network, seen).float(), turn)
+        for turn in torch.randperm(TURNS)[: self.looks].tolist():
+            seen = turned(light, turn).contiguous(memory_format=torch.channels_last)
+            total += turned_back(judged(self.network, seen).float(), turn)
         return total / self.looks
 
 
@@ -103,12 +101,3 @@ def teachers_of(config: ModelConfig) -> Teachers | None:
 def fingerprint_of(config: ModelConfig) -> str:
     """What decides the teachers' opinions, whatever their folders are named; empty without any."""
     return "".join(f" {sorted(read_card(folder).sha256.values())}" for folder in config.teacher_folders)
-
-
-def _turned(planes: Tensor, turn: int) -> Tensor:
-    turned = torch.rot90(planes, turn % 4, (2, 3))
-    return turned.flip(3) if turn >= 4 else turned
-
-
-def _turned_back(planes: Tensor, turn: int) -> Tensor:
-    return torch.rot90(planes.flip(3) if turn >= 4 else planes, -(turn % 4), (2, 3))

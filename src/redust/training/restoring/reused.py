@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from redust.training.data import Key
 from redust.training.restoring.samples import Tensors
+from redust.training.turns import turned
 
 _WHICH, _TURN = 3, 4  # tell the random streams of one number apart
 
@@ -42,21 +43,12 @@ class Reused(Dataset[Tensors]):
         order = np.random.default_rng([self.seed, number // self.number, _WHICH]).permutation(self.number)
         given, clean, where = self._sample(int(order[number % self.number]))
         rng = np.random.default_rng([self.seed, number, _TURN])
-        quarters, mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
-        return (
-            _turned(given, quarters, mirrored),
-            _turned(clean, quarters, mirrored),
-            _turned(where, quarters, mirrored),
-        )
+        turn = int(rng.integers(4)) + 4 * (rng.random() < 0.5)
+        given, clean, where = (turned(one, turn).float().contiguous() for one in (given, clean, where))
+        return given, clean, where
 
     def _sample(self, slot: int) -> list[torch.Tensor]:
         if slot not in self._kept:
             item = int(np.random.default_rng([self.seed, slot, _WHICH]).integers(self.items))
             self._kept[slot] = [one.half() for one in self.patches[slot, item]]
         return self._kept[slot]
-
-
-def _turned(planes: torch.Tensor, quarters: int, mirrored: bool) -> torch.Tensor:
-    """Planes (C, H, W), H = W, turned and mirrored, in float32."""
-    turned = torch.rot90(planes, quarters, (1, 2))
-    return (turned.flip(2) if mirrored else turned).float().contiguous()
