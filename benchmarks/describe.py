@@ -1,15 +1,17 @@
 """Choose a detector's level on sets with true masks, and write on its card what it does there.
 
     python benchmarks/describe.py MODEL BENCH_DIR --shares 0.75 0.25 [--scales 1 3] [--prior 0.01] [--strength 0.4]
-        [--polarity 0] [--most 1] [--level 0.48] [--shy 5] [--eager 150] [--grey] [--text SUMMARY.json]
+        [--polarity 0] [--most 1] [--soften 0.6] [--level 0.48] [--shy 5] [--eager 150] [--grey] [--text SUMMARY.json]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
 looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior,
-strength, polarity and most (redust.core.adaptation.Adaptation).
+strength, polarity and most (redust.core.adaptation.Adaptation). With --soften it sees scans blurred by so much where
+that leaves it less in doubt (redust.core.softening.Softening).
 
-The card gets the scales, the shares and how levels follow the scan. Without --level, a row per level says what the
-float32 weights do there. With it the card also gets the levels (shy and eager are those that mark so many pixels per
-million of ``clean``), the rates, the figures of each set, and the f1 of both kinds of weights where there is damage.
+The card gets the scales, the shares, how levels follow the scan and how it is softened. Without --level, a row per
+level says what the float32 weights do there. With it the card also gets the levels (shy and eager are those that mark
+so many pixels per million of ``clean``), the rates, the figures of each set, and the f1 of both kinds of weights where
+there is damage.
 ``--grey`` turns all pictures black-and-white before: what a model does on such scans.
 ``--text`` is a JSON object of fields of the card that nobody can measure, such as data, cost and limits.
 """
@@ -31,9 +33,11 @@ import redust
 from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask, Pixels
 from redust.core.settings import Weights
+from redust.core.softening import Softening
 from redust.detectors.cutting import adapted
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
+from redust.detectors.seeing import seeing
 from redust.models import ModelCard, read_card
 from redust.models.card import FLOAT32, INT8
 from redust.training.evaluation import Figures, Tally, Truth
@@ -64,7 +68,7 @@ def looked_at(bench: Path, folder: Path, weights: Weights, *, grey: bool) -> Set
             pixels = redust.read_scan(path).pixels
             if grey:
                 pixels = without_colours(pixels)
-            damage = find_damage(detector, pixels)
+            damage = find_damage(seeing(detector, pixels), pixels)
             truth = redust.read_scan(one / "mask" / path.name).pixels[..., 0]
             found.setdefault(one.name, []).append(Seen(truth, damage, adapted(detector.adaptation, damage, pixels)))
     return found
@@ -148,6 +152,7 @@ def at_scales(card: ModelCard, options: argparse.Namespace) -> ModelCard:
         "adaptation": Adaptation(
             prior=options.prior, strength=options.strength, polarity=options.polarity, most=options.most
         ),
+        "softening": Softening(sigma=options.soften) if options.soften else None,
         "gflop_per_megapixel": round((card.gflop_per_megapixel or 0.0) * now / before, 2),
     }
     return ModelCard.model_validate(card.model_dump() | changed)
@@ -181,6 +186,7 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=0.4)
     parser.add_argument("--polarity", type=float, default=0.0)
     parser.add_argument("--most", type=float, default=1.0)
+    parser.add_argument("--soften", type=float, default=0.0)
     parser.add_argument("--level", type=float)
     parser.add_argument("--shy", type=float, default=5.0)
     parser.add_argument("--eager", type=float, default=150.0)

@@ -23,9 +23,8 @@ from redust.core.settings import Sensitivity, Weights
 from redust.detectors import make_detector
 from redust.detectors.cutting import cut_for
 from redust.detectors.lines import find_lines, mark_lines
-from redust.detectors.looks import looking
 from redust.detectors.running import find_damage
-from redust.detectors.softening import softening
+from redust.detectors.seeing import seeing
 from redust.detectors.through import find_through
 from redust.files import write_map
 from redust.training.evaluation import Tally, found_by_size, table
@@ -42,6 +41,8 @@ def score(
     level: float | None,
     write: Path | None,
     *,
+    looks: int = 1,
+    soften: float | None = None,
     lines: bool = False,
     through: bool = True,
 ) -> tuple[Tally, float]:
@@ -50,7 +51,7 @@ def score(
     for path in sorted((folder / "damaged").iterdir()):
         scan = redust.read_scan(path)
         start = time.perf_counter()
-        damage = find_damage(detector, scan.pixels)
+        damage = find_damage(seeing(detector, scan.pixels, soften=soften, looks=looks), scan.pixels)
         if through:
             mark_lines(damage, find_through(scan.pixels))
         if lines:
@@ -67,11 +68,11 @@ def score(
     return tally, megapixels / seconds
 
 
-def made(name: str, weights: Weights, sensitivity: str | None, looks: int, soften: float) -> Detector:
+def made(name: str, weights: Weights, sensitivity: str | None) -> Detector:
     """A detector at the level for a sensitivity, if it has one."""
     detector: Any = make_detector(name, weights=weights)
     detector.level = levels_of(detector).get(sensitivity or "", detector.level)
-    return looking(softening(detector, soften), looks)
+    return detector
 
 
 def main() -> None:
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("--sensitivity", choices=list(Sensitivity))
     parser.add_argument("--weights", type=Weights, choices=list(Weights), default=Weights.auto)
     parser.add_argument("--looks", type=int, default=1, help="as for `redust detect`")
-    parser.add_argument("--soften", type=float, default=0.0, help="as for `redust detect`")
+    parser.add_argument("--soften", type=float, help="as for `redust detect`")
     parser.add_argument("--write", type=Path)
     parser.add_argument("--lines", action="store_true", help="also look for long faint lines")
     parser.add_argument("--no-through", action="store_true", help="do not look for scratches through the frame")
@@ -92,10 +93,12 @@ def main() -> None:
     for folder in sorted(path for path in options.bench.iterdir() if (path / "damaged").is_dir()):
         rows, speeds = {}, []
         for name in names:
-            detector = made(name, options.weights, options.sensitivity, options.looks, options.soften)
+            detector = made(name, options.weights, options.sensitivity)
             write = options.write / name if options.write else None
-            ways = {"lines": options.lines, "through": not options.no_through}
-            tally, speed = score(detector, folder, options.level, write, **ways)
+            tally, speed = score(
+                detector, folder, options.level, write, looks=options.looks, soften=options.soften,
+                lines=options.lines, through=not options.no_through,
+            )  # fmt: skip
             rows[name] = tally.figures()
             speeds.append(f"{name} {speed:.2f} MP/s")
         print(f"\n{folder.name}: {rows[names[0]].files} scans; {', '.join(speeds)}")

@@ -22,7 +22,7 @@ def test_models_lists_every_engine_plugins_included(redust_command: Command) -> 
 
 
 def test_models_tells_levels_by_sensitivity(redust_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = next(card for card in health.shipped() if card.name == "unet")
+    card = next(card for card in health.shipped().values() if card.name == "unet")
     plain = card.model_copy(update={"level": 0.8, "levels": {}})
     follow = Adaptation(prior=0.01, strength=0.4)
     rates = {"eager": 0.000998, "normal": 9.91e-05}

@@ -70,7 +70,8 @@ def _levels(card: ModelCard) -> str:
         parts.append(f"{name} {level:g}{said}")
     follow = "" if card.adaptation is None else "; they follow how dirty a scan is"
     follow += ", and whether dark or bright" if card.adaptation and card.adaptation.polarity else ""
-    return f"levels by sensitivity: {', '.join(parts)}{follow}"
+    soft = "; soft and grainy scans are seen blurred" if card.softening else ""
+    return f"levels by sensitivity: {', '.join(parts)}{follow}{soft}"
 
 
 def doctor() -> None:

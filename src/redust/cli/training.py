@@ -113,8 +113,13 @@ def evaluate(
         int, typer.Option(help="Look at each picture 1, 2, 4 or 8 times, turned and mirrored; the mean counts.")
     ] = 1,
     soften: Annotated[
-        float, typer.Option(min=0, max=3, help="Look at each picture blurred by this many pixels (sigma).")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=3,
+            help="Look at each picture blurred by this many pixels (sigma), 0 for as it is; as suits it unless given.",
+        ),
+    ] = None,
     tophat: Annotated[bool, typer.Option(help="Score the classical detector too.")] = True,
     weights: Annotated[
         Weights, typer.Option(help="Which weights of the networks to score; auto as for restoring.", show_default=False)
@@ -125,8 +130,6 @@ def evaluate(
     """Score detectors at full size on pictures with true masks, beside an empty mask and `tophat`."""
     from redust.core.errors import SettingsError
     from redust.detectors import make_detector
-    from redust.detectors.looks import looking
-    from redust.detectors.softening import softening
     from redust.training.pairs import Library, pairs_to_score
     from redust.training.scoring import score, score_files
 
@@ -134,12 +137,11 @@ def evaluate(
     if model and predictions:
         raise SettingsError("--model and --predictions exclude each other. Give one of them.")
     chosen = dict.fromkeys([*names, *["tophat"] * tophat])
-    made = (make_detector(name, threads=threads, weights=weights) for name in chosen)
-    detectors = [looking(softening(one, soften), looks) for one in made]
+    detectors = [make_detector(name, threads=threads, weights=weights) for name in chosen]
     pairs = pairs_to_score(data)
     with _bar("evaluate") as tell:
         library = Library(pairs, mask_level, megabytes=0)
-        tallies = score(detectors, library, level=level, tolerance=tolerance, progress=tell)
+        tallies = score(detectors, library, level=level, tolerance=tolerance, soften=soften, looks=looks, progress=tell)
         if predictions:
             cut = 0.5 if level is None else level
             written = score_files(pairs, predictions, mask_level, level=cut, tolerance=tolerance)
@@ -187,19 +189,33 @@ def calibrate(
             "--most", min=1e-5, max=1, help="With --strength: the share of damage above which levels fall no further."
         ),
     ] = 1.0,
+    soften: Annotated[
+        float | None,
+        typer.Option(
+            "--soften",
+            min=0,
+            max=3,
+            help="Let it see scans blurred by this many pixels (sigma) where that leaves it less in doubt; 0 never. As "
+            "the model does unless given.",
+        ),
+    ] = None,
     write: Annotated[bool, typer.Option("--write", help="Write the levels into the model's card.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
 ) -> None:
     """Find a detector's levels for `--sensitivity` shy, normal and eager by what it marks on undamaged pictures."""
     from redust.core.adaptation import Adaptation
     from redust.core.errors import SettingsError
+    from redust.core.softening import Softening, softening_of
     from redust.detectors import make_detector
     from redust.models.card import CARD_NAME, read_card
     from redust.training.calibration import calibrate as find_levels
     from redust.training.calibration import compare_weights
     from redust.training.pairs import Library, find_photos, pairs_to_score
 
-    detector = make_detector(model, threads=threads, weights=Weights.float32)
+    detector: Any = make_detector(model, threads=threads, weights=Weights.float32)
+    if soften is not None:
+        kept = getattr(softening_of(detector), "network", "")
+        detector.softening = Softening(sigma=soften, network=kept) if soften else None
     folder: Path | None = getattr(detector, "folder", None)
     if (write or data) and folder is None:
         raise SettingsError(

@@ -25,6 +25,7 @@ from redust.core.arrays import PIXEL_DTYPES, DamageMap, Light, Mask, Pixels, fro
 from redust.core.engines import Detector, Generator, Inpainter, Needs, levels_of
 from redust.core.grades import adaptation_of
 from redust.core.settings import Sensitivity
+from redust.core.softening import Softening, softening_of
 from redust.core.tiles import round_up
 
 _CALLS_AT_ONCE = 4
@@ -118,7 +119,8 @@ def check_inpainter(inpainter: Inpainter) -> None:
 
 
 def _check_levels(detector: Detector) -> None:
-    """Levels by sensitivity, where there are any: all of them, in order, the usual one among them."""
+    """Levels by sensitivity, where there are any: all of them, in order, the usual one among them. And what they and
+    the look at a scan follow."""
     levels = levels_of(detector)
     if levels:
         _demand(set(levels) == set(Sensitivity), f"levels has {sorted(levels)}, not one for each sensitivity")
@@ -131,6 +133,11 @@ def _check_levels(detector: Detector) -> None:
     _demand(
         adaptation is None or isinstance(adaptation, Adaptation),
         f"adaptation is a {type(adaptation).__name__}, not an Adaptation of redust.core.adaptation",
+    )
+    softening = softening_of(detector)
+    _demand(
+        softening is None or isinstance(softening, Softening),
+        f"softening is a {type(softening).__name__}, not a Softening of redust.core.softening",
     )
 
 

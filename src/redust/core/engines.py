@@ -76,7 +76,8 @@ class Detector(Protocol):
     """Gives an opinion on every pixel.
 
     It may also have ``levels``, by the names of :class:`redust.core.settings.Sensitivity` (see :func:`levels_of`), and
-    an ``adaptation``, by which they follow the scan (see :class:`redust.core.adaptation.Adaptation`).
+    an ``adaptation``, by which they follow the scan (see :class:`redust.core.adaptation.Adaptation`), and a
+    ``softening``, by which it sees soft scans blurred (see :class:`redust.core.softening.Softening`).
     """
 
     @property

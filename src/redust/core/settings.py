@@ -204,14 +204,15 @@ class DetectSettings(ScanSettings):
         ),
     ] = 1
     soften: Annotated[
-        float,
+        float | None,
         Field(
             ge=0,
             le=3,
-            description="Find damage on the scan blurred by this many pixels (sigma); what is restored stays sharp. "
-            "0.6 for soft and grainy scans, such as old glass plates; sharp ones lose by it.",
+            description="Find damage on the scan blurred by this many pixels (sigma), 0 for as it is; what is restored "
+            "stays sharp. Unless given, the detector sees soft and grainy scans blurred where that leaves it less in "
+            "doubt.",
         ),
-    ] = 0.0
+    ] = None
     grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 0
     min_size: Annotated[int, Field(ge=1, description="Ignore detected spots of fewer pixels than this.")] = 1
     max_size: Annotated[int | None, Field(ge=1, description="Ignore detected spots of more pixels than this.")] = None

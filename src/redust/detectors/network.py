@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
 from redust.core.settings import Provider, Weights
-from redust.models import shipped_folder
+from redust.models import read_card, shipped_folder
 from redust.models.runtime import open_model
 
 _TILE = 768  # measured: 5 % slower than 1,024 for its larger share of halo, in 60 % of the memory
@@ -50,6 +52,10 @@ class NetworkDetector:
         self.level = self.card.level
         self.levels = self.card.levels
         self.adaptation = self.card.adaptation
+        self.softening = self.card.softening
+        self._how: dict[str, Any] = {"threads": threads, "provider": provider, "weights": weights}
+        if self.softening is not None and self.softening.network:
+            read_card(folder / self.softening.network)  # better missed now than amid a run
         size = self.card.fixed_size
         self.needs = Needs(
             multiple_of=self.card.stride,
@@ -61,6 +67,12 @@ class NetworkDetector:
             scales=self.card.scales,
             scale_shares=self.card.scale_shares,
         )
+
+    @cached_property
+    def for_blurred(self) -> NetworkDetector:
+        """What sees blurred scans in its place: the network that its card names for them, loaded now, or itself."""
+        network = self.softening.network if self.softening else ""
+        return NetworkDetector(self.folder / network, **self._how) if network else self
 
     def detect(self, light: Light) -> DamageMap:
         """Give the probability of damage; see :class:`redust.core.engines.Detector`."""

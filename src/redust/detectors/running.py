@@ -7,6 +7,7 @@ eighth of a damage map besides. The answer does not depend on the tile size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -96,6 +97,29 @@ def damage_by_tile(
         found = _asked(detector, suited(to_light(window(pixels, one)), needs))[one.core_in_window]
         yield one.core, averaged(found, one, coarse) if coarse else found
         told()
+
+
+def glimpse(detector: Detector, pixels: Pixels) -> DamageMap:
+    """What a detector says of a small part of a scan by itself: at full size only, in one piece, nothing around it.
+
+    Parameters
+    ----------
+    detector
+        Any; it need not be threadsafe.
+    pixels : (H, W, C) uint8, uint16 or float32
+
+    Returns
+    -------
+    damage : (H, W) float32 in 0..1
+
+    Raises
+    ------
+    EngineError
+        If the detector fails or breaks its contract.
+    """
+    needs = replace(detector.needs, context=0)
+    (one,) = _cut((pixels.shape[0], pixels.shape[1]), max(pixels.shape[:2]), needs)
+    return _asked(detector, suited(to_light(np.ascontiguousarray(window(pixels, one))), needs))[one.core_in_window]
 
 
 def _coarse(detector: Detector, pixels: Pixels, factor: int, cut: list[Tile], told: Callable[[], None]) -> Logits:

@@ -29,16 +29,19 @@ class Softened(Asked):
         Any.
     sigma
         Of the Gaussian, in pixels of what the detector is shown, above 0.
+    seen_by
+        A detector that sees what is blurred in its place; itself unless given.
     """
 
-    def __init__(self, detector: Detector, sigma: float) -> None:
+    def __init__(self, detector: Detector, sigma: float, seen_by: Detector | None = None) -> None:
         super().__init__(detector)
         self.sigma = sigma
+        self.seen_by = seen_by or detector
 
     @property
     def needs(self) -> Needs:
-        """The detector's, and as much around it as the blur reaches."""
-        needs = self.detector.needs
+        """Those of the detector that sees it, and as much around it as the blur reaches."""
+        needs = self.seen_by.needs
         return replace(needs, context=needs.context + ceil(_REACH * self.sigma))
 
     def detect(self, light: Light) -> DamageMap:
@@ -47,9 +50,12 @@ class Softened(Asked):
         blurred = cv2.GaussianBlur(light, (side, side), self.sigma, borderType=cv2.BORDER_REPLICATE)
         shown: Light = np.asarray(blurred, np.float32).reshape(light.shape)
         shown.flags.writeable = False
-        return self.detector.detect(shown)
+        return self.seen_by.detect(shown)
 
 
 def softening(detector: Detector, sigma: float) -> Detector:
-    """The detector, shown everything blurred by so many pixels; 0 leaves it as it is."""
-    return Softened(detector, sigma) if sigma > 0 else detector
+    """The detector, shown everything blurred by so many pixels; 0 leaves it as it is.
+
+    One that has another ``for_blurred`` lets that see it.
+    """
+    return Softened(detector, sigma, getattr(detector, "for_blurred", None)) if sigma > 0 else detector

@@ -34,6 +34,6 @@ def shipped_for(name: str, task: str, flag: str) -> Path:
     return folder
 
 
-def shipped() -> list[ModelCard]:
-    """The cards of all models that come with the package, by name."""
-    return [read_card(path.parent) for path in sorted(_WEIGHTS.glob("*/card.json"))]
+def shipped() -> dict[Path, ModelCard]:
+    """The cards of all models that come with the package, by their folders."""
+    return {path.parent: read_card(path.parent) for path in sorted(_WEIGHTS.rglob(CARD_NAME))}

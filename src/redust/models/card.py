@@ -12,6 +12,7 @@ from redust.core.adaptation import Adaptation
 from redust.core.errors import ModelError
 from redust.core.scales import check_scales
 from redust.core.settings import Sensitivity
+from redust.core.softening import Softening
 
 CARD_NAME = "card.json"
 FLOAT32, INT8 = "onnx", "onnx-int8"  # kinds of weight files
@@ -32,6 +33,9 @@ class ModelCard(BaseModel):
 
     ``adaptation`` says how the levels follow the scan (:class:`redust.core.adaptation.Adaptation`); they hold for every
     scan as they are where there is none.
+
+    ``softening`` says how much the network may see a scan blurred where that leaves it less in doubt
+    (:class:`redust.core.softening.Softening`); it always sees scans as they are where there is none.
 
     ``scales`` are the factors by which a scan is shrunk before the network sees it; the mean of the logits counts,
     weighted by ``scale_shares`` where there are any.
@@ -65,6 +69,7 @@ class ModelCard(BaseModel):
     level: Share = 0.5
     levels: dict[Sensitivity, Share] = {}
     adaptation: Adaptation | None = None
+    softening: Softening | None = None
     false_positive_rates: dict[Sensitivity, Share] = {}
     calibrated_on: str = ""
     f1_by_weights: dict[str, Share] = {}

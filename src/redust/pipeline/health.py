@@ -100,7 +100,7 @@ def examine() -> Iterator[Finding]:
     yield from (_package(name) for name in _NEEDED)
     yield from (_extra(name, extra) for name, extra in _EXTRAS.items())
     yield from _providers()
-    yield from (_weights(card) for card in shipped())
+    yield from (_weights(folder, card) for folder, card in shipped().items())
     yield from (_loads(engine) for engine in engines())
     yield self_test()
 
@@ -163,10 +163,10 @@ def _loads(engine: Engine) -> Finding:
     return Finding(name, "broken" if needed else "absent", engine.problem)
 
 
-def _weights(card: ModelCard) -> Finding:
+def _weights(folder: Path, card: ModelCard) -> Finding:
     name = f"weights of {card.name}"
     try:
-        paths = [weights(shipped_folder(card.name), kind) for kind in card.files]
+        paths = [weights(folder, kind) for kind in card.files]
     except ModelError as error:
         return Finding(name, "broken", str(error))
     return Finding(name, "ok", f"{len(paths)} files, as their card describes")

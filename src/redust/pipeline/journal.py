@@ -85,10 +85,14 @@ class Journal:
         self.note(height=height, width=width, channels=scan.channels, bits=scan.bits)
 
     def used(self, role: str, engine: Any) -> None:
-        """Write down an engine, and its weights' hashes if it has a card."""
+        """Write down an engine and its weights."""
         self._facts[role] = engine.name
         if role != "fill":
             self._facts["provider"] = getattr(engine, "provider", "cpu")
+        self.used_weights(engine)
+
+    def used_weights(self, engine: Any) -> None:
+        """Write down the hashes of an engine's weights, if it has a card."""
         card = getattr(engine, "card", None)
         if card is not None:
             used = getattr(engine, "kind", None)

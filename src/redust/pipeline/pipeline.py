@@ -35,9 +35,8 @@ from redust.core.settings import Method, Provider, RestoreSettings, Weights
 from redust.detectors import given, make_detector
 from redust.detectors.cutting import adapted, cut_following, cut_graded
 from redust.detectors.lines import Line, find_lines, mark_lines
-from redust.detectors.looks import looking
 from redust.detectors.running import damage_by_tile, find_damage
-from redust.detectors.softening import softening
+from redust.detectors.seeing import seeing, softened_by
 from redust.detectors.through import find_through
 from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
@@ -92,9 +91,8 @@ class Pipeline:
 
     @cached_property
     def detector(self) -> Detector:
-        """How damage is found."""
-        detector = self._detector or make_detector(self.settings.detector, **self._how)
-        return looking(softening(_told(detector), self.settings.soften), self.settings.looks)
+        """How damage is found. A scan is seen in its own way (:mod:`redust.detectors.seeing`)."""
+        return _told(self._detector or make_detector(self.settings.detector, **self._how))
 
     @cached_property
     def inpainter(self) -> Inpainter:
@@ -199,12 +197,16 @@ class Pipeline:
         """
         if self.blind:
             return self.generate(scan, progress=progress)[1]
-        return self._damage(scan, progress)
+        return self._damage(scan, self._seeing(scan), progress)
 
-    def _damage(self, scan: Scan, progress: Told) -> DamageMap:
-        """The detector's map."""
+    def _seeing(self, scan: Scan) -> Detector:
+        """The detector as it is to see this scan."""
+        return seeing(self.detector, scan.pixels, soften=self.settings.soften, looks=self.settings.looks)
+
+    def _damage(self, scan: Scan, seeing: Detector, progress: Told) -> DamageMap:
+        """The map of the detector that sees the scan in its way."""
         lines = self._lines(scan)
-        damage = find_damage(self.detector, scan.pixels, tile=self.settings.tile, progress=progress)
+        damage = find_damage(seeing, scan.pixels, tile=self.settings.tile, progress=progress)
         mark_lines(damage, lines)
         return damage
 
@@ -241,7 +243,7 @@ class Pipeline:
         sensitivity stands where its usual level is.
         """
         more = log_odds(detector.level) - log_odds(self._level_of(detector)) + self.generator.needs.attention_shift
-        return adapted(adaptation_of(detector), self._damage(scan, progress), scan.pixels, more)
+        return adapted(adaptation_of(detector), self._damage(scan, self._seeing(scan), progress), scan.pixels, more)
 
     def decide(self, damage: DamageMap, scan: Scan, areas: Areas | None = None) -> Mask:
         """Decide which pixels to repair: quick enough for a slider.
@@ -268,11 +270,11 @@ class Pipeline:
             _LOG.warning(remark)
         return decision.mask
 
-    def _found(self, scan: Scan, progress: Callable[[float], None] | None = None) -> tuple[Mask, float]:
-        """The detector's map, cut at the level, and that level. One byte per pixel is held."""
+    def _found(self, scan: Scan, seeing: Detector, progress: Told = None) -> tuple[Mask, float]:
+        """The same map, cut at the level, and that level. One byte per pixel is held."""
         lines, adaptation = self._lines(scan), self.adaptation
         kept = np.empty(scan.shape, np.uint8)
-        for place, damage in damage_by_tile(self.detector, scan.pixels, tile=self.settings.tile, progress=progress):
+        for place, damage in damage_by_tile(seeing, scan.pixels, tile=self.settings.tile, progress=progress):
             kept[place] = cut(damage, self.level) if adaptation is None else grades(damage)
         if adaptation is None:
             mask = kept.view(np.bool_)  # the same bytes
@@ -318,7 +320,7 @@ class Pipeline:
             return areas.apply(areas.only)
         for remark in self.remarks():
             _LOG.warning(remark)
-        found, _ = self._cut(self.detect(scan), scan) if self.blind else self._found(scan)
+        found, _ = self._cut(self.detect(scan), scan) if self.blind else self._found(scan, self._seeing(scan))
         return self._logged(self._decision(found, scan, areas))
 
     def mend(self, scan: Scan, areas: Areas | None = None) -> Scan:
@@ -464,10 +466,13 @@ class Pipeline:
         with journal.step("detect") as tell:
             if self.blind:
                 made, damage = self.generate(scan, known=areas.add, progress=tell)
-            elif job.map_out is None:
-                return self._found(scan, tell), None
             else:
-                damage = self.detect(scan, progress=tell)
+                seeing = self._seeing(scan)
+                journal.note(softened=softened_by(seeing))
+                journal.used_weights(getattr(seeing, "seen_by", seeing))
+                if job.map_out is None:
+                    return self._found(scan, seeing, tell), None
+                damage = self._damage(scan, seeing, tell)
         if job.map_out is not None:
             self._write_map(damage, job.map_out, journal)
         return self._cut(damage, scan), made

@@ -17,9 +17,11 @@ from redust.core.engines import Detector
 from redust.core.errors import TrainingError
 from redust.core.grades import adaptation_of
 from redust.core.settings import Sensitivity, Weights
+from redust.core.softening import Softening, softening_of
 from redust.detectors.cutting import adapted
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
+from redust.detectors.seeing import seeing
 from redust.models.card import FLOAT32, INT8, ModelCard
 from redust.training.pairs import Pictures
 from redust.training.scoring import score
@@ -49,6 +51,8 @@ class Calibration:
         What was measured on.
     adaptation
         How the levels follow the scan; None where they hold for every scan as they are.
+    softening
+        How the detector saw the pictures blurred; None where it saw them as they are.
     """
 
     levels: Mapping[Sensitivity, float]
@@ -57,6 +61,7 @@ class Calibration:
     pictures: int
     megapixels: float
     adaptation: Adaptation | None = None
+    softening: Softening | None = None
 
     def on_card(self, card: ModelCard, f1_by_weights: Mapping[str, float] | None = None) -> ModelCard:
         """The card with these levels, its own one becoming that of ``normal``.
@@ -67,6 +72,7 @@ class Calibration:
             "level": self.levels[Sensitivity.normal],
             "levels": dict(self.levels),
             "adaptation": self.adaptation,
+            "softening": self.softening,
             "false_positive_rates": dict(self.rates),
             "f1_by_weights": dict(f1_by_weights or {}),
             "calibrated_on": f"{self.pictures} undamaged pictures, {self.megapixels:.1f} megapixels",
@@ -86,6 +92,8 @@ def calibrate(
 
     Parameters
     ----------
+    detector
+        It sees them as it would scans; see :func:`redust.detectors.seeing.seeing`.
     pictures
         Undamaged, at the size they are scanned at; their truth is not looked at.
     rates
@@ -104,7 +112,7 @@ def calibrate(
     at_step, highest = np.zeros(len(_LEVELS) + 1, np.int64), []
     for index in range(len(pictures)):
         pixels, _ = pictures[index]
-        damage = find_damage(detector, pixels)
+        damage = find_damage(seeing(detector, pixels), pixels)
         if adaptation is not None:
             damage = adapted(adaptation, damage, pixels)
         # The steps that are at or below a pixel's opinion: at each of those levels the pixel is marked.
@@ -123,6 +131,7 @@ def calibrate(
         pictures=len(pictures),
         megapixels=at_step.sum() / 1e6,
         adaptation=adaptation,
+        softening=softening_of(detector),
     )
 
 
@@ -145,6 +154,7 @@ def compare_weights(
     for done, (kind, weights) in enumerate(((FLOAT32, Weights.float32), (INT8, Weights.int8))):
         detector = NetworkDetector(folder, threads=threads, weights=weights)
         detector.level, detector.adaptation = found.levels[Sensitivity.normal], found.adaptation
+        detector.softening = found.softening
         tally = score([detector], pictures, progress=_part(progress, done))[detector.name]
         measured[kind] = round(tally.figures().f1, 6)
     return measured

@@ -12,6 +12,7 @@ from redust.core.engines import Detector
 from redust.core.errors import TrainingError
 from redust.detectors.cutting import cut_for
 from redust.detectors.running import find_damage
+from redust.detectors.seeing import seeing
 from redust.training.evaluation import Tally
 from redust.training.pairs import PairPaths, Pictures, read_picture, read_truth
 
@@ -24,6 +25,8 @@ def score(
     *,
     level: float | None = None,
     tolerance: int = 2,
+    soften: float | None = None,
+    looks: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Tally]:
     """Score detectors over pictures at full size.
@@ -38,6 +41,8 @@ def score(
         Cut the first detector here instead, to the letter.
     tolerance
         Radius in pixels within which a predicted pixel may miss.
+    soften, looks
+        How each is to see the pictures; see :func:`redust.detectors.seeing.seeing`.
     progress
         Called with the share done, 0..1.
 
@@ -53,7 +58,7 @@ def score(
     for index in range(len(pictures)):
         pixels, truth = pictures[index]
         for place, detector in enumerate(detectors):
-            damage = find_damage(detector, pixels)
+            damage = find_damage(seeing(detector, pixels, soften=soften, looks=looks), pixels)
             mask, _ = cut_for(detector, damage, pixels, level if place == 0 else None)
             tallies[detector.name].add(truth, damage, mask)
         tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))
