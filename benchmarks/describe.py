@@ -1,12 +1,14 @@
 """Choose a detector's level on sets with true masks, and write on its card what it does there.
 
     python benchmarks/describe.py MODEL BENCH_DIR --shares 0.75 0.25 [--scales 1 3] [--prior 0.01] [--strength 0.4]
-        [--polarity 0] [--most 1] [--soften 0.6] [--level 0.48] [--shy 5] [--eager 150] [--grey] [--text SUMMARY.json]
+        [--polarity 0] [--most 1] [--soften 0.6] [--level 0.48] [--shy 5] [--eager 150] [--grey] [--blur 0.6]
+        [--text SUMMARY.json]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
 looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior,
 strength, polarity and most (redust.core.adaptation.Adaptation). With --soften it sees scans blurred by so much where
-that leaves it less in doubt (redust.core.softening.Softening).
+that leaves it less in doubt (redust.core.softening.Softening); with --blur all of them, as a network that is there for
+those.
 
 The card gets the scales, the shares, how levels follow the scan and how it is softened. Without --level, a row per
 level says what the float32 weights do there. With it the card also gets the levels (shy and eager are those that mark
@@ -58,7 +60,7 @@ class Seen(NamedTuple):
 Sets = Mapping[str, list[Seen]]
 
 
-def looked_at(bench: Path, folder: Path, weights: Weights, *, grey: bool) -> Sets:
+def looked_at(bench: Path, folder: Path, weights: Weights, *, grey: bool, blur: float | None) -> Sets:
     """All pictures of all sets, as a model sees them."""
     detector = NetworkDetector(folder, weights=weights)
     assert detector.adaptation is not None
@@ -68,7 +70,7 @@ def looked_at(bench: Path, folder: Path, weights: Weights, *, grey: bool) -> Set
             pixels = redust.read_scan(path).pixels
             if grey:
                 pixels = without_colours(pixels)
-            damage = find_damage(seeing(detector, pixels), pixels)
+            damage = find_damage(seeing(detector, pixels, soften=blur), pixels)
             truth = redust.read_scan(one / "mask" / path.name).pixels[..., 0]
             found.setdefault(one.name, []).append(Seen(truth, damage, adapted(detector.adaptation, damage, pixels)))
     return found
@@ -152,21 +154,27 @@ def at_scales(card: ModelCard, options: argparse.Namespace) -> ModelCard:
         "adaptation": Adaptation(
             prior=options.prior, strength=options.strength, polarity=options.polarity, most=options.most
         ),
-        "softening": Softening(sigma=options.soften) if options.soften else None,
+        "softening": softened(card, options.soften),
         "gflop_per_megapixel": round((card.gflop_per_megapixel or 0.0) * now / before, 2),
     }
     return ModelCard.model_validate(card.model_dump() | changed)
 
 
+def softened(card: ModelCard, sigma: float) -> Softening | None:
+    """How the network is softened; by the network for blurred scans that its card names already."""
+    network = card.softening.network if card.softening else ""
+    return Softening(sigma=sigma, network=network) if sigma else None
+
+
 def measured(card: ModelCard, folder: Path, options: argparse.Namespace) -> ModelCard:
     """The card as it is to be written; a row per level is printed, or one per kind of weights."""
-    sets = looked_at(options.bench, folder, Weights.float32, grey=options.grey)
+    sets = looked_at(options.bench, folder, Weights.float32, grey=options.grey, blur=options.blur)
     if options.level is None:
         for level in LEVELS:
             print(row(sets, level), flush=True)
         return card
     levels = levels_of(sets, options)  # before the second look, which takes as long as the first
-    fast = looked_at(options.bench, folder, Weights.int8, grey=options.grey)
+    fast = looked_at(options.bench, folder, Weights.int8, grey=options.grey, blur=options.blur)
     whole = {}
     for kind, seen in ((FLOAT32, sets), (INT8, fast)):
         print(f"{kind:10}", row(seen, options.level), flush=True)
@@ -191,6 +199,7 @@ def main() -> None:
     parser.add_argument("--shy", type=float, default=5.0)
     parser.add_argument("--eager", type=float, default=150.0)
     parser.add_argument("--grey", action="store_true")
+    parser.add_argument("--blur", type=float)
     parser.add_argument("--text", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as room:

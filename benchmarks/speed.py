@@ -1,12 +1,13 @@
 """Time and memory of `redust restore` on large scans, start-up included.
 
-    python benchmarks/speed.py [MEGAPIXELS ...] [--grey] [--tear] [--folder DIR] [--repeat N]
+    python benchmarks/speed.py [MEGAPIXELS ...] [--grey] [--tear] [--choice] [--folder DIR] [--repeat N]
 
 For each size (24 unless given) it draws a TIFF, 16-bit RGB or 8-bit grey, with 0.5 % damage, restores it as a user
 would (a new process), and prints the seconds, the share of each step, the peak memory against its limit (3 times the
 decoded pixels plus 500 MB), and the network's GFLOP/s beside the machine's plain float32 matrix product
 measured in the same run. With `--tear` the scan is torn from corner to corner, 80 pixels wide, and the tear marked
-by hand (`--add-mask`): no fill sees across it, which is what takes the most memory. Needs a POSIX system.
+by hand (`--add-mask`): no fill sees across it, which is what takes the most memory. With `--choice` each restoration
+is followed by one with `--soften 0`: what it costs to ask whether a scan is better seen blurred. Needs a POSIX system.
 """
 
 from __future__ import annotations
@@ -114,12 +115,16 @@ def restore(source: Path, target: Path, *more: str) -> tuple[float, float, dict[
     return seconds, peak, json.loads(answer.splitlines()[0])["seconds"]
 
 
-def measure(folder: Path, megapixels: float, repeat: int, *, grey: bool, tear: bool) -> None:
+def measure(folder: Path, megapixels: float, repeat: int, *, grey: bool, tear: bool, choice: bool) -> None:
     """Print the figures of one size."""
     source, target = folder / "scan.tif", folder / "restored.tif"
     size = drawn(source, megapixels, grey)
     more = ("--add-mask", str(source.with_suffix(".png"))) if tear else ()
-    runs = [restore(source, target, *more) for _ in range(repeat)]
+    runs, without = [], []
+    for _ in range(repeat):
+        runs.append(restore(source, target, *more))
+        if choice:
+            without.append(restore(source, target, *more, "--soften", "0")[2]["detect"])
     seconds, peak, steps = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
     limit = 3 * size + 500e6
     kind = ("8-bit grey" if grey else "16-bit RGB") + (", torn" if tear else "")
@@ -129,6 +134,9 @@ def measure(folder: Path, megapixels: float, repeat: int, *, grey: bool, tear: b
         f"peak memory {peak / 1e6:.0f} MB of {limit / 1e6:.0f} MB allowed"
     )
     print("  " + ", ".join(f"{name} {value:.2f} s ({value / seconds:.0%})" for name, value in steps.items()))
+    if without:
+        ratios = [run[2]["detect"] / other for run, other in zip(runs, without, strict=True)]
+        print(f"  detecting takes {statistics.median(ratios):.3f} of what it takes with --soften 0")
     detector = shipped_unet()
     card = detector.card
     if card.gflop_per_megapixel:
@@ -151,12 +159,15 @@ def main() -> None:
     parser.add_argument("megapixels", type=float, nargs="*", default=[24.0])
     parser.add_argument("--grey", action="store_true", help="8-bit grey instead of 16-bit RGB")
     parser.add_argument("--tear", action="store_true", help="torn from corner to corner")
+    parser.add_argument("--choice", action="store_true", help="compare with --soften 0")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for megapixels in options.megapixels:
-            measure(Path(folder), megapixels, options.repeat, grey=options.grey, tear=options.tear)
+            measure(
+                Path(folder), megapixels, options.repeat, grey=options.grey, tear=options.tear, choice=options.choice
+            )
 
 
 if __name__ == "__main__":

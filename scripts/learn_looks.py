@@ -11,6 +11,7 @@ grainy plates than for photos: each source has looks of its own. The configurati
     side = 240                # of the patches, a multiple of 16 times the largest of `scales`
     scales = [1, 3]           # at which all look, and how much each counts
     shares = [0.75, 0.25]
+    blur = [0.45, 0.75]       # sigmas by which the learner sees patches blurred: for soft scans; left out, not at all
     optimiser = { learning_rate = 5e-4, ema = 0.9985 }  # as in redust.training.config.OptimiserConfig
 
     [[source]]
@@ -99,6 +100,7 @@ class Course(Variation):
     brightness: float = 0.03
     scales: tuple[int, ...] = (1,)
     shares: tuple[float, ...] = ()
+    blur: tuple[Annotated[float, Field(ge=0, le=3)], Annotated[float, Field(ge=0, le=3)]] = (0.0, 0.0)
     optimiser: OptimiserConfig = OptimiserConfig()
     balance: float = 0.5
     kept: tuple[float, ...] = (0.5, 0.75, 1.0)
@@ -234,12 +236,28 @@ def step(
         for windows, source in zip(stocks, course.source, strict=True)
     ]
     light, coded = (torch.cat(some) for some in zip(*parts, strict=True))
+    light = blurred(light, course.blur)
     opinion = (coded.float() - 128) / STEPS_PER_UNIT
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits: Tensor = network.judged(light, course.shares)  # type: ignore[operator]
     loss = taught_loss(logits, opinion, course.balance)
     descend(loss, network, optimiser, course.optimiser)
     return float(loss.detach() - taught_loss(opinion, opinion, course.balance))
+
+
+def blurred(light: Tensor, sigmas: tuple[float, float]) -> Tensor:
+    """Patches (N, 3, H, W), each blurred by a sigma between these two."""
+    if not any(sigmas):
+        return light
+    low, high = sigmas
+    drawn = [low + (high - low) * float(share) for share in torch.rand(len(light))]
+    patches = light.permute(0, 2, 3, 1).contiguous().numpy()
+    soft = np.stack([_blurred(one, sigma) for one, sigma in zip(patches, drawn, strict=True)])
+    return torch.from_numpy(soft).permute(0, 3, 1, 2)  # channels last, as it came
+
+
+def _blurred(light: Light, sigma: float) -> Light:
+    return np.asarray(cv2.GaussianBlur(light, (0, 0), sigma), np.float32) if sigma else light
 
 
 def named(given: list[str]) -> dict[str, Path]:

@@ -76,7 +76,7 @@ def test_a_grainy_scan_is_seen_blurred_and_a_smooth_one_as_it_is() -> None:
         first, second = Doubt(), Doubt()
         first.add(find_damage(less, pixels))
         second.add(find_damage(more, pixels))
-        assert first.share < 0.95 * second.share
+        assert first.share < 0.97 * second.share
 
 
 def test_what_was_asked_for_is_done_without_looking() -> None:

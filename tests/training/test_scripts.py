@@ -167,6 +167,16 @@ def test_several_learn_at_once_from_what_is_drawn_meanwhile(tmp_path: Path, mode
     run("blend.py", model, out / "small.pt", *flags)
     learned = load_file(tmp_path / "blended/weights.safetensors")
     assert torch.equal(learned["head.weight"], small["1"]["head.weight"].float())
+    assert "holds the states 0, 1, not 0.3" in run(
+        "blend.py", model, out / "small.pt", *flags, "--state", 0.3, fails=True
+    )
+    run("blend.py", model, out / "small.pt", *flags, "--state", 0, "--blur", 2)
+    first, sharp = tmp_path / "blended/weights.safetensors", (tmp_path / "blended/model-int8.onnx").read_bytes()
+    assert torch.equal(load_file(first)["head.weight"], small["0"]["head.weight"].float())
+    run("blend.py", model, out / "small.pt", *flags, "--state", 0)
+    assert (
+        tmp_path / "blended/model-int8.onnx"
+    ).read_bytes() != sharp  # the weights are the same, their ranges are not
 
 
 LOOKS = """
@@ -198,6 +208,10 @@ def test_one_look_is_taught_what_several_say(tmp_path: Path, model: Path) -> Non
     first, last = torch.load(tmp_path / "new.pt", weights_only=True)["0.5"], load_file(model / "weights.safetensors")
     assert not torch.equal(first["head.weight"].float(), last["head.weight"])
     assert torch.equal(first["enter_2.0.1.running_mean"].float(), last["enter_2.0.1.running_mean"].half().float())
+    (tmp_path / "course.toml").write_text("blur = [0.4, 0.8]\n" + LOOKS)
+    run("learn_looks.py", tmp_path / "course.toml", *given, *teachers)
+    other = torch.load(tmp_path / "new.pt", weights_only=True)["0.5"]
+    assert not torch.equal(first["head.weight"], other["head.weight"])
 
 
 def test_what_a_course_of_looks_lacks_is_said(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +250,20 @@ def test_looks_say_of_a_window_what_the_teacher_says_of_it_turned(
     said = panel.opinions([window], plain, np.random.default_rng(1))[0]
     assert np.abs(said - (8 * window.mean(2) / 255 - 4)).max() < 0.05
     assert network.scales == (1, 3)
+
+
+def test_a_learner_may_see_patches_blurred(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    blurred = importlib.import_module("learn_looks").blurred
+    light = torch.rand(3, 3, 40, 48).contiguous(memory_format=torch.channels_last)
+    assert blurred(light, (0.0, 0.0)) is light
+    soft = blurred(light, (0.6, 0.6))
+    assert soft.is_contiguous(memory_format=torch.channels_last)
+    expected = cv2.GaussianBlur(light[1].permute(1, 2, 0).numpy(), (0, 0), 0.6)
+    np.testing.assert_allclose(soft[1].permute(1, 2, 0).numpy(), expected, atol=1e-6)
+    torch.manual_seed(0)
+    spread = blurred(light, (0.2, 2.0)).std((1, 2, 3))
+    assert len(set(spread.tolist())) == 3  # each by another sigma
 
 
 def test_a_network_grows_without_saying_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:

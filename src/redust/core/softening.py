@@ -24,7 +24,7 @@ class Softening(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sigma: Annotated[float, Field(gt=0, le=3)]
-    doubt: Annotated[float, Field(gt=0, le=1)] = 0.95
+    doubt: Annotated[float, Field(gt=0, le=1)] = 0.97
     network: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
 
 

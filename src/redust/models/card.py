@@ -136,7 +136,9 @@ def read_card(folder: Path) -> ModelCard:
     try:
         return ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(f"{folder} holds no {CARD_NAME}. Name a folder that `redust train` made.") from error
+        raise ModelError(
+            f"{folder} holds no {CARD_NAME}. Name a folder that `redust train` made, or copy the whole model again."
+        ) from error
     except ValidationError as error:
         raise ModelError(f"{path} is no model card ({_faults(error)}). Train or copy the model again.") from error
 

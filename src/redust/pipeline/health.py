@@ -22,7 +22,7 @@ from redust.core.scan import Scan
 from redust.core.settings import Provider, RestoreSettings
 from redust.files import read_scan, write_scan
 from redust.models import ModelCard, shipped, shipped_folder
-from redust.models.card import weights
+from redust.models.card import CARD_NAME, weights
 from redust.pipeline.pipeline import Pipeline
 
 _NEEDED = (
@@ -151,8 +151,8 @@ def _engine(catalogue: Catalogue, name: str, make: Callable[[str], Any], usual: 
 
 def _size(card: ModelCard) -> int:
     """Bytes of all weight files of a model that comes with the package."""
-    paths = [shipped_folder(card.name) / file for file in card.files.values()]
-    return sum(path.stat().st_size for path in paths if path.is_file())
+    paths = shipped_folder(card.name).rglob("*")  # a network for blurred scans has a folder inside
+    return sum(path.stat().st_size for path in paths if path.is_file() and path.name != CARD_NAME)
 
 
 def _loads(engine: Engine) -> Finding:
