@@ -6,9 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
 from redust.core.settings import Provider, Weights
+from redust.core.tiles import round_up
 from redust.models import read_card, shipped_folder
 from redust.models.runtime import open_model
 
@@ -77,6 +80,11 @@ class NetworkDetector:
     def detect(self, light: Light) -> DamageMap:
         """Give the probability of damage; see :class:`redust.core.engines.Detector`."""
         return self._session.run(light)[..., 0]
+
+    def rest(self) -> None:
+        """Give back memory that is kept from one tile to the next, until there is another one."""
+        side = round_up(self.needs.minimum, self.needs.multiple_of)
+        self._session.run(np.zeros((side, side, self.card.channels), np.float32), then_rest=True)
 
 
 def shipped_unet(

@@ -102,6 +102,8 @@ def surer_sigma(detector: Detector, pixels: Pixels) -> float:
         soft.add(glimpse(softened, pixels[place]))
         if sharp.expected - _WEIGHT >= _ENOUGH:
             break
+    if rest := getattr(detector, "rest", None):
+        rest()  # another may be asked from here on
     return rule.sigma if soft.share < rule.doubt * sharp.share else 0.0
 
 

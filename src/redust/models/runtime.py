@@ -120,8 +120,10 @@ class Session:
         )
         return None
 
-    def run(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, planes: NDArray[np.float32], *, then_rest: bool = False) -> NDArray[np.float32]:
         """Give planes (H, W, C) to the network; what it answers, (H, W, D).
+
+        `then_rest` gives memory back that is kept from one run to the next.
 
         Raises
         ------
@@ -129,8 +131,11 @@ class Session:
             If ONNX Runtime fails.
         """
         batch = np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
+        options = onnxruntime.RunOptions()
+        if then_rest and self.provider is Provider.cpu:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
-            (answer,) = self._session.run(None, {self._input: batch})
+            (answer,) = self._session.run(None, {self._input: batch}, options)
         except FAILURES as error:
             advice = "Try a smaller --tile" + (", or --provider cpu." if self.provider is not Provider.cpu else ".")
             raise EngineError(f"ONNX Runtime failed on {batch.shape}: {error}. {advice}") from error
