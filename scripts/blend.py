@@ -8,7 +8,7 @@ Each weight is (1 - share) of the first model's and share of the second's (Worts
 zero-shot models, 2022, doi:10.48550/arXiv.2109.01903); what batch norms know of their inputs is taken anew from
 pictures of PAIRS, or with ``--mean-statistics`` blended like the weights. With ``--blur 0.6`` it sees these pictures
 blurred, as a network for soft scans does. The card is the first model's, but for
-what the weights tell; its levels and metrics have to be measured anew.
+what the weights tell; its levels and metrics have to be measured anew, and how it is softened said anew.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from redust.training.pairs import find_splits, read_picture
 PICTURES, BATCH, STRIDE = 480, 8, 16
 CALIBRATION = 128  # pictures that the INT8 weights are calibrated on: with 32, plates lost 0.01 of f1
 COMPUTED = {"parameters", "gflop_per_megapixel", "scales", "channels", "normalisation", "stride", "halo", "files"}
-STALE = {"sha256", "metrics", "f1_by_weights", "false_positive_rates"}
+STALE = {"sha256", "metrics", "f1_by_weights", "false_positive_rates", "softening"}
 
 
 def weights_of(path: Path, state: str = "") -> dict[str, torch.Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from redust.core.adaptation import Adaptation
+from redust.core.softening import Softening
 from redust.pipeline import health
 
 Command = Callable[..., Any]
@@ -28,16 +29,19 @@ def test_models_tells_levels_by_sensitivity(redust_command: Command, monkeypatch
     rates = {"eager": 0.000998, "normal": 9.91e-05}
     levels = card.model_copy(
         update={
-            "levels": {"eager": 0.3, "normal": 0.8, "shy": 0.95}, "false_positive_rates": rates, "adaptation": None
+            "levels": {"eager": 0.3, "normal": 0.8, "shy": 0.95}, "false_positive_rates": rates, "adaptation": None,
+            "softening": None,
         }
     )  # fmt: skip
     following = levels.model_copy(update={"adaptation": follow})
-    found = [health.Engine("detector", "unet", True, 0.8, one) for one in (plain, levels, following)]
+    soft = following.model_copy(update={"softening": Softening(sigma=0.6)})
+    found = [health.Engine("detector", "unet", True, 0.8, one) for one in (plain, levels, following, soft)]
     monkeypatch.setattr(health, "engines", lambda: found)
     out = redust_command("models").out
     assert "level 0.8 for every sensitivity (not calibrated)" in out
     assert "eager 0.3 (998 ppm of undamaged pictures), normal 0.8 (99.1 ppm of undamaged pictures), shy 0.95\n" in out
     assert "shy 0.95; they follow how dirty a scan is\n" in out
+    assert "shy 0.95; they follow how dirty a scan is; soft and grainy scans are seen blurred\n" in out
 
 
 def test_doctor_says_when_something_is_broken(redust_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

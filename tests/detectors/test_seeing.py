@@ -165,6 +165,21 @@ def test_what_is_no_softening_is_refused() -> None:
             Softening(**wrong)
 
 
+def test_memory_is_given_back_and_nothing_else_changes() -> None:
+    class Tired(Wary):
+        rested = 0
+
+        def rest(self) -> None:
+            self.rested += 1
+
+    assert (seeing(tired := Tired(), GRAINY), tired.rested)[1] == 1
+    unet = make_detector("unet", threads=1)
+    light = np.random.default_rng(7).random((64, 80, 3)).astype(np.float32)
+    before = unet.detect(light)
+    unet.rest()
+    np.testing.assert_array_equal(unet.detect(light), before)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The shipped network, which is to see blurred scans by a copy of it."""

@@ -16,7 +16,7 @@ from redust.core.errors import SettingsError, TrainingError
 from redust.core.settings import Sensitivity
 from redust.core.softening import Softening
 from redust.detectors.cutting import cut_following
-from redust.models import read_card
+from redust.models import read_card, shipped_folder
 from redust.training.calibration import RATES, calibrate
 from redust.training.evaluation import Truth
 
@@ -152,13 +152,15 @@ def test_the_command_writes_how_levels_follow(photos: Path, model: Path) -> None
     assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0, most=0.05)
     run("calibrate", "--model", model, "--photos", photos, "--write")
     assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0, most=0.05)
+    assert read_card(model).softening == read_card(shipped_folder("unet")).softening
+    run("calibrate", "--model", model, "--photos", photos, "--soften", 0.5, "--write")
+    assert read_card(model).softening == Softening(sigma=0.5, network="soft")
+    run("calibrate", "--model", model, "--photos", photos, "--write")
+    assert read_card(model).softening == Softening(sigma=0.5, network="soft")
+    run("calibrate", "--model", model, "--photos", photos, "--soften", 0, "--write")
     assert read_card(model).softening is None
     run("calibrate", "--model", model, "--photos", photos, "--soften", 0.6, "--write")
     assert read_card(model).softening == Softening(sigma=0.6)
-    run("calibrate", "--model", model, "--photos", photos, "--write")
-    assert read_card(model).softening == Softening(sigma=0.6)
-    run("calibrate", "--model", model, "--photos", photos, "--soften", 0, "--write")
-    assert read_card(model).softening is None
 
 
 def test_a_detector_without_a_card_cannot_keep_levels(photos: Path) -> None:

@@ -158,9 +158,11 @@ def _teachers(config: TrainConfig) -> tuple[str, ...]:
 
 def _attention(config: TrainConfig) -> Files:
     folder = config.model.attention_folder
-    for path in sorted(folder.iterdir()) if folder else ():
+    if folder is None:
+        return
+    for path in sorted(folder.rglob("*")):  # a network for blurred scans has a folder inside
         if path.name == CARD_NAME or path.suffix == ".onnx":
-            yield path, Path("material/attention") / path.name
+            yield path, Path("material/attention") / path.relative_to(folder)
 
 
 def _state(config: TrainConfig, state: Path | None) -> Files:
