@@ -20,7 +20,7 @@ from redust.detectors import make_detector
 from redust.detectors.looks import Turned
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage, glimpse
-from redust.detectors.seeing import Doubt, seeing, softened_by, squares
+from redust.detectors.seeing import Doubt, seeing, seen_by, squares
 from redust.detectors.softening import Softened
 from redust.models import read_card, shipped_folder
 
@@ -30,6 +30,7 @@ class Wary:
 
     name = "wary"
     level = 0.5
+    sigma: float
     needs = Needs(channels=(1,), context=1)
 
     def __init__(self, softening: Softening | None = None) -> None:
@@ -68,7 +69,7 @@ def test_a_grainy_scan_is_seen_blurred_and_a_smooth_one_as_it_is() -> None:
     wary = Wary()
     soft, sharp = seeing(wary, GRAINY), seeing(wary, SMOOTH)
     assert isinstance(soft, Softened)
-    assert (softened_by(soft), softened_by(sharp)) == (1.0, 0.0)
+    assert (seen_by(soft), seen_by(sharp)) == ((1.0, wary), (0.0, wary))
     assert sharp is wary
     # What is sure on a smooth scan: rims of spots, blurred, would be in doubt.
     blurred = Softened(wary, 1.0)
@@ -84,7 +85,9 @@ def test_what_was_asked_for_is_done_without_looking() -> None:
     assert seeing(wary, GRAINY, soften=0) is wary
     asked = seeing(wary, SMOOTH, soften=0.7, looks=2)
     assert isinstance(asked, Turned)
-    assert softened_by(asked) == 0.7
+    assert seen_by(asked) == (0.7, wary)
+    wary.sigma = 3.0  # its own affair
+    assert seen_by(seeing(wary, SMOOTH, soften=0, looks=4)) == (0.0, wary)
     assert wary.asked == 0
 
 
@@ -97,9 +100,9 @@ def test_a_choice_needs_more_than_a_few_pixels_of_damage() -> None:
     wary = Wary()
     faint = scan(0.0, spots=0)
     faint[100, 100:110:2] = 115  # fifteen pixels in doubt, none of them blurred
-    assert softened_by(seeing(wary, faint)) == 0
+    assert seen_by(seeing(wary, faint))[0] == 0
     faint[50:250:2, 50:350:2] = 125
-    assert softened_by(seeing(wary, faint)) == 1
+    assert seen_by(seeing(wary, faint))[0] == 1
 
 
 def test_another_network_may_see_what_is_blurred() -> None:
@@ -110,7 +113,7 @@ def test_another_network_may_see_what_is_blurred() -> None:
     asked = sighted.asked
     find_damage(chosen, GRAINY)
     assert (sighted.asked, other.asked) == (asked, 1)
-    assert chosen.seen_by is other
+    assert seen_by(chosen) == (1.0, other)
     assert chosen.name == "wary"
 
 

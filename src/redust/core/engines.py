@@ -77,7 +77,8 @@ class Detector(Protocol):
 
     It may also have ``levels``, by the names of :class:`redust.core.settings.Sensitivity` (see :func:`levels_of`), and
     an ``adaptation``, by which they follow the scan (see :class:`redust.core.adaptation.Adaptation`), and a
-    ``softening``, by which it sees soft scans blurred (see :class:`redust.core.softening.Softening`).
+    ``softening``, by which it sees soft scans blurred (see :class:`redust.core.softening.Softening`), itself or by the
+    detector ``for_blurred``. It may have a method ``rest``, called when it is not asked for a while.
     """
 
     @property

@@ -17,6 +17,7 @@ from redust.core.arrays import DamageMap, Pixels, check_pixels
 from redust.core.engines import Detector
 from redust.core.softening import softening_of
 from redust.core.tiles import Place
+from redust.detectors.asked import Asked
 from redust.detectors.looks import looking
 from redust.detectors.running import glimpse
 from redust.detectors.softening import Softened, softening
@@ -78,10 +79,21 @@ def seeing(detector: Detector, pixels: Pixels, *, soften: float | None = None, l
     return looking(softening(detector, sigma), looks)
 
 
-def softened_by(detector: Detector) -> float:
-    """Sigma in pixels by which a detector from :func:`seeing` sees the scan blurred; 0 if it sees it as it is."""
-    sigma: float = getattr(detector, "sigma", 0.0)
-    return sigma
+def seen_by(detector: Detector) -> tuple[float, Detector]:
+    """How a detector from :func:`seeing` sees the scan.
+
+    Returns
+    -------
+    sigma
+        In pixels, by which the scan is blurred; 0 for as it is.
+    detector
+        What sees it in the end.
+    """
+    while isinstance(detector, Asked):
+        if isinstance(detector, Softened):
+            return detector.sigma, detector.seen_by
+        detector = detector.detector
+    return 0.0, detector
 
 
 def surer_sigma(detector: Detector, pixels: Pixels) -> float:

@@ -36,7 +36,7 @@ from redust.detectors import given, make_detector
 from redust.detectors.cutting import adapted, cut_following, cut_graded
 from redust.detectors.lines import Line, find_lines, mark_lines
 from redust.detectors.running import damage_by_tile, find_damage
-from redust.detectors.seeing import seeing, softened_by
+from redust.detectors.seeing import seeing, seen_by
 from redust.detectors.through import find_through
 from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.inpainters import make_inpainter
@@ -203,10 +203,10 @@ class Pipeline:
         """The detector as it is to see this scan."""
         return seeing(self.detector, scan.pixels, soften=self.settings.soften, looks=self.settings.looks)
 
-    def _damage(self, scan: Scan, seeing: Detector, progress: Told) -> DamageMap:
+    def _damage(self, scan: Scan, detector: Detector, progress: Told) -> DamageMap:
         """The map of the detector that sees the scan in its way."""
         lines = self._lines(scan)
-        damage = find_damage(seeing, scan.pixels, tile=self.settings.tile, progress=progress)
+        damage = find_damage(detector, scan.pixels, tile=self.settings.tile, progress=progress)
         mark_lines(damage, lines)
         return damage
 
@@ -270,11 +270,11 @@ class Pipeline:
             _LOG.warning(remark)
         return decision.mask
 
-    def _found(self, scan: Scan, seeing: Detector, progress: Told = None) -> tuple[Mask, float]:
+    def _found(self, scan: Scan, detector: Detector, progress: Told = None) -> tuple[Mask, float]:
         """The same map, cut at the level, and that level. One byte per pixel is held."""
         lines, adaptation = self._lines(scan), self.adaptation
         kept = np.empty(scan.shape, np.uint8)
-        for place, damage in damage_by_tile(seeing, scan.pixels, tile=self.settings.tile, progress=progress):
+        for place, damage in damage_by_tile(detector, scan.pixels, tile=self.settings.tile, progress=progress):
             kept[place] = cut(damage, self.level) if adaptation is None else grades(damage)
         if adaptation is None:
             mask = kept.view(np.bool_)  # the same bytes
@@ -467,12 +467,13 @@ class Pipeline:
             if self.blind:
                 made, damage = self.generate(scan, known=areas.add, progress=tell)
             else:
-                seeing = self._seeing(scan)
-                journal.note(softened=softened_by(seeing))
-                journal.used_weights(getattr(seeing, "seen_by", seeing))
+                looking = self._seeing(scan)
+                sigma, last = seen_by(looking)
+                journal.note(softened=sigma)
+                journal.used_weights(last)
                 if job.map_out is None:
-                    return self._found(scan, seeing, tell), None
-                damage = self._damage(scan, seeing, tell)
+                    return self._found(scan, looking, tell), None
+                damage = self._damage(scan, looking, tell)
         if job.map_out is not None:
             self._write_map(damage, job.map_out, journal)
         return self._cut(damage, scan), made
