@@ -35,7 +35,7 @@ import redust
 from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask, Pixels
 from redust.core.settings import Weights
-from redust.core.softening import Softening
+from redust.core.softening import softening_at
 from redust.detectors.cutting import adapted
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
@@ -154,16 +154,10 @@ def at_scales(card: ModelCard, options: argparse.Namespace) -> ModelCard:
         "adaptation": Adaptation(
             prior=options.prior, strength=options.strength, polarity=options.polarity, most=options.most
         ),
-        "softening": softened(card, options.soften),
+        "softening": softening_at(options.soften, card.softening),
         "gflop_per_megapixel": round((card.gflop_per_megapixel or 0.0) * now / before, 2),
     }
     return ModelCard.model_validate(card.model_dump() | changed)
-
-
-def softened(card: ModelCard, sigma: float) -> Softening | None:
-    """How the network is softened; by the network for blurred scans that its card names already."""
-    network = card.softening.network if card.softening else ""
-    return Softening(sigma=sigma, network=network) if sigma else None
 
 
 def measured(card: ModelCard, folder: Path, options: argparse.Namespace) -> ModelCard:

@@ -17,7 +17,6 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -31,6 +30,7 @@ from redust.models.card import read_card
 from redust.models.card import weights as card_weights
 from redust.training.export import export_model
 from redust.training.pairs import find_splits, read_picture
+from redust.training.synthesis.shapes import soften
 
 PICTURES, BATCH, STRIDE = 480, 8, 16
 CALIBRATION = 128  # pictures that the INT8 weights are calibrated on: with 32, plates lost 0.01 of f1
@@ -58,8 +58,7 @@ def pictures(folder: Path, blur: float = 0.0) -> list[Light]:
     """Some of the damaged pictures of a folder of pairs, in random order, blurred by so many pixels."""
     pairs = find_splits(folder).train
     order = np.random.default_rng(0).permutation(len(pairs))[:PICTURES]
-    lights = [three_channels(to_light(read_picture(pairs[index].picture))) for index in order]
-    return [np.asarray(cv2.GaussianBlur(one, (0, 0), blur), np.float32) for one in lights] if blur else lights
+    return [soften(three_channels(to_light(read_picture(pairs[index].picture))), blur) for index in order]
 
 
 def batches(lights: list[Light]) -> Iterator[torch.Tensor]:

@@ -59,6 +59,7 @@ from redust.training.losses import taught_loss
 from redust.training.module import follow, keep_statistics, optimiser_for, set_rate
 from redust.training.pairs import find_photos, read_picture
 from redust.training.run import make_network
+from redust.training.synthesis.shapes import soften
 from redust.training.turns import turned, turned_back
 from train_at_once import Variation, descend, halved, keep, varied
 
@@ -175,8 +176,7 @@ class Panel:
 
     @torch.no_grad()
     def _asked(self, lights: list[Light], look: Look, turn: int) -> NDArray[np.float32]:
-        if look.blur:
-            lights = [cv2.GaussianBlur(light, (0, 0), look.blur) for light in lights]
+        lights = [soften(light, look.blur) for light in lights]
         side = len(lights[0])
         seen = np.stack([resized(light, round(side * look.zoom)).clip(0, 1) for light in lights]).transpose(0, 3, 1, 2)
         planes = turned(torch.from_numpy(np.ascontiguousarray(seen)), turn)
@@ -252,12 +252,8 @@ def blurred(light: Tensor, sigmas: tuple[float, float]) -> Tensor:
     low, high = sigmas
     drawn = [low + (high - low) * float(share) for share in torch.rand(len(light))]
     patches = light.permute(0, 2, 3, 1).contiguous().numpy()
-    soft = np.stack([_blurred(one, sigma) for one, sigma in zip(patches, drawn, strict=True)])
+    soft = np.stack([soften(one, sigma) for one, sigma in zip(patches, drawn, strict=True)])
     return torch.from_numpy(soft).permute(0, 3, 1, 2)  # channels last, as it came
-
-
-def _blurred(light: Light, sigma: float) -> Light:
-    return np.asarray(cv2.GaussianBlur(light, (0, 0), sigma), np.float32) if sigma else light
 
 
 def named(given: list[str]) -> dict[str, Path]:

@@ -171,12 +171,13 @@ def test_several_learn_at_once_from_what_is_drawn_meanwhile(tmp_path: Path, mode
         "blend.py", model, out / "small.pt", *flags, "--state", 0.3, fails=True
     )
     run("blend.py", model, out / "small.pt", *flags, "--state", 0, "--blur", 2)
-    first, sharp = tmp_path / "blended/weights.safetensors", (tmp_path / "blended/model-int8.onnx").read_bytes()
-    assert torch.equal(load_file(first)["head.weight"], small["0"]["head.weight"].float())
+    soft = (tmp_path / "blended/model-int8.onnx").read_bytes()
+    assert torch.equal(
+        load_file(tmp_path / "blended/weights.safetensors")["head.weight"], small["0"]["head.weight"].float()
+    )
     run("blend.py", model, out / "small.pt", *flags, "--state", 0)
-    assert (
-        tmp_path / "blended/model-int8.onnx"
-    ).read_bytes() != sharp  # the weights are the same, their ranges are not
+    # The weights are the same, the ranges of what they are given are not.
+    assert (tmp_path / "blended/model-int8.onnx").read_bytes() != soft
 
 
 LOOKS = """

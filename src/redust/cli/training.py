@@ -205,7 +205,7 @@ def calibrate(
     """Find a detector's levels for `--sensitivity` shy, normal and eager by what it marks on undamaged pictures."""
     from redust.core.adaptation import Adaptation
     from redust.core.errors import SettingsError
-    from redust.core.softening import Softening, softening_of
+    from redust.core.softening import softening_at, softening_of
     from redust.detectors import make_detector
     from redust.models.card import CARD_NAME, read_card
     from redust.training.calibration import calibrate as find_levels
@@ -214,8 +214,7 @@ def calibrate(
 
     detector: Any = make_detector(model, threads=threads, weights=Weights.float32)
     if soften is not None:
-        kept = getattr(softening_of(detector), "network", "")
-        detector.softening = Softening(sigma=soften, network=kept) if soften else None
+        detector.softening = softening_at(soften, softening_of(detector))
     folder: Path | None = getattr(detector, "folder", None)
     if (write or data) and folder is None:
         raise SettingsError(

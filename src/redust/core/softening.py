@@ -28,6 +28,11 @@ class Softening(BaseModel):
     network: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
 
 
+def softening_at(sigma: float, before: Softening | None) -> Softening | None:
+    """A softening by `sigma` in pixels, with the network of the one before; None for 0."""
+    return Softening(sigma=sigma, network=before.network if before else "") if sigma else None
+
+
 def softening_of(engine: Any) -> Softening | None:
     """How an engine may look at a scan blurred; None where it never does unless told."""
     found: Softening | None = getattr(engine, "softening", None)

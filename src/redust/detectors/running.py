@@ -94,7 +94,7 @@ def damage_by_tile(
         for factor, part in shrunk.items()
     ]
     for one in cut:
-        found = _asked(detector, suited(to_light(window(pixels, one)), needs))[one.core_in_window]
+        found = _on_core(detector, to_light(window(pixels, one)), one)
         yield one.core, averaged(found, one, coarse) if coarse else found
         told()
 
@@ -102,32 +102,18 @@ def damage_by_tile(
 def glimpse(detector: Detector, pixels: Pixels) -> DamageMap:
     """What a detector says of a small part of a scan by itself: at full size only, in one piece, nothing around it.
 
-    Parameters
-    ----------
-    detector
-        Any; it need not be threadsafe.
-    pixels : (H, W, C) uint8, uint16 or float32
-
-    Returns
-    -------
-    damage : (H, W) float32 in 0..1
-
-    Raises
-    ------
-    EngineError
-        If the detector fails or breaks its contract.
+    Parameters, answer and errors are those of :func:`find_damage`.
     """
     needs = replace(detector.needs, context=0)
     (one,) = _cut((pixels.shape[0], pixels.shape[1]), max(pixels.shape[:2]), needs)
-    return _asked(detector, suited(to_light(np.ascontiguousarray(window(pixels, one))), needs))[one.core_in_window]
+    return _on_core(detector, to_light(window(pixels, one)), one)
 
 
 def _coarse(detector: Detector, pixels: Pixels, factor: int, cut: list[Tile], told: Callable[[], None]) -> Logits:
     """The logits of a whole scan shrunk by `factor`, in half precision: a 1 / (2 factor^2) of a damage map's memory."""
     found = np.empty(shrunk_shape((pixels.shape[0], pixels.shape[1]), factor), np.float16)
     for one in cut:
-        light = suited(shrunk_window(pixels, one, factor), detector.needs)
-        found[one.core] = logits(_asked(detector, light)[one.core_in_window])
+        found[one.core] = logits(_on_core(detector, shrunk_window(pixels, one, factor), one))
         told()
     return found
 
@@ -162,6 +148,11 @@ def suited(light: Light, needs: Needs) -> Light:
         grey: Light = (light @ LUMA)[..., None]
         return grey
     return np.repeat(light, 3, axis=2)
+
+
+def _on_core(detector: Detector, light: Light, tile: Tile) -> DamageMap:
+    """What the detector says of a tile's core, given the light of its window."""
+    return _asked(detector, suited(light, detector.needs))[tile.core_in_window]
 
 
 def _asked(detector: Detector, light: Light) -> DamageMap:
