@@ -1,11 +1,12 @@
 """Speed of the shipped detector beside a U-Net of the shape that restorers of old photos commonly use.
 
-    python benchmarks/peer.py [--side 512] [--rounds 9] [--threads 2]
+    python benchmarks/peer.py [--side 512] [--rounds 9] [--threads 2] [--also MODEL ...]
 
 The peer is the shape of the best-known restorer's scratch detector: a U-Net of depth 4 with 64 channels at the top
 (64-128-256-512-1024), two 3 x 3 convolutions per level, concatenated skips. Its weights are random: it is timed, not
 judged. All run in ONNX Runtime with the same threads on the same tiles, in turn, so that a busy machine slows all
-alike; between them runs a plain float32 matrix product of NumPy. Columns:
+alike; between them runs a plain float32 matrix product of NumPy. With `--also` the INT8 weights of other model folders
+run too, such as those of an earlier version. Columns:
 
 GFLOP/MP     billions of operations per megapixel of scan; a multiply-add counts as 2
 MP/s         megapixels of scan per second, from the median of the rounds (halos are not counted out; the smaller
@@ -84,16 +85,16 @@ def peer(threads: int) -> tuple[Session, float]:
         return Session(path, threads), gflop_per_megapixel(network)
 
 
-def shipped(weights: Weights, threads: int) -> tuple[Session, float]:
-    """The shipped network with some weights, and its GFLOP per megapixel of one scan, looked at in all its sizes."""
-    card, session = open_model(shipped_folder("unet"), "detect", threads=threads, weights=weights)
+def detector(folder: Path, weights: Weights, threads: int) -> tuple[Session, float]:
+    """A detector with some weights, and its GFLOP per megapixel of one scan, looked at in all its sizes."""
+    card, session = open_model(folder, "detect", threads=threads, weights=weights)
     assert card.gflop_per_megapixel is not None
     return session, card.gflop_per_megapixel
 
 
-def looks() -> float:
-    """Megapixels that the shipped network is given per megapixel of a scan: full size and the smaller ones."""
-    return sum(1 / scale**2 for scale in read_card(shipped_folder("unet")).scales)
+def looks(folder: Path) -> float:
+    """Megapixels that a detector is given per megapixel of a scan: full size and the smaller ones."""
+    return sum(1 / scale**2 for scale in read_card(folder).scales)
 
 
 def seconds_of(action: Callable[[], object]) -> float:
@@ -109,15 +110,16 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512, help="of the square tile")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--also", type=Path, action="append", default=[], metavar="MODEL")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     light = rng.random((options.side, options.side, 3), dtype=np.float32)
     matrix = rng.random((MATRIX, MATRIX), dtype=np.float32)
-    networks = {
-        "unet, float32": shipped(Weights.float32, options.threads),
-        "unet, int8": shipped(Weights.int8, options.threads),
-        PEER: peer(options.threads),
-    }
+    unet = shipped_folder("unet")
+    ours = {"unet, float32": (unet, Weights.float32), "unet, int8": (unet, Weights.int8)}
+    ours |= {f"{folder}, int8": (folder, Weights.int8) for folder in options.also}
+    networks = {name: detector(*one, options.threads) for name, one in ours.items()} | {PEER: peer(options.threads)}
+    seen = {name: looks(folder) for name, (folder, _) in ours.items()}
     times: dict[str, list[float]] = {name: [] for name in networks}
     shares: dict[str, list[float]] = {name: [] for name in networks}
     rates = []
@@ -127,17 +129,18 @@ def main() -> None:
             product = min(seconds_of(lambda: matrix @ matrix) for _ in range(2))
             time.sleep(REST)
             seconds = min(seconds_of(lambda run=session.run: run(light)) for _ in range(2))
-            seconds *= 1 if name == PEER else looks()
+            seconds *= seen.get(name, 1.0)
             if number:  # the first round warms up
                 rates.append(2 * MATRIX**3 / product / 1e9)
                 times[name].append(seconds)
                 shares[name].append(gflop * megapixels / rates[-1] / seconds)
     print(f"tile {options.side} x {options.side}, {options.threads} threads, median of {options.rounds} rounds")
-    print(f"{'network':<16}{'GFLOP/MP':>10}{'MP/s':>8}{'GFLOP/s':>9}{'of the time':>13}")
+    wide = max(map(len, networks)) + 2
+    print(f"{'network':<{wide}}{'GFLOP/MP':>10}{'MP/s':>8}{'GFLOP/s':>9}{'of the time':>13}")
     for name, (_, gflop) in networks.items():
         speed = megapixels / statistics.median(times[name])
         share = statistics.median(shares[name])
-        print(f"{name:<16}{gflop:>10.1f}{speed:>8.3g}{gflop * speed:>9.0f}{share:>13.0%}")
+        print(f"{name:<{wide}}{gflop:>10.1f}{speed:>8.3g}{gflop * speed:>9.0f}{share:>13.0%}")
     print(f"plain float32 matrix product: {statistics.median(rates):.0f} GFLOP/s")
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 import redust
-from redust.core.arrays import DamageMap, Light, Pixels
+from redust.core.arrays import DamageMap, Light, Pixels, to_light
 from redust.core.contracts import BrokenContract, check_detector
 from redust.core.engines import Needs
 from redust.core.errors import EngineError, ModelError
@@ -147,7 +147,7 @@ def test_a_glimpse_is_what_the_detector_says_of_a_part_by_itself() -> None:
     assert found.shape == (120, 75)
     assert found[41:43, 35:55].min() > found[80:].max()
     exact = np.ascontiguousarray(pixels[:112, :64])
-    np.testing.assert_array_equal(glimpse(unet, exact), unet.detect(exact.astype(np.float32) / np.float32(255)))
+    np.testing.assert_array_equal(glimpse(unet, exact), unet.detect(to_light(exact)))
 
 
 def test_a_detector_that_fails_is_named() -> None:

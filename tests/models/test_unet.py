@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from redust.models import shipped_folder  # noqa: E402  # needs torch, as the tests do
 from redust.models.networks.unet import UNet  # noqa: E402  # needs torch
 
 
@@ -63,3 +64,13 @@ def test_costs_at_most_40_gflop_per_megapixel() -> None:
     with torch.no_grad():
         network(torch.rand(1, 3, 64, 64))
     assert 30 < total / (64 * 64) * 1e6 / 1e9 < 40
+
+
+@pytest.mark.parametrize("folder", ["unet", "unet/soft"])
+@pytest.mark.parametrize("file", ["model.onnx", "model-int8.onnx"])
+def test_the_shipped_files_copy_no_pictures(folder: str, file: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(shipped_folder("unet").parent / folder / file).graph
+    kinds = {node.op_type for node in graph.node}
+    assert "Conv" in kinds
+    assert not kinds & {"Transpose", "Concat", "Reshape"}

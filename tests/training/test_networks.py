@@ -179,7 +179,59 @@ def test_scales_count_by_their_shares() -> None:
         assert torch.allclose(network.judged(light, (3, 1)), 0.75 * one + 0.25 * two)
 
 
-@pytest.mark.parametrize(("name", "exact"), [("unet", 2), ("unet-thesis", 1)])
+@pytest.mark.parametrize("blocks", [(0, 0), (2, 1)])
+def test_a_unet_is_run_unfolded_with_the_same_answers(blocks: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = networks.build("unet", channels=(8, 12, 16, 20), finish=1, blocks=blocks)
+    for one in network.modules():
+        if isinstance(one, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(one.weight, 0.5, 2)
+            torch.nn.init.uniform_(one.running_mean, -0.2, 0.2)
+    before = {name: one.clone() for name, one in network.state_dict().items()}
+    running = networks.to_run(network)
+    light = torch.rand(2, 3, 48, 80)
+    with torch.no_grad():
+        expected = network.eval()(light)
+        torch.testing.assert_close(running(light), expected, atol=1e-5, rtol=0)
+    assert expected.std() > 0.1
+    assert not any(isinstance(one, torch.nn.PixelUnshuffle) for one in running.modules())
+    assert all(torch.equal(one, before[name]) for name, one in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["residual", "attentive", "unet-thesis"])
+def test_other_networks_are_run_as_they_are(name: str) -> None:
+    network = networks.build(name, **SMALL.get(name, {"channels": (8, 8, 8, 8)}))
+    assert networks.to_run(network) is network
+
+
+@pytest.mark.parametrize("name", ["unet", "unet-thesis", "cnn"])
+def test_nothing_between_int8_products_is_left_in_float32(tmp_path: Path, name: str) -> None:
+    import onnx
+
+    torch.manual_seed(0)
+    network = networks.build(name, **SMALL[name]).eval()
+    light = np.random.default_rng(0).random((72, 72, 3), np.float32)
+    export_model(network, tmp_path, [light], {"name": "n", "summary": "s", "architecture": name})
+    nodes = list(onnx.load(tmp_path / "model-int8.onnx").graph.node)
+    eight = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
+    products = [
+        place
+        for place, node in enumerate(nodes)
+        if node.op_type in ("Conv", "Gemm", "MatMul") and {*node.input[:2]} <= eight
+    ]
+    assert len(products) > 4
+    between = nodes[products[0] : products[-1]]
+    kinds = {node.op_type for node in between}
+    assert "Relu" not in kinds  # what the products give ends at 0
+    assert kinds & {"unet": {"Add", "Resize"}, "unet-thesis": {"Resize", "MaxPool"}, "cnn": {"MaxPool"}}[name]
+    for node in between:
+        given = {"Add": node.input, "Resize": node.input[:1], "MaxPool": node.input[:1]}.get(node.op_type, [])
+        assert set(given) <= eight, node.name
+        if node.op_type == "Concat" and eight.intersection(node.input):
+            assert set(node.input) <= eight, node.name
+
+
+@pytest.mark.parametrize(("name", "exact"), [("unet", 3), ("unet-thesis", 1)])
 def test_the_first_convolutions_stay_exact_in_int8(tmp_path: Path, name: str, exact: int) -> None:
     import onnx
 

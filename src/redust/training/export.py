@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from redust.core.arrays import Light
 from redust.core.errors import TrainingError
 from redust.models.card import ModelCard, digest
+from redust.models.networks import to_run
 from redust.training.keeper import save_weights
 from redust.training.opinion import scales_of
 
@@ -27,6 +28,10 @@ FILES = {"safetensors": "weights.safetensors", "onnx": "model.onnx", "onnx-int8"
 _INPUT, _OUTPUT, _OPSET = "light", "damage", 20
 _AGREE = 1e-3
 _EXACT = 1  # convolutions that stay float32 where the network does not say how many
+_PRODUCTS = ("Conv", "MatMul", "Gemm")  # of weights
+# Left in float32 between products, each of these would need what is before it in eight bits that hold negative numbers
+# too, and time to be converted there and back: 1.3 times that of the whole network.
+_BETWEEN = ("Relu", "Add", "Resize", "Concat", "MaxPool")
 _NORMALISATION = {
     "detect": "light in 0..1, R G B; grey is repeated",
     "fill": "light in 0..1, R G B, filled by kriging where masked, and the mask, 0 or 1; grey is repeated",
@@ -71,10 +76,10 @@ def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], fac
     stride = int(network.stride)  # type: ignore[arg-type]
     batches = [_batch(shrunk(one, factor), stride) for one in samples for factor in scales_of(network)]
     save_weights(network, folder / FILES["safetensors"])
-    probability = Probability(network).eval()
-    write_onnx(probability, folder / FILES["onnx"], stride=stride)
-    _check_agreement(probability, folder / FILES["onnx"], batches[0])
-    exact = int(getattr(network, "exact_convolutions", _EXACT))
+    running = to_run(network)
+    write_onnx(Probability(running).eval(), folder / FILES["onnx"], stride=stride)
+    _check_agreement(Probability(network).eval(), folder / FILES["onnx"], batches[0])
+    exact = int(getattr(running, "exact_convolutions", _EXACT))
     write_int8(folder / FILES["onnx"], folder / FILES["onnx-int8"], batches, exact)
     card = card_of(network, folder, FILES, facts)
     card.to_folder(folder)
@@ -186,12 +191,19 @@ def write_int8(source: Path, target: Path, batches: Sequence[NDArray[np.float32]
     with tempfile.TemporaryDirectory() as name:
         ready = Path(name) / "ready.onnx"
         quant_pre_process(source, ready, skip_symbolic_shape=True)  # folds batch norms into convolutions
-        convolutions = [node.name for node in onnx.load(ready).graph.node if node.op_type == "Conv"]
+        nodes = list(onnx.load(ready).graph.node)
         quantize_static(
             ready, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "MatMul", "Gemm"], nodes_to_exclude=convolutions[:exact],
+            op_types_to_quantize=[*_PRODUCTS, *_BETWEEN], nodes_to_exclude=_exact_nodes(nodes, exact),
         )  # fmt: skip
+
+
+def _exact_nodes(nodes: Sequence[Any], exact: int) -> list[str]:
+    """The first `exact` convolutions, and all after the last product of weights: what is left to do for the answer."""
+    first = [node.name for node in nodes if node.op_type == "Conv"][:exact]
+    last = max(place for place, node in enumerate(nodes) if node.op_type in _PRODUCTS)
+    return first + [node.name for node in nodes[last + 1 :]]
 
 
 def _check_agreement(network: nn.Module, path: Path, batch: NDArray[np.float32]) -> None:

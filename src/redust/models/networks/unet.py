@@ -122,16 +122,26 @@ class UNet(nn.Module):
 
     def features(self, light: Tensor) -> Tensor:
         """What the head judges by: (N, a + 4 in_channels, H/2, W/2)."""
-        folded = self.fold((light - 0.5) * 4.0)  # (N, 12, H/2, W/2)
+        folded = self.fold(self.centred(light))  # (N, 12, H/2, W/2)
+        half = self.levels(folded)
+        # Of one type: under autocast both would be widened, joined and narrowed again, a tenth of a training step.
+        return torch.cat([half, folded.to(half.dtype)], 1)
+
+    @staticmethod
+    def centred(light: Tensor) -> Tensor:
+        """Light 0..1 as -2..2."""
+        return (light - 0.5) * 4.0
+
+    def levels(self, folded: Tensor) -> Tensor:
+        """The last features (N, a, H/2, W/2), of centred light folded into channels (N, 4 in_channels, H/2, W/2)."""
         half = self.enter_2(folded)  # (N, a, H/2, W/2)
         quarter = self.enter_4(half)  # (N, b, H/4, W/4)
         eighth = self.enter_8(quarter)  # (N, c, H/8, W/8)
         deepest = self.far_16(self.deepest(eighth))  # (N, d, H/16, W/16)
         eighth = self.far_8(self.leave_8(eighth + _double(self.raise_8(deepest))))
         quarter = self.leave_4(quarter + _double(self.raise_4(eighth)))
-        half = self.leave_2(half + _double(self.raise_2(quarter)))
-        # Of one type: under autocast both would be widened, joined and narrowed again, a tenth of a training step.
-        return torch.cat([half, folded.to(half.dtype)], 1)
+        last: Tensor = self.leave_2(half + _double(self.raise_2(quarter)))
+        return last
 
     def forward(self, light: Tensor) -> Tensor:
         """Give logits.
