@@ -22,6 +22,15 @@ def test_models_lists_every_engine_plugins_included(redust_command: Command) -> 
     assert "the default" in ended.out
 
 
+def test_models_tells_what_every_shipped_file_is(redust_command: Command) -> None:
+    out = redust_command("models").out
+    cards = list(health.shipped().values())
+    assert {"unet", "unet-soft"} <= {card.name for card in cards}
+    for card in cards:
+        assert f"{card.name}: " in out or card.name == "fill"  # a fill is named as --fill takes it
+        assert all(f"sha256 of {kind}: {digest}\n" in out for kind, digest in card.sha256.items())
+
+
 def test_models_tells_levels_by_sensitivity(redust_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     card = next(card for card in health.shipped().values() if card.name == "unet")
     plain = card.model_copy(update={"level": 0.8, "levels": {}})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import cv2
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from redust.core.errors import SettingsError
+from redust.core.errors import SettingsError, TargetError
 from redust.core.settings import Weights
 from redust.detectors.network import NetworkDetector
 from redust.detectors.running import find_damage
-from redust.models import networks
+from redust.models import networks, read_card
+from redust.training import export
 from redust.training.export import export_model
 from redust.training.module import opinion
 
@@ -202,6 +204,27 @@ def test_a_unet_is_run_unfolded_with_the_same_answers(blocks: tuple[int, int]) -
 def test_other_networks_are_run_as_they_are(name: str) -> None:
     network = networks.build(name, **SMALL.get(name, {"channels": (8, 8, 8, 8)}))
     assert networks.to_run(network) is network
+
+
+def test_an_export_that_fails_leaves_the_model_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    light, facts = np.zeros((32, 32, 3), np.float32), {"name": "n", "summary": "s", "architecture": "unet"}
+    first, second = (networks.build("unet", **SMALL["unet"]) for _ in range(2))
+    export_model(first, tmp_path, [light], facts)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"card.json", "model.onnx", "model-int8.onnx", "weights.safetensors"}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export, "write_int8", full)
+    with pytest.raises(TargetError, match="Free space"):
+        export_model(second, tmp_path, [light], facts)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    monkeypatch.undo()
+    card = export_model(second, tmp_path, [light], facts)
+    assert card == read_card(tmp_path)
+    assert (tmp_path / "weights.safetensors").read_bytes() != before["weights.safetensors"]
 
 
 @pytest.mark.parametrize("name", ["unet", "unet-thesis", "cnn"])

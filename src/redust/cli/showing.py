@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from redust.models import ModelCard
     from redust.pipeline.health import Engine
 
@@ -46,8 +48,16 @@ def models() -> None:
             console.print(f"{engine.name}: {engine.card.summary}", soft_wrap=True)
             if engine.kind == "detector":
                 console.print(f"  {_levels(engine.card)}", soft_wrap=True)
-            for name, digest in engine.card.sha256.items():
-                console.print(f"  sha256 of {name}: {digest}", soft_wrap=True)
+            _hashes(console, engine.card)
+            if engine.blurred is not None:
+                console.print(f"{engine.blurred.name}: {engine.blurred.summary}", soft_wrap=True)
+                _hashes(console, engine.blurred)
+
+
+def _hashes(console: Console, card: ModelCard) -> None:
+    """What tells the files of a model apart from any others."""
+    for name, digest in card.sha256.items():
+        console.print(f"  sha256 of {name}: {digest}", soft_wrap=True)
 
 
 def _cells(engine: Engine) -> tuple[str, str, str, str, str]:

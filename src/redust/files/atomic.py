@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from redust.core.errors import TargetError, TargetExists
@@ -99,6 +100,36 @@ def whole_file(path: Path, *, source: Path | None = None, overwrite: bool = Fals
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def whole_files(folder: Path, last: str) -> Iterator[Path]:
+    """A folder to write several files in that belong together; all take their places only when all are written.
+
+    Parameters
+    ----------
+    folder
+        Where they go, in place of those of their names; made if it is missing.
+    last
+        The file that is moved after all others: what names them.
+
+    Yields
+    ------
+    unfinished : Path
+        Hidden in `folder`. Whatever fails inside leaves neither it nor a change there; a process that is killed
+        outright leaves it.
+
+    Raises
+    ------
+    TargetError
+        When the disk is full or the folder may not be written to.
+    """
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=f".redust-{_HERE}-") as name:
+            yield Path(name)
+            for file in sorted(Path(name).iterdir(), key=lambda one: one.name == last):
+                os.replace(file, folder / file.name)
 
 
 @contextmanager

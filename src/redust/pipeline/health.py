@@ -21,7 +21,7 @@ from redust.core.errors import ModelError, RedustError
 from redust.core.scan import Scan
 from redust.core.settings import Provider, RestoreSettings
 from redust.files import read_scan, write_scan
-from redust.models import ModelCard, shipped, shipped_folder
+from redust.models import ModelCard, read_card, shipped, shipped_folder
 from redust.models.card import CARD_NAME, weights
 from redust.pipeline.pipeline import Pipeline
 
@@ -67,6 +67,8 @@ class Engine:
         A detector's or generator's own level; None for a fill.
     card
         Of its weights, if it has any.
+    blurred
+        Of the weights of what sees blurred scans in a detector's place, if there is such.
     size
         Of its weights in bytes.
     problem
@@ -78,6 +80,7 @@ class Engine:
     default: bool
     level: float | None = None
     card: ModelCard | None = None
+    blurred: ModelCard | None = None
     size: int = 0
     problem: str = ""
 
@@ -146,7 +149,15 @@ def _engine(catalogue: Catalogue, name: str, make: Callable[[str], Any], usual: 
         return Engine(catalogue.kind, name, name == usual, problem=str(error))
     card: ModelCard | None = getattr(made, "card", None)
     level: float | None = getattr(made, "level", None)
-    return Engine(catalogue.kind, name, name == usual, level, card, 0 if card is None else _size(card))
+    if card is None:
+        return Engine(catalogue.kind, name, name == usual, level)
+    return Engine(catalogue.kind, name, name == usual, level, card, _blurred(card), _size(card))
+
+
+def _blurred(card: ModelCard) -> ModelCard | None:
+    """The card of the network for blurred scans that a model that comes with the package has."""
+    network = card.softening.network if card.softening else ""
+    return read_card(shipped_folder(card.name) / network) if network else None
 
 
 def _size(card: ModelCard) -> int:

@@ -19,7 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from redust.core.arrays import Light
 from redust.core.errors import TrainingError
-from redust.models.card import ModelCard, digest
+from redust.files.atomic import whole_files
+from redust.models.card import CARD_NAME, ModelCard, digest
 from redust.models.networks import to_run
 from redust.training.keeper import save_weights
 from redust.training.opinion import scales_of
@@ -69,20 +70,22 @@ def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], fac
     ------
     TrainingError
         If ONNX Runtime does not give what the network gives.
+    TargetError
+        When the disk is full or the folder may not be written to; what it held stays.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     network.eval()
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
     stride = int(network.stride)  # type: ignore[arg-type]
     batches = [_batch(shrunk(one, factor), stride) for one in samples for factor in scales_of(network)]
-    save_weights(network, folder / FILES["safetensors"])
     running = to_run(network)
-    write_onnx(Probability(running).eval(), folder / FILES["onnx"], stride=stride)
-    _check_agreement(Probability(network).eval(), folder / FILES["onnx"], batches[0])
     exact = int(getattr(running, "exact_convolutions", _EXACT))
-    write_int8(folder / FILES["onnx"], folder / FILES["onnx-int8"], batches, exact)
-    card = card_of(network, folder, FILES, facts)
-    card.to_folder(folder)
+    with whole_files(folder, CARD_NAME) as part:
+        save_weights(network, part / FILES["safetensors"])
+        write_onnx(Probability(running).eval(), part / FILES["onnx"], stride=stride)
+        _check_agreement(Probability(network).eval(), part / FILES["onnx"], batches[0])
+        write_int8(part / FILES["onnx"], part / FILES["onnx-int8"], batches, exact)
+        card = card_of(network, part, FILES, facts)
+        card.to_folder(part)
     return card
 
 
@@ -121,17 +124,19 @@ def export_restorer(network: nn.Module, folder: Path, sample: NDArray[np.float32
     ------
     TrainingError
         If ONNX Runtime does not give what the network gives.
+    TargetError
+        When the disk is full or the folder may not be written to; what it held stays.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     network.eval()
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
     files = {kind: FILES[kind] for kind in ("safetensors", "onnx")}
-    save_weights(network, folder / files["safetensors"])
     stride = int(network.stride)  # type: ignore[arg-type]
-    write_onnx(network, folder / files["onnx"], stride=stride, channels=sample.shape[1], output="restored")
-    _check_agreement(network, folder / files["onnx"], sample)
-    card = card_of(network, folder, files, facts)
-    card.to_folder(folder)
+    with whole_files(folder, CARD_NAME) as part:
+        save_weights(network, part / files["safetensors"])
+        write_onnx(network, part / files["onnx"], stride=stride, channels=sample.shape[1], output="restored")
+        _check_agreement(network, part / files["onnx"], sample)
+        card = card_of(network, part, files, facts)
+        card.to_folder(part)
     return card
 
 
