@@ -134,9 +134,21 @@ def window(pixels: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
     height, width = pixels.shape[:2]
     if tile.top >= 0 and tile.left >= 0 and tile.bottom <= height and tile.right <= width:
         return pixels[tile.top : tile.bottom, tile.left : tile.right]
-    rows = np.clip(np.arange(tile.top, tile.bottom), 0, height - 1)
-    columns = np.clip(np.arange(tile.left, tile.right), 0, width - 1)
-    # Rows and columns one after the other on the covering slab: no full-width copy of the picture.
-    slab = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    repeated: NDArray[np.generic] = slab.take(rows - rows[0], axis=0).take(columns - columns[0], axis=1)
-    return repeated
+    rows, above_and_below = _within(tile.top, tile.bottom, height)
+    columns, left_and_right = _within(tile.left, tile.right, width)
+    beyond = [above_and_below, left_and_right, *[(0, 0)] * (pixels.ndim - 2)]
+    return np.pad(pixels[rows, columns], beyond, mode="edge")
+
+
+def _within(first: int, last: int, length: int) -> tuple[slice, tuple[int, int]]:
+    """The part of first..last that lies within 0..length, its nearest end if none does, and what is missing around.
+
+    >>> _within(-2, 5, 3)
+    (slice(0, 3, None), (2, 2))
+    >>> _within(-9, -6, 3)
+    (slice(0, 1, None), (2, 0))
+    """
+    start = min(max(first, 0), length - 1)
+    stop = max(min(last, length), start + 1)
+    before = min(max(-first, 0), last - first - 1)
+    return slice(start, stop), (before, last - first - (stop - start) - before)
