@@ -132,7 +132,7 @@ latest = true
 [[learner]]
 name = "small"
 model = { start = "START", scales = [1, 3] }
-optimiser = { learning_rate = 1e-2 }
+optimiser = { learning_rate = 1e-2, warmup = 0.0 }
 shares = [0.75, 0.25]
 teacher = "large"
 taught_from = 0.0
@@ -184,7 +184,7 @@ LOOKS = """
 side = 48
 scales = [1, 3]
 shares = [0.75, 0.25]
-optimiser = { learning_rate = 1e-2 }
+optimiser = { learning_rate = 1e-2, warmup = 0.0 }
 
 [[source]]
 name = "scans"
