@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -84,6 +85,20 @@ def test_a_card_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     card = make_model(tmp_path)
     with pytest.raises(ModelError, match="cannot be written"):
         card.to_folder(tmp_path / "nowhere")
+
+
+def test_a_full_disk_leaves_the_card_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = make_model(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(path: Path, text: str, **_: object) -> None:
+        path.write_bytes(text[:9].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ModelError, match="No space left"):
+        card.model_copy(update={"level": 0.9}).to_folder(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:

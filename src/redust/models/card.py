@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -108,7 +110,7 @@ class ModelCard(BaseModel):
         return self
 
     def to_folder(self, folder: Path) -> None:
-        """Write ``card.json`` into `folder`.
+        """Write ``card.json`` into `folder`; it appears whole or not at all, for a model without one is lost.
 
         Raises
         ------
@@ -116,9 +118,13 @@ class ModelCard(BaseModel):
             If it cannot be written.
         """
         path = folder / CARD_NAME
+        part = path.with_name(f"{path.name}.part")
         try:
-            path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            os.replace(part, path)
         except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
             raise ModelError(
                 f"{path} cannot be written: {error.strerror}. Check the folder's permissions, or copy the model."
             ) from error
