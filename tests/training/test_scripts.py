@@ -401,3 +401,38 @@ def test_a_card_is_told_its_levels_and_figures(model: Path, tmp_path: Path) -> N
     assert card.false_positive_rates[Sensitivity.shy] <= card.false_positive_rates[Sensitivity.normal]
     assert set(card.metrics) == {"scratched", "clean"}
     assert set(card.f1_by_weights) == {"onnx", "onnx-int8"}
+
+
+def test_pieces_are_kept_as_one_who_knows_the_truth_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    bounds = importlib.import_module("bounds")
+    truth, mask = np.zeros((40, 60), np.uint8), np.zeros((40, 60), np.bool_)
+    truth[5:8, 5:25] = 255
+    mask[5:8, 5:10] = True  # a part of it
+    mask[30:33, 5:10] = True  # false
+    mask[9, 40:58], truth[9, 40:44] = True, 255  # mostly false
+    mask[20:23, 30:36], truth[20:23, 30:35], truth[20, 35] = True, 128, 255  # what little is judged of it is right
+    kept = bounds.rightly_judged(mask, truth)
+    assert kept[5:8, 5:10].all()
+    assert kept[20:23, 30:36].all()
+    assert not kept[30:33].any()
+    assert not kept[9].any()
+    assert not (kept & ~mask).any()
+    lost = truth == 255
+    lost[5:8, :12] = lost[9] = lost[20] = False  # within two pixels of the mask
+    assert bounds.missed(mask, truth) == (lost.sum(), lost.sum())
+    assert bounds.missed(kept & False, truth) == ((truth == 255).sum(), 0)
+
+
+def test_bounds_are_told_of_sets_with_damage(model: Path, tmp_path: Path) -> None:
+    bench = tmp_path / "bench"
+    write_pairs(bench / "scratched" / "damaged", bench / "scratched" / "mask", range(2))
+    write_pairs(bench / "clean" / "damaged", bench / "clean" / "mask", range(2, 3))
+    for path in (bench / "clean" / "mask").iterdir():
+        cv2.imwrite(str(path), np.zeros((40, 48), np.uint8))
+    heading, *rows = run("bounds.py", bench, "--detector", model, room="benchmarks").strip().splitlines()
+    assert heading.startswith("scratched")
+    f1 = {row[:24].strip(): float(row[24:].split()[0]) for row in rows}
+    assert len(f1) == 8
+    assert f1["best level of each"] >= f1["default level"]
+    assert all(f1[f"{level}, rightly judged"] >= f1[f"all above {level}"] for level in (0.02, 0.05, 0.1))
