@@ -54,6 +54,15 @@ def run(script: str, *arguments: object, room: str = "scripts", fails: bool = Fa
     return done.stderr if fails else done.stdout
 
 
+def write_bench(bench: Path) -> Path:
+    """A set with damage and one without, as benchmarks take them."""
+    write_pairs(bench / "scratched" / "damaged", bench / "scratched" / "mask", range(2))
+    write_pairs(bench / "clean" / "damaged", bench / "clean" / "mask", range(2, 4))
+    for path in (bench / "clean" / "mask").iterdir():
+        cv2.imwrite(str(path), np.zeros((40, 48), np.uint8))
+    return bench
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
 
@@ -366,11 +375,7 @@ def test_damage_is_laid_anew(tmp_path: Path) -> None:
 
 
 def test_a_card_is_told_its_levels_and_figures(model: Path, tmp_path: Path) -> None:
-    bench = tmp_path / "bench"
-    write_pairs(bench / "scratched" / "damaged", bench / "scratched" / "mask", range(2))
-    write_pairs(bench / "clean" / "damaged", bench / "clean" / "mask", range(2, 4))
-    for path in (bench / "clean" / "mask").iterdir():
-        cv2.imwrite(str(path), np.zeros((40, 48), np.uint8))
+    bench = write_bench(tmp_path / "bench")
     told = run("describe.py", model, bench, "--shares", 0.6, 0.4, "--shy", 1000, "--eager", 50000, room="benchmarks")
     rows = [row.split() for row in told.splitlines()]
     assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
@@ -425,11 +430,7 @@ def test_pieces_are_kept_as_one_who_knows_the_truth_would(monkeypatch: pytest.Mo
 
 
 def test_bounds_are_told_of_sets_with_damage(model: Path, tmp_path: Path) -> None:
-    bench = tmp_path / "bench"
-    write_pairs(bench / "scratched" / "damaged", bench / "scratched" / "mask", range(2))
-    write_pairs(bench / "clean" / "damaged", bench / "clean" / "mask", range(2, 3))
-    for path in (bench / "clean" / "mask").iterdir():
-        cv2.imwrite(str(path), np.zeros((40, 48), np.uint8))
+    bench = write_bench(tmp_path / "bench")
     heading, *rows = run("bounds.py", bench, "--detector", model, room="benchmarks").strip().splitlines()
     assert heading.startswith("scratched")
     f1 = {row[:24].strip(): float(row[24:].split()[0]) for row in rows}
