@@ -25,7 +25,7 @@ from redust.core.engines import Detector
 from redust.core.grades import adaptation_of
 from redust.core.settings import Weights
 from redust.detectors import make_detector
-from redust.detectors.cutting import cut_following
+from redust.detectors.cutting import cut_following, cut_for
 from redust.detectors.running import find_damage
 from redust.detectors.seeing import seeing
 from redust.training.evaluation import DAMAGE, IGNORED, Figures, Tally, Truth, grown
@@ -41,7 +41,7 @@ def rightly_judged(mask: Mask, truth: Truth) -> Mask:
     judged = mask & (truth != IGNORED)
     near = judged & grown(truth == DAMAGE, TOLERANCE)
     size, right = (np.bincount(labels[some], minlength=number) for some in (judged, near))
-    return np.asarray(((size > 0) & (2 * right >= size))[labels] & mask)
+    return np.asarray(((size > 0) & (2 * right >= size))[labels])  # what is no piece has no size
 
 
 def figures_of(truth: Truth, damage: DamageMap, mask: Mask) -> Figures:
@@ -56,7 +56,7 @@ def ways(detector: Detector, pixels: Pixels, truth: Truth) -> Iterator[tuple[str
     damage = find_damage(seeing(detector, pixels), pixels)
     follows = adaptation_of(detector)
     masks = {level: cut_following(follows, damage, pixels, level)[0] for level in LEVELS}
-    yield "default level", damage, cut_following(follows, damage, pixels, detector.level)[0]
+    yield "default level", damage, cut_for(detector, damage, pixels)[0]
     yield "best level of each", damage, max(masks.values(), key=lambda mask: figures_of(truth, damage, mask).f1)
     for level in PIECES:
         yield f"all above {level:g}", damage, masks[level]
