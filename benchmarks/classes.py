@@ -26,16 +26,17 @@ from numpy.typing import NDArray
 import redust
 from redust.core.arrays import Light, Mask, to_light
 from redust.core.engines import Detector
+from redust.core.labels import Label
 from redust.core.settings import DamageClass
+from redust.decision import shape_classes as classes
+from redust.decision.regions import Regions
+from redust.decision.shape_classes import CLASSES
+from redust.decision.threshold import cut_for
 from redust.detectors import make_detector
-from redust.detectors.cutting import cut_for
-from redust.detectors.running import find_damage
-from redust.pipeline import classes
-from redust.pipeline.classes import CLASSES
-from redust.pipeline.regions import Regions
-from redust.training.synthesis.material import Cracks
-from redust.training.synthesis.recipe import Recipe
-from redust.training.synthesis.synthesizer import DAMAGE, Synthesizer
+from redust.detectors.run_detector import find_damage
+from redust.synthesis.material import Cracks
+from redust.synthesis.recipe import Recipe
+from redust.synthesis.synthesizer import Synthesizer
 
 KINDS = {
     "dust": "dust", "dirt": "dust", "sprinkle": "dust", "spot": "dust",
@@ -64,7 +65,7 @@ class Seen:
         self.called += classes.classify(mask).tolist()
 
     def measure(self, mask: Mask) -> None:
-        """Measure each region of a mask, as :func:`redust.pipeline.classes.classify` would."""
+        """Measure each region of a mask, as :func:`redust.decision.shape_classes.classify` would."""
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
         for number, (left, top, width, height, area) in enumerate(stats):
             if number and max(width, height) > 4:
@@ -177,7 +178,7 @@ def tested(
         draw = synthesizer(kind, half(cracks, 1), seed=2)
         for number in range(count):
             pair = draw.draw(ground(photos, number), number)
-            true = pair.target == DAMAGE
+            true = pair.target == Label.damage
             if detector is not None:
                 true = mostly(cut_for(detector, find_damage(detector, pair.damaged), pair.damaged)[0], pair.target > 0)
             seen.setdefault(kind, Seen()).add(true)

@@ -6,8 +6,8 @@
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
 looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior,
-strength, polarity and most (redust.core.adaptation.Adaptation). With --soften it sees scans blurred by so much where
-that leaves it less in doubt (redust.core.softening.Softening); with --blur all of them, as a network that is there for
+strength, polarity and most (redust.core.prior_shift.Adaptation). With --soften it sees scans blurred by so much where
+that leaves it less in doubt (redust.core.pre_blur.Softening); with --blur all of them, as a network that is there for
 those.
 
 The card gets the scales, the shares, how levels follow the scan and how it is softened. Without --level, a row per
@@ -32,17 +32,18 @@ import cv2
 import numpy as np
 
 import redust
-from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask, Pixels
+from redust.core.labels import Truth
+from redust.core.pre_blur import softening_at
+from redust.core.prior_shift import Adaptation
 from redust.core.settings import Weights
-from redust.core.softening import softening_at
-from redust.detectors.cutting import adapted
-from redust.detectors.network import NetworkDetector
-from redust.detectors.running import find_damage
-from redust.detectors.seeing import seeing
+from redust.decision.threshold import adapted
+from redust.detectors.choose_view import seeing
+from redust.detectors.onnx_detector import NetworkDetector
+from redust.detectors.run_detector import find_damage
+from redust.evaluation.metrics import Figures, Tally
 from redust.models import ModelCard, read_card
 from redust.models.card import FLOAT32, INT8
-from redust.training.evaluation import Figures, Tally, Truth
 
 CLEAN = "clean"
 LEVELS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)

@@ -5,7 +5,7 @@
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/`` (255 damage, 128 not judged, 0 sound).
 With ``--write`` the masks and damage maps are also written, ``DIR/<detector>/<set>/{mask,map}/NAME.png``, so that
-another scorer can read them. Figures: see :class:`redust.training.evaluation.Figures`.
+another scorer can read them. Figures: see :class:`redust.evaluation.metrics.Figures`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from redust.detectors.lines import find_lines, mark_lines
 
 import redust
 from redust.core.engines import Detector, levels_of
 from redust.core.settings import Sensitivity, Weights
+from redust.decision.threshold import cut_for
 from redust.detectors import make_detector
-from redust.detectors.cutting import cut_for
-from redust.detectors.lines import find_lines, mark_lines
-from redust.detectors.running import find_damage
-from redust.detectors.seeing import seeing
-from redust.detectors.through import find_through
+from redust.detectors.choose_view import seeing
+from redust.detectors.frame_scratches import find_through
+from redust.detectors.run_detector import find_damage
+from redust.evaluation.metrics import Tally, found_by_size, table
 from redust.files import write_map
-from redust.training.evaluation import Tally, found_by_size, table
 
 
 def truth_of(path: Path) -> np.ndarray:

@@ -35,7 +35,7 @@ from redust.core.engines import Inpainter
 from redust.core.errors import RedustError
 from redust.inpainters import catalogue, make_inpainter
 from redust.inpainters.auto import AutoInpainter, Shape, widths
-from redust.inpainters.running import fill_damage
+from redust.inpainters.fill_damage import fill_damage
 
 _WIDTHS = (5, 9, 13, 19, 29)  # pixels
 

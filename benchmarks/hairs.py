@@ -23,9 +23,9 @@ import redust
 from gallery import eight_bit
 from redust.core.arrays import Light, Mask, Pixels, from_light, three_channels, to_light
 from redust.core.settings import RestoreSettings
-from redust.inpainters.running import fill_damage
+from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.pipeline import Pipeline
-from redust.training.synthesis.shapes import SHAPES
+from redust.synthesis.shapes import SHAPES
 from two_ways import decibels
 
 Range = tuple[float, float]

@@ -18,13 +18,13 @@ import numpy as np
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
 from redust.core.tiles import Tile, window
+from redust.decision.threshold import cut_for
 from redust.detectors import make_detector
-from redust.detectors.cutting import cut_for
-from redust.detectors.running import find_damage
-from redust.training.evaluation import Tally, found_by_size
-from redust.training.pairs import Library, find_photos
-from redust.training.synthesis.recipe import MATERIAL, Recipe
-from redust.training.synthesis.synthesizer import Synthesizer
+from redust.detectors.run_detector import find_damage
+from redust.evaluation.metrics import Tally, found_by_size
+from redust.files.pairs import Library, find_photos
+from redust.synthesis.recipe import MATERIAL, Recipe
+from redust.synthesis.synthesizer import Synthesizer
 
 SCALES = (0.5, 1.0, 2.0)
 

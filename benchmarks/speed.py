@@ -30,7 +30,7 @@ import numpy as np
 import tifffile
 
 from redust.core.tiles import tiles
-from redust.detectors.network import shipped_unet
+from redust.detectors.onnx_detector import shipped_unet
 
 COVERAGE = 0.005
 TEAR = 80

@@ -33,14 +33,15 @@ from numpy.typing import NDArray
 import redust
 from redust.core.arrays import Mask, Pixels, from_light, three_channels, to_light
 from redust.core.errors import RedustError
+from redust.core.labels import Label
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
+from redust.files.pairs import find_photos
 from redust.inpainters import make_inpainter
-from redust.inpainters.running import fill_damage
+from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.pipeline import Pipeline
-from redust.training.pairs import find_photos
-from redust.training.synthesis.recipe import Recipe
-from redust.training.synthesis.synthesizer import SOUND, Synthesizer
+from redust.synthesis.recipe import Recipe
+from redust.synthesis.synthesizer import Synthesizer
 
 CAP = 99.0
 
@@ -69,7 +70,7 @@ def drawn(folder: Path, recipe: Recipe, number: int, side: int) -> Iterator[Pict
         top, left = ((length - side) // 2 if length > side else 0 for length in light.shape[:2])
         pair = synthesizer.draw(np.ascontiguousarray(light[top : top + side, left : left + side]), index)
         eight = np.dtype(np.uint8)
-        yield Picture(from_light(pair.damaged, eight), from_light(pair.clean, eight), pair.target != SOUND)
+        yield Picture(from_light(pair.damaged, eight), from_light(pair.clean, eight), pair.target != Label.background)
 
 
 def score(restore: Callable[[Pixels], Pixels], pictures: list[Picture]) -> tuple[dict[str, float], list[Pixels]]:

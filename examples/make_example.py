@@ -18,9 +18,9 @@ from PIL import ImageCms
 
 import redust
 from redust.core.arrays import from_light
-from redust.training.synthesis.ground import grain
-from redust.training.synthesis.looks import Look, lay_over
-from redust.training.synthesis.shapes import SHAPES
+from redust.synthesis.appearance import Look, lay_over
+from redust.synthesis.ground import grain
+from redust.synthesis.shapes import SHAPES
 
 SIDE = 768
 LAYERS = (  # kind, scale in pixels per 7 micrometres, linear grey shown, opacity, seed

@@ -29,7 +29,7 @@ _PLUGINS = {
         "bright": "doubles:Bright", "blind-to-pink": "doubles:BlindToPink", "explains": "doubles:Explains",
     },
     "redust.inpainters": {"mean": "doubles:Mean", "runaway": "doubles:Runaway", "no-fill": "doubles:NoFill"},
-    "redust.blind": {"dimmer": "doubles:Dimmer"},
+    "redust.generators": {"dimmer": "doubles:Dimmer"},
 }  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
 from redust.core.engines import Needs
 from redust.core.errors import EngineError
+from redust.core.prior_shift import Adaptation
 
 
 class Bright:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from redust.core.adaptation import Adaptation
-from redust.core.softening import Softening
+from redust.core.pre_blur import Softening
+from redust.core.prior_shift import Adaptation
 from redust.pipeline import health
 
 Command = Callable[..., Any]

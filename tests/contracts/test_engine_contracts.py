@@ -13,7 +13,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from doubles import Told
-from redust import blind, detectors, inpainters
+from redust import detectors, generators, inpainters
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
 from redust.core.contracts import BrokenContract, check_detector, check_generator, check_inpainter
 from redust.core.engines import Detector, Generator, Inpainter, Needs
@@ -41,10 +41,10 @@ def test_every_fill_keeps_the_contract(name: str) -> None:
         check_inpainter(inpainter)
 
 
-@pytest.mark.parametrize("name", blind.catalogue.names())
+@pytest.mark.parametrize("name", generators.catalogue.names())
 def test_every_generator_keeps_the_contract(name: str) -> None:
     try:
-        generator = blind.make_generator(name)
+        generator = generators.make_generator(name)
     except RedustError as error:
         pytest.skip(f"not installed: {error}")
     assert isinstance(generator, Generator)

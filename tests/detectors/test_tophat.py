@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from redust.detectors import make_detector
-from redust.detectors.running import find_damage
+from redust.detectors.run_detector import find_damage
 
 
 @pytest.mark.parametrize("value", [255, 0])

@@ -124,7 +124,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
 
 def skip_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Count the flushing of files only, not that of their folders."""
-    monkeypatch.setattr("redust.files.atomic._sync_folder", lambda folder: None)
+    monkeypatch.setattr("redust.core.atomic._sync_folder", lambda folder: None)
 
 
 @pytest.mark.parametrize("full_disk", ["fsync", "name"], indirect=True)

@@ -20,7 +20,7 @@ from redust.core.errors import LossyTarget
 from redust.core.scan import Scan
 from redust.files import largest_change_outside, lossless, read_scan, write_scan
 from redust.files.formats import by_suffix
-from redust.files.losses import losses
+from redust.files.unsupported import losses
 
 FIELDS = ("dpi", "icc", "exif", "xmp", "iptc", "orientation", "bits", "format")
 needs_exiftool = pytest.mark.skipif(

@@ -8,12 +8,12 @@ import pytest
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.errors import EngineError
+from redust.decision.regions import Regions
 from redust.inpainters import auto, make_inpainter
 from redust.inpainters.auto import AutoInpainter, Shape, widths
-from redust.inpainters.running import fill_damage
-from redust.pipeline import choices
-from redust.pipeline.choices import count_choices
-from redust.pipeline.regions import Regions
+from redust.inpainters.fill_damage import fill_damage
+from redust.pipeline import fill_counts as choices
+from redust.pipeline.fill_counts import count_choices
 
 TWO = {Shape.thin: (("telea",),), Shape.wide: (("navier-stokes",),), Shape.missing: (("telea", "navier-stokes"),)}
 

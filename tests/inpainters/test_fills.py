@@ -15,8 +15,8 @@ from redust.core.catalogue import Catalogue
 from redust.core.errors import EngineError, RedustError, UnknownEngine
 from redust.core.settings import RepairSettings
 from redust.inpainters import catalogue, make_inpainter
-from redust.inpainters.regions import pieces
-from redust.inpainters.running import fill_damage
+from redust.inpainters.fill_damage import fill_damage
+from redust.inpainters.fill_windows import pieces
 
 every_fill = pytest.mark.parametrize("name", catalogue.names())
 

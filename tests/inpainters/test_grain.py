@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from redust.core.arrays import PIXEL_DTYPES, Mask, Pixels, from_light, full_scale
 from redust.core.scan import Scan
 from redust.core.settings import RepairSettings, RestoreSettings
+from redust.decision.filters import grown
 from redust.inpainters import make_inpainter
-from redust.inpainters.running import fill_damage
-from redust.pipeline.decide import grown
+from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.pipeline import Pipeline
 
 every_depth = pytest.mark.parametrize("dtype", PIXEL_DTYPES, ids=str)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from memory import peak_of
 from redust.core.arrays import PIXEL_DTYPES, Mask, Pixels
 from redust.core.engines import Needs
-from redust.inpainters.regions import coarse, regions
-from redust.inpainters.running import fill_damage, fill_region
+from redust.inpainters.fill_damage import fill_damage, fill_region
+from redust.inpainters.fill_windows import coarse, regions
 from redust.inpainters.wide import core_of, core_within, doubled, halved, wide_windows
 
 

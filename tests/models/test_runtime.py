@@ -13,11 +13,11 @@ import pytest
 
 import redust
 from drawing import draw
-from redust.blind import make_generator
 from redust.core.errors import ModelError, UnknownEngine
 from redust.core.settings import Provider, RestoreSettings, Weights
 from redust.detectors import make_detector
-from redust.detectors.network import NetworkDetector
+from redust.detectors.onnx_detector import NetworkDetector
+from redust.generators import make_generator
 from redust.models import read_card, runtime
 from redust.models.card import ModelCard
 from redust.pipeline import health

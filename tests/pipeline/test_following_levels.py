@@ -9,9 +9,9 @@ import pytest
 
 from doubles import Mean
 from memory import peak_of
-from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
+from redust.core.prior_shift import Adaptation
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings, Sensitivity
 from redust.files import read_mask, write_scan
@@ -79,12 +79,12 @@ def test_one_byte_per_pixel_is_held() -> None:
 
 
 def test_lines_are_marked_whatever_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    from redust.detectors.lines import Line
+    from redust.detectors.line_marks import Line
     from redust.pipeline import pipeline as module
 
     drawn = Line(np.array([[row, 40.0] for row in range(70)]), bright=True)
-    monkeypatch.setattr(module, "find_lines", lambda *_, **__: [drawn])
-    scan, story = scan_of(0.0), pipeline(lines=True)
+    monkeypatch.setattr(module, "find_through", lambda *_, **__: [drawn])
+    scan, story = scan_of(0.0), pipeline()
     mask = story.mark(scan)
     assert mask[:, 40].all()
     assert mask[:, 60].sum() == 0

@@ -10,8 +10,8 @@ import torch
 
 from redust.core.errors import SettingsError, TargetError
 from redust.core.settings import Weights
-from redust.detectors.network import NetworkDetector
-from redust.detectors.running import find_damage
+from redust.detectors.onnx_detector import NetworkDetector
+from redust.detectors.run_detector import find_damage
 from redust.models import networks, read_card
 from redust.training import export
 from redust.training.export import export_model

@@ -17,25 +17,25 @@ from safetensors.torch import load_file
 from torch.utils.data import Dataset
 from training_samples import changed, picture, write_pairs, write_photos, write_restored
 
-from redust.blind import make_generator
-from redust.blind.running import generate
 from redust.core.contracts import check_generator, check_inpainter
 from redust.core.errors import ModelError, SettingsError, TrainingError
 from redust.detectors import make_detector
-from redust.detectors.running import find_damage
+from redust.detectors.run_detector import find_damage
+from redust.generators import make_generator
+from redust.generators.run_generator import generate
 from redust.inpainters import make_inpainter
-from redust.inpainters.running import fill_damage
+from redust.inpainters.fill_damage import fill_damage
 from redust.models import networks, read_card, shipped_folder
 from redust.models.card import weights
 from redust.training.config import Architecture, LossConfig, TrainConfig
 from redust.training.data import Key
 from redust.training.export import export_model
+from redust.training.generative.data import Holes
+from redust.training.generative.losses import Critic, RestoringLoss
+from redust.training.generative.measuring import blind_figures, decibels, implied
+from redust.training.generative.reused import Reused
+from redust.training.generative.samples import Sample, Tensors
 from redust.training.keeper import HISTORY, SAMPLES, TrainingProgress
-from redust.training.restoring.data import Holes
-from redust.training.restoring.losses import Critic, RestoringLoss
-from redust.training.restoring.measuring import blind_figures, decibels, implied
-from redust.training.restoring.reused import Reused
-from redust.training.restoring.samples import Sample, Tensors
 from redust.training.run import Fitted, fit, make_network, train
 
 TASKS = ("fill", "blind", "residual")  # the last: blind too, by a network that is told no damage map

@@ -16,9 +16,9 @@ from training_samples import changed, picture, write_pairs
 
 from redust.core.errors import SettingsError, TargetExists, TrainingError
 from redust.detectors import make_detector
-from redust.detectors.running import find_damage
+from redust.detectors.run_detector import find_damage
+from redust.evaluation.metrics import Tally
 from redust.training.config import TrainConfig
-from redust.training.evaluation import Tally
 from redust.training.keeper import BEST, HISTORY, LAST, TrainingProgress
 from redust.training.run import Fitted, fit, train
 
@@ -153,10 +153,6 @@ def test_batch_norms_keep_what_they_know_if_told(config: TrainConfig) -> None:
         assert not torch.equal(after["head.weight"], before["head.weight"])
     with pytest.raises(ValidationError, match="no statistics to keep"):
         changed(config, keep_statistics=True)
-
-
-def test_a_slot_pauses(config: TrainConfig) -> None:
-    assert fit(changed(config, slot_minutes=1e-6)).module.global_step == 1
 
 
 def test_patience_stops_early(config: TrainConfig) -> None:

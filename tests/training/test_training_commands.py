@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from redust.cli.app import app
 from redust.core.errors import SettingsError, TrainingError
-from redust.training.config import TrainConfig, fields
+from redust.training.config import fields
 
 TINY = [
     "--channels", "8", "--channels", "8", "--channels", "8", "--channels", "8", "--patch", "32",
@@ -33,21 +33,6 @@ def test_every_field_is_a_flag() -> None:
     flags = {flag for parameter in command.params for flag in parameter.opts}
     names = {"from" if name == "start" else name.replace("_", "-") for _, name, _ in fields()}
     assert {f"--{name}" for name in names} <= flags
-
-
-def test_train_pauses_and_goes_on_by_what_it_prints(pairs: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    said = run("train", "--data", pairs, "--out", out, "--epochs", 1, "--slot-minutes", 0.00001, *TINY)
-    assert "--resume" in said
-    config = TrainConfig.load(out / "results/my-model/config.toml")
-    assert (config.run.epochs, config.model.channels) == (1, (8, 8, 8, 8))
-    # The second slot is long enough; the flag wins over the file.
-    said = run("train", "--config", out / "results/my-model/config.toml", "--resume", "--slot-minutes", 60)
-    assert "empty mask" in said
-    assert "redust detect --detector" in said
-    figures = json.loads(run("evaluate", "--data", pairs, "--model", out / "models/my-model", "--json"))
-    written = json.loads((out / "results/my-model/metrics.json").read_text())["figures"]
-    assert figures == written
 
 
 def test_train_says_what_a_fill_is_worth_and_how_it_is_used(tmp_path: Path) -> None:

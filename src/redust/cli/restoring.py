@@ -87,8 +87,8 @@ def restore(
     **choices: Any,
 ) -> None:
     """Find the damage of scans and repair it. Only damaged pixels change; the scans themselves are never written."""
-    from redust.cli.running import run_jobs
-    from redust.pipeline.worklist import worklist
+    from redust.batch.worklist import worklist
+    from redust.cli.run_jobs import run_jobs
 
     settings = _settings(RestoreSettings, preset, choices)
     jobs = worklist(
@@ -120,8 +120,8 @@ def detect(
     **choices: Any,
 ) -> None:
     """Find the damage of scans and write it as masks. Edit them, then repair with `redust repair`."""
-    from redust.cli.running import run_jobs
-    from redust.pipeline.worklist import worklist
+    from redust.batch.worklist import worklist
+    from redust.cli.run_jobs import run_jobs
 
     settings = _settings(DetectSettings, preset, choices)
     jobs = worklist(
@@ -146,8 +146,8 @@ def repair(
     **choices: Any,
 ) -> None:
     """Fill what a mask marks, and nothing else."""
-    from redust.cli.running import run_jobs
-    from redust.pipeline.worklist import worklist
+    from redust.batch.worklist import worklist
+    from redust.cli.run_jobs import run_jobs
 
     settings = _settings(RepairSettings, preset, choices)
     jobs = worklist(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from redust.training.synthesis.synthesizer import Synthesizer
-    from redust.training.synthesis.writing import Plan, Record
+    from redust.synthesis.synthesizer import Synthesizer
+    from redust.synthesis.writing import Plan, Record
 
 _PAIRS, _MATERIAL = "What is drawn", "Material of your own"
 _SHEET_PHOTOS = 24  # more grounds than this a sheet cannot show
@@ -87,7 +87,7 @@ def synthesize(
         raise SettingsError("There is nothing to write. Say where pairs go with --output DIR, or ask for a --sheet.")
     if output is not None and not photos:
         raise SettingsError("There are no photos to draw on. Name undamaged photos, or folders of them.")
-    from redust.training.synthesis.synthesizer import Synthesizer
+    from redust.synthesis.synthesizer import Synthesizer
 
     synthesizer = Synthesizer.from_files(
         recipe=recipe, overlays=overlays, outlines=outlines or (), cracks=cracks, folds=folds, transplant=transplant,
@@ -102,8 +102,8 @@ def synthesize(
 def _draw_sheet(synthesizer: Synthesizer, photos: list[Path], target: Path) -> None:
     from redust.core.arrays import three_channels, to_light
     from redust.files import check_path, read_scan
-    from redust.training.synthesis.sheet import draw_sheet, write_sheet
-    from redust.training.synthesis.writing import gather_photos
+    from redust.synthesis.sheet import draw_sheet, write_sheet
+    from redust.synthesis.writing import gather_photos
 
     check_path(target)
     found = gather_photos(photos)[:_SHEET_PHOTOS] if photos else ()
@@ -111,7 +111,7 @@ def _draw_sheet(synthesizer: Synthesizer, photos: list[Path], target: Path) -> N
 
 
 def _plan(synthesizer: Synthesizer, photos: list[Path], output: Path, count: int | None, size: int | None) -> Plan:
-    from redust.training.synthesis.writing import Plan, gather_photos
+    from redust.synthesis.writing import Plan, gather_photos
 
     found = gather_photos(photos, leave_out=output)
     return Plan(found, synthesizer, count or len(found), size)
@@ -122,7 +122,7 @@ def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -
     from rich.console import Console
 
     from redust.core.errors import ScanError
-    from redust.training.synthesis.writing import cores, prepare, write_pairs
+    from redust.synthesis.writing import cores, prepare, write_pairs
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     done = prepare(plan, output)

@@ -20,8 +20,8 @@ from redust.training.config import TrainConfig, flag_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from redust.training.calibration import Calibration
-    from redust.training.evaluation import Tally
+    from redust.evaluation.calibration import Calibration
+    from redust.evaluation.metrics import Tally
     from redust.training.keeper import TrainingProgress
     from redust.training.run import TrainingResult
 
@@ -55,32 +55,11 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the run of this name was paused; else begin it.")
     ] = False,
-    pack: Annotated[
-        Path | None,
-        typer.Option(
-            "--pack",
-            metavar="DIR",
-            help="Train nothing: put all a run needs into a folder, to carry to "
-            "another machine and train there with its go.py.",
-        ),
-    ] = None,
-    wheels: Annotated[
-        list[Path] | None, typer.Option("--wheel", metavar="FILE.whl", help="A Python package to pack as well.")
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option("--state", metavar="DIR", help="What the last slot brought back, to pack as well.")
-    ] = None,
     **choices: Any,
 ) -> None:
     """Train a network to detect, to fill or to restore blindly: on pairs with masks, or on photos with drawn damage."""
     given = {name: value for name, value in choices.items() if value not in ([], ())}
     chosen = TrainConfig.load(config, given | ({"start": start} if start else {}))
-    if pack is not None:
-        from redust.training.slot import pack as pack_run
-
-        size = pack_run(chosen, pack, wheels=wheels or (), state=state)
-        typer.echo(f"Packed {size:.1f} MiB. There: python {pack.name}/go.py MINUTES BACK")
-        return
     with _needs_extra():
         from redust.training.run import train as run_training
 
@@ -130,8 +109,8 @@ def evaluate(
     """Score detectors at full size on pictures with true masks, beside an empty mask and `tophat`."""
     from redust.core.errors import SettingsError
     from redust.detectors import make_detector
-    from redust.training.pairs import Library, pairs_to_score
-    from redust.training.scoring import score, score_files
+    from redust.evaluation.scoring import score, score_files
+    from redust.files.pairs import Library, pairs_to_score
 
     names = model or ([] if predictions else ["unet"])
     if model and predictions:
@@ -203,14 +182,14 @@ def calibrate(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
 ) -> None:
     """Find a detector's levels for `--sensitivity` shy, normal and eager by what it marks on undamaged pictures."""
-    from redust.core.adaptation import Adaptation
     from redust.core.errors import SettingsError
-    from redust.core.softening import softening_at, softening_of
+    from redust.core.pre_blur import softening_at, softening_of
+    from redust.core.prior_shift import Adaptation
     from redust.detectors import make_detector
+    from redust.evaluation.calibration import calibrate as find_levels
+    from redust.evaluation.calibration import compare_weights
+    from redust.files.pairs import Library, find_photos, pairs_to_score
     from redust.models.card import CARD_NAME, read_card
-    from redust.training.calibration import calibrate as find_levels
-    from redust.training.calibration import compare_weights
-    from redust.training.pairs import Library, find_photos, pairs_to_score
 
     detector: Any = make_detector(model, threads=threads, weights=Weights.float32)
     if soften is not None:
@@ -242,7 +221,7 @@ def calibrate(
 
 def _tell_calibration(found: Calibration) -> None:
     """A row per sensitivity, and whether the pictures were enough."""
-    from redust.training.calibration import RATES
+    from redust.evaluation.calibration import RATES
 
     typer.echo(f"{'':8}{'level':>9}{'marked, ppm':>13}{'at most':>9}   pictures left unmarked")
     for name, level in found.levels.items():
@@ -274,7 +253,7 @@ def study(
 ) -> None:
     """Repeat the questions of the thesis on a dataset, and write a report. Run it again to go on."""
     with _needs_extra():
-        from redust.training.study import StudyPlan, run_study
+        from redust.study.study import StudyPlan, run_study
 
     plan = StudyPlan(data=data, out=out, mask_level=mask_level, seed=seed, threads=threads)
     with _bar("study") as tell, training_screen("cell") as listen:
@@ -362,7 +341,7 @@ def show_figures(tallies: dict[str, Tally], *, as_json: bool) -> None:
     """Print the figures of several detectors: a table, or all of them as JSON."""
     import json
 
-    from redust.training.evaluation import found_by_size, table
+    from redust.evaluation.metrics import found_by_size, table
 
     figures = {name: tally.figures() for name, tally in tallies.items()}
     if as_json:

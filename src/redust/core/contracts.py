@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from redust.core.adaptation import Adaptation
 from redust.core.arrays import PIXEL_DTYPES, DamageMap, Light, Mask, Pixels, from_light, full_scale
 from redust.core.engines import Detector, Generator, Inpainter, Needs, levels_of
-from redust.core.grades import adaptation_of
+from redust.core.logits import adaptation_of
+from redust.core.pre_blur import Softening, softening_of
+from redust.core.prior_shift import Adaptation
 from redust.core.settings import Sensitivity
-from redust.core.softening import Softening, softening_of
 from redust.core.tiles import round_up
 
 _CALLS_AT_ONCE = 4
@@ -132,12 +132,12 @@ def _check_levels(detector: Detector) -> None:
     adaptation = adaptation_of(detector)
     _demand(
         adaptation is None or isinstance(adaptation, Adaptation),
-        f"adaptation is a {type(adaptation).__name__}, not an Adaptation of redust.core.adaptation",
+        f"adaptation is a {type(adaptation).__name__}, not an Adaptation of redust.core.prior_shift",
     )
     softening = softening_of(detector)
     _demand(
         softening is None or isinstance(softening, Softening),
-        f"softening is a {type(softening).__name__}, not a Softening of redust.core.softening",
+        f"softening is a {type(softening).__name__}, not a Softening of redust.core.pre_blur",
     )
 
 

@@ -1,7 +1,7 @@
 """What a detector, an inpainter and a generator are: protocols that state their needs as data.
 
 An engine only computes. The house pads, tiles, converts, crops and composites for it
-(:mod:`redust.detectors.running`, :mod:`redust.inpainters.running`, :mod:`redust.blind.running`).
+(:mod:`redust.detectors.run_detector`, :mod:`redust.inpainters.fill_damage`, :mod:`redust.generators.run_generator`).
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Detector(Protocol):
     """Gives an opinion on every pixel.
 
     It may also have ``levels``, by the names of :class:`redust.core.settings.Sensitivity` (see :func:`levels_of`), and
-    an ``adaptation``, by which they follow the scan (see :class:`redust.core.adaptation.Adaptation`), and a
-    ``softening``, by which it sees soft scans blurred (see :class:`redust.core.softening.Softening`), itself or by the
+    an ``adaptation``, by which they follow the scan (see :class:`redust.core.prior_shift.Adaptation`), and a
+    ``softening``, by which it sees soft scans blurred (see :class:`redust.core.pre_blur.Softening`), itself or by the
     detector ``for_blurred``. It may have a method ``rest``, called when it is not asked for a while.
     """
 

@@ -180,13 +180,6 @@ class DetectSettings(ScanSettings):
             "per million of undamaged pictures, in place of a level; normal unless given."
         ),
     ] = None
-    lines: Annotated[
-        bool,
-        Field(
-            description="Also look for long straight scratches too faint for the detector, by sums along lines. For "
-            "scratched film and plates: thin lines of a scene may be marked."
-        ),
-    ] = False
     through: Annotated[
         bool,
         Field(

@@ -11,7 +11,7 @@ from redust.core.settings import Provider, Weights
 catalogue = Catalogue(
     "detector",
     {
-        "unet": "redust.detectors.network:shipped_unet",
+        "unet": "redust.detectors.onnx_detector:shipped_unet",
         "tophat": "redust.detectors.tophat:TopHat",
     },
     "redust.detectors",
@@ -47,7 +47,7 @@ def make_detector(
     """
     folder = Path(name)
     if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
-        from redust.detectors.network import NetworkDetector
+        from redust.detectors.onnx_detector import NetworkDetector
 
         return NetworkDetector(folder, threads=threads, provider=provider, weights=weights)
     detector: Detector = catalogue.make(name, threads=threads, provider=provider, weights=weights)

@@ -5,7 +5,7 @@
 >>> write_scan(scan, "out.tif")  # doctest: +SKIP
 """
 
-from redust.files.atomic import check_path, whole_file
+from redust.core.atomic import check_path, whole_file
 from redust.files.formats import is_scan_path, lossless
 from redust.files.masks import read_map, read_mask, write_map, write_mask
 from redust.files.reading import read_scan

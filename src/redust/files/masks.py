@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from redust.core.arrays import DamageMap, Mask, Pixels, check_damage, check_mask
+from redust.core.atomic import whole_file
 from redust.core.errors import MaskMismatch, TargetError
 from redust.core.scan import Scan
 from redust.core.tiles import bands
-from redust.files.atomic import whole_file
 from redust.files.formats import PNG, TIFF, by_suffix
 from redust.files.reading import by_content, read_picture
 

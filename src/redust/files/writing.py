@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from redust.core.arrays import Mask, Pixels, check_mask
+from redust.core.atomic import check_path, whole_file
 from redust.core.errors import TargetError
 from redust.core.scan import Scan
-from redust.files.atomic import check_path, whole_file
 from redust.files.formats import by_suffix
-from redust.files.losses import check_losses, check_sides, fitted, rescaled
 from redust.files.reading import read_scan
+from redust.files.unsupported import check_losses, check_sides, fitted, rescaled
 
 _BLOCK_ROWS = 256
 
@@ -46,7 +46,7 @@ def write_scan(scan: Scan, path: str | Path, *, overwrite: bool = False, allow_l
     overwrite
         Replace an existing file.
     allow_loss
-        Go on without what the format cannot hold (see :func:`redust.files.losses.fitted`), with logged warnings.
+        Go on without what the format cannot hold (see :func:`redust.files.unsupported.fitted`), with logged warnings.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Pixels and a mask become filled pixels.
 
-:func:`make_inpainter` makes an engine by name; :func:`redust.inpainters.running.fill_damage` runs it on a scan.
+:func:`make_inpainter` makes an engine by name; :func:`redust.inpainters.fill_damage.fill_damage` runs it on a scan.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ catalogue = Catalogue(
     {
         "kriging": "redust.inpainters.kriging:KrigingInpainter",
         "auto": "redust.inpainters.auto:AutoInpainter",
-        "network": "redust.inpainters.network:shipped_network",
+        "network": "redust.inpainters.onnx_inpainter:shipped_network",
         "fsr": "redust.inpainters.frequency:FrequencyInpainter",
         "telea": "redust.inpainters.marching:telea",
         "navier-stokes": "redust.inpainters.marching:navier_stokes",
@@ -48,7 +48,7 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
     """
     folder = Path(name)
     if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
-        from redust.inpainters.network import NetworkInpainter
+        from redust.inpainters.onnx_inpainter import NetworkInpainter
 
         return NetworkInpainter(folder)
     return cast(Inpainter, catalogue.make(name, radius=radius))

@@ -20,7 +20,7 @@ from redust.core.arrays import Mask, Pixels
 from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, ModelError, UnknownEngine
 from redust.inpainters import make_inpainter
-from redust.inpainters.running import fill_damage
+from redust.inpainters.fill_damage import fill_damage
 
 Together: TypeAlias = tuple[str, ...]
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.tiles import Place, round_up
-from redust.inpainters.regions import Box, Region, pieces
+from redust.inpainters.fill_windows import Box, Region, pieces
 
 _Floats: TypeAlias = NDArray[np.float32]
 

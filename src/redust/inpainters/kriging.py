@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import Mask, Pixels
 from redust.core.engines import Needs
 from redust.core.tiles import Place, round_up
-from redust.inpainters.regions import Box, pieces
+from redust.inpainters.fill_windows import Box, pieces
 
 _Floats: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
 _Numbers: TypeAlias = NDArray[np.intp]

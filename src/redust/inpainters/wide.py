@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.tiles import Place, bands, with_margin
-from redust.inpainters.regions import coarse
+from redust.inpainters.fill_windows import coarse
 
 _CELL = 64  # pixels: cores nearer than this are filled together
 _BAND = 16 * _CELL  # rows

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from redust.core.adaptation import Adaptation
 from redust.core.errors import ModelError
+from redust.core.pre_blur import Softening
+from redust.core.prior_shift import Adaptation
 from redust.core.scales import check_scales
 from redust.core.settings import Sensitivity
-from redust.core.softening import Softening
 
 CARD_NAME = "card.json"
 FLOAT32, INT8 = "onnx", "onnx-int8"  # kinds of weight files
@@ -33,11 +33,11 @@ class ModelCard(BaseModel):
     being ``level``; ``false_positive_rates`` the shares of pixels they mark on the undamaged pictures that
     ``calibrated_on`` describes. All three are empty where nobody has calibrated the model.
 
-    ``adaptation`` says how the levels follow the scan (:class:`redust.core.adaptation.Adaptation`); they hold for every
-    scan as they are where there is none.
+    ``adaptation`` says how the levels follow the scan (:class:`redust.core.prior_shift.Adaptation`); where there is
+    none, they hold for every scan as they are.
 
     ``softening`` says how much the network may see a scan blurred where that leaves it less in doubt
-    (:class:`redust.core.softening.Softening`); it always sees scans as they are where there is none.
+    (:class:`redust.core.pre_blur.Softening`); it always sees scans as they are where there is none.
 
     ``scales`` are the factors by which a scan is shrunk before the network sees it; the mean of the logits counts,
     weighted by ``scale_shares`` where there are any.

@@ -20,8 +20,8 @@ from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
 from redust.pipeline.areas import Areas
+from redust.pipeline.job import as_path, beside
 from redust.pipeline.pipeline import Pipeline
-from redust.pipeline.worklist import as_path, beside
 
 Array: TypeAlias = NDArray[Any]
 PathLike: TypeAlias = str | Path

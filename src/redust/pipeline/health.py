@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 import redust
-from redust import blind, detectors, inpainters
+from redust import detectors, generators, inpainters
 from redust.core.catalogue import Catalogue
 from redust.core.errors import ModelError, RedustError
 from redust.core.scan import Scan
@@ -91,7 +91,10 @@ def engines() -> list[Engine]:
     return [
         *(_engine(detectors.catalogue, name, detectors.make_detector, usual.detector) for name in _names(detectors)),
         *(_engine(inpainters.catalogue, name, inpainters.make_inpainter, usual.fill) for name in _names(inpainters)),
-        *(_engine(blind.catalogue, name, blind.make_generator, usual.generator) for name in _names(blind)),
+        *(
+            _engine(generators.catalogue, name, generators.make_generator, usual.generator)
+            for name in _names(generators)
+        ),
     ]
 
 

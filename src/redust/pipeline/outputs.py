@@ -10,7 +10,7 @@ from redust.core.scan import Scan
 from redust.core.settings import ScanSettings
 from redust.files import check_path, check_target, largest_change_outside, lossless
 from redust.files.formats import PNG, TIFF, by_suffix
-from redust.pipeline.worklist import Job
+from redust.pipeline.job import Job
 
 
 def prepare_outputs(job: Job, scan: Scan, settings: ScanSettings) -> None:

@@ -22,34 +22,34 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from redust.blind import make_generator
-from redust.blind.running import generate
-from redust.core.adaptation import Adaptation
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
 from redust.core.engines import Detector, Generator, Inpainter, levels_of
-from redust.core.grades import adaptation_of, grades, log_odds
+from redust.core.logits import adaptation_of, grades, log_odds
+from redust.core.prior_shift import Adaptation
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import Method, Provider, RestoreSettings, Weights
+from redust.decision.filters import Decision, cut, judge
+from redust.decision.guard import Spared
+from redust.decision.shape_classes import count_classes
+from redust.decision.threshold import adapted, cut_following, cut_graded
 from redust.detectors import given, make_detector
-from redust.detectors.cutting import adapted, cut_following, cut_graded
-from redust.detectors.lines import Line, find_lines, mark_lines
-from redust.detectors.running import damage_by_tile, find_damage
-from redust.detectors.seeing import seeing, seen_by
-from redust.detectors.through import find_through
+from redust.detectors.choose_view import seeing, seen_by
+from redust.detectors.frame_scratches import find_through
+from redust.detectors.line_marks import Line, mark_lines
+from redust.detectors.run_detector import damage_by_tile, find_damage
 from redust.files import read_scan, write_map, write_mask, write_scan
+from redust.generators import make_generator
+from redust.generators.run_generator import generate
 from redust.inpainters import make_inpainter
-from redust.inpainters.running import fill_damage
+from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
-from redust.pipeline.choices import count_choices
-from redust.pipeline.classes import count_classes
 from redust.pipeline.compare import comparison
-from redust.pipeline.decide import Decision, cut, judge
-from redust.pipeline.guard import Spared
-from redust.pipeline.journal import Journal, Progress
+from redust.pipeline.fill_counts import count_choices
+from redust.pipeline.job import Job, as_path
 from redust.pipeline.outputs import change_outside, prepare_outputs
-from redust.pipeline.worklist import Job, as_path
+from redust.pipeline.report_builder import Journal, Progress
 
 _LOG = logging.getLogger(__name__)
 E = TypeVar("E")
@@ -91,7 +91,7 @@ class Pipeline:
 
     @cached_property
     def detector(self) -> Detector:
-        """How damage is found. A scan is seen in its own way (:mod:`redust.detectors.seeing`)."""
+        """How damage is found. A scan is seen in its own way (:mod:`redust.detectors.choose_view`)."""
         return _told(self._detector or make_detector(self.settings.detector, **self._how))
 
     @cached_property
@@ -285,8 +285,7 @@ class Pipeline:
 
     def _lines(self, scan: Scan) -> list[Line]:
         """The lines that only the whole scan shows, as far as they are asked for."""
-        through = find_through(scan.pixels) if self.settings.through else []
-        return [*through, *(find_lines(scan.pixels, threads=self.settings.threads) if self.settings.lines else [])]
+        return find_through(scan.pixels) if self.settings.through else []
 
     def _decision(self, found: Mask, scan: Scan, areas: Areas) -> Decision:
         settings = self.settings

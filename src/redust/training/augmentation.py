@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from redust.core.arrays import LUMA, Light, Pixels, three_channels, to_light
+from redust.core.labels import Label, Truth
 from redust.core.tiles import Tile, window
 from redust.training.config import AugmentConfig
-from redust.training.evaluation import DAMAGE, Truth
 
 Centre = tuple[float, float]
 Affine = NDArray[np.float64]
@@ -40,7 +40,7 @@ def choose_centre(truth: Truth, patch: int, focus: float, rng: np.random.Generat
     """
     wanted: list[float | None] = [None, None]
     if focus and rng.random() < focus:
-        damaged = np.flatnonzero(truth == DAMAGE)
+        damaged = np.flatnonzero(truth == Label.damage)
         if damaged.size:
             spot = np.unravel_index(int(rng.choice(damaged)), truth.shape)
             wanted = [float(place) + rng.uniform(-patch / 4, patch / 4) for place in spot]

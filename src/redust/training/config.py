@@ -332,9 +332,6 @@ class RunConfig(Settings):
         float | None,
         Field(gt=0, description="Fit the whole run into this time: the learning rate falls by the clock."),
     ] = None
-    slot_minutes: Annotated[
-        float | None, Field(gt=0, description="Pause after this time, ready to be resumed in the next slot.")
-    ] = None
     patience: Annotated[
         int | None, Field(ge=1, description="Stop after this many validations without a better one.")
     ] = None

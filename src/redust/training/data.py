@@ -15,13 +15,13 @@ from torch.utils.data import Dataset, Sampler
 
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.errors import ScanError, SettingsError, TrainingError
+from redust.core.labels import Truth
 from redust.core.tiles import round_up
+from redust.files.pairs import Library, PairPaths, Pictures, find_photos, find_splits, fingerprint
+from redust.synthesis.synthesizer import Synthesizer
 from redust.training.augmentation import UPRIGHT, choose_centre, choose_place, cut, vary_light
 from redust.training.config import Architecture, DataConfig, TrainConfig
-from redust.training.evaluation import Truth
-from redust.training.pairs import Library, PairPaths, Pictures, find_photos, find_splits, fingerprint
-from redust.training.synthesis.synthesizer import Synthesizer
-from redust.training.teacher import fingerprint_of
+from redust.training.distillation import fingerprint_of
 
 Key = tuple[int, int]
 Patch = tuple[torch.Tensor, torch.Tensor]

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from redust.core.arrays import Light
+from redust.core.atomic import whole_files
 from redust.core.errors import TrainingError
-from redust.files.atomic import whole_files
 from redust.models.card import CARD_NAME, ModelCard, digest
 from redust.models.networks import to_run
 from redust.training.keeper import save_weights

@@ -14,9 +14,9 @@ import lightning.pytorch as pl
 import torch
 from safetensors.torch import save
 
+from redust.evaluation.plots import write_picture
 from redust.training.config import RunConfig
 from redust.training.module import Row, TrainingModule
-from redust.training.pictures import write_picture
 
 LAST, BEST, HISTORY, SAMPLES = "last.ckpt", "best.safetensors", "history.csv", "samples.png"
 
@@ -138,8 +138,7 @@ class Keeper(pl.Callback):  # type: ignore[misc]  # Lightning has no types
         )
 
     def _keep(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        slot = self.run.slot_minutes
-        pause = self.pause_wanted or (slot is not None and module.clock.slot >= 60 * slot)
+        pause = self.pause_wanted
         due = module.clock.slot - self._saved_at >= 60 * self.run.save_minutes
         decide = trainer.strategy.reduce_boolean_decision
         pause, due = decide(pause, all=False), decide(due, all=False)

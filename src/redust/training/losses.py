@@ -13,8 +13,8 @@ from monai.losses import DiceLoss, SoftclDiceLoss, TverskyLoss
 from torch import Tensor, nn
 from torch.nn import functional
 
+from redust.core.labels import Label
 from redust.training.config import LossConfig, LossName
-from redust.training.evaluation import DAMAGE, IGNORED
 
 _USUAL_SHARE = 0.02  # of a patch that is damaged: such a patch counts once
 _SURE = 0.5  # from which chance on a teacher counts as sure of damage
@@ -47,7 +47,7 @@ class MaskedLoss(nn.Module):
         # Sums over a batch lose too much in 8 or 11 bits of mantissa.
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits.float()
-            target, judged = (truth == DAMAGE).float(), (truth != IGNORED).float()
+            target, judged = (truth == Label.damage).float(), (truth != Label.ignore).float()
             if self.config.loss is LossName.focal_tversky:
                 return self._tversky(logits, target, judged)
             entropy = self._entropy(logits, target, judged)

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from redust.core.errors import TrainingError
+from redust.evaluation.metrics import Tally
+from redust.evaluation.plots import Picture, sample_sheet
+from redust.files.pairs import Pictures
 from redust.training.config import OptimiserConfig, Precision, Schedule, TrainConfig
-from redust.training.evaluation import Tally
+from redust.training.distillation import teachers_of
 from redust.training.losses import MaskedLoss, taught_loss
 from redust.training.opinion import judged, opinion
-from redust.training.pairs import Pictures
-from redust.training.pictures import Picture, sample_sheet
-from redust.training.teacher import teachers_of
 
 Row = dict[str, float]
 

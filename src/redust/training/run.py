@@ -33,26 +33,27 @@ from torch.utils.data import DataLoader
 from redust import __version__
 from redust.core.arrays import Light
 from redust.core.errors import TargetExists, TrainingError
+from redust.core.labels import Label
 from redust.core.settings import Weights
 from redust.detectors import make_detector
-from redust.detectors.network import NetworkDetector
-from redust.detectors.running import find_damage
+from redust.detectors.onnx_detector import NetworkDetector
+from redust.detectors.run_detector import find_damage
+from redust.evaluation.metrics import Tally
+from redust.evaluation.plots import draw_curves, draw_precision_recall, sample_sheet, write_picture
+from redust.evaluation.scoring import score
+from redust.files.pairs import Library, Pictures
 from redust.models import ModelCard, networks, read_card
 from redust.models.card import FLOAT32, INT8, weights
 from redust.training.config import Architecture, ModelConfig, Precision, Task, TrainConfig
 from redust.training.data import Ahead, Numbers, Stream, TrainingData, prepare, stack
-from redust.training.evaluation import DAMAGE, Tally
 from redust.training.export import export_model
+from redust.training.generative.data import prepare_restoring
+from redust.training.generative.finishing import export_and_measure
+from redust.training.generative.module import RestoringModule
 from redust.training.keeper import BEST, LAST, Keeper, Listener, Paused
 from redust.training.memory import keep_memory
 from redust.training.module import LOG_STEPS, DamageModule, TrainingModule
 from redust.training.opinion import opinion, scales_of
-from redust.training.pairs import Library, Pictures
-from redust.training.pictures import draw_curves, draw_precision_recall, sample_sheet, write_picture
-from redust.training.restoring.data import prepare_restoring
-from redust.training.restoring.finishing import export_and_measure
-from redust.training.restoring.module import RestoringModule
-from redust.training.scoring import score
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ _FREE_TO_CHANGE = {
     # Where data lies; what lies there is compared by its fingerprint.
     "data": {*_MATERIAL, "data", "photos", "workers", "cache_megabytes"},
     "model": {"attention", "teacher"},  # by its fingerprint too
-    "run": {"out", "slot_minutes", "save_minutes", "threads", "accelerator", "samples", "tophat"},
+    "run": {"out", "save_minutes", "threads", "accelerator", "samples", "tophat"},
 }
 _CALIBRATION_PICTURES = 32  # with 16, INT8 lost 0.009 of f1 on real plates; with 24, nothing
 _LEVELS = (0.05, 0.95)
@@ -132,7 +133,7 @@ def train(config: TrainConfig, *, resume: bool = False, listener: Listener | Non
     Returns
     -------
     result : TrainingResult
-        Unfinished if it was paused (end of the slot, or Ctrl-C): call again with `resume`.
+        Unfinished if it was paused (Ctrl-C): call again with `resume`.
 
     Raises
     ------
@@ -540,7 +541,7 @@ def write_results(
     draw_curves(module.history, folder / "curves.png")
     mapped = {name: tally for name, tally in tallies.items() if np.isfinite(tally.figures().ap)}
     draw_precision_recall(mapped, folder / "precision_recall.png")
-    damaged = [index for index in range(len(pictures)) if (pictures[index][1] == DAMAGE).any()]
+    damaged = [index for index in range(len(pictures)) if (pictures[index][1] == Label.damage).any()]
     count = min(module.config.run.samples, len(damaged))
     if count:
         chosen = [pictures[damaged[place]] for place in np.linspace(0, len(damaged) - 1, count).astype(int)]

@@ -159,7 +159,7 @@ class UNet(nn.Module):
         return logits  # (N, 1, H, W)
 
     def judged(self, light: Tensor, shares: Sequence[float] = ()) -> Tensor:
-        """Give the mean of the logits at all scales, as detecting does (:mod:`redust.detectors.scales`).
+        """Give the mean of the logits at all scales, as detecting does (:mod:`redust.detectors.multiscale`).
 
         Parameters
         ----------

@@ -1,0 +1,1 @@
+"""Many scans: the worklist."""

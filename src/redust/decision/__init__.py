@@ -1,0 +1,1 @@
+"""From a damage map to a mask: which pixels to repair."""

@@ -1,0 +1,1 @@
+"""How good a detector is: pairs, metrics, scores, calibration, plots. No torch."""

@@ -1,0 +1,91 @@
+"""Detectors scored over whole pictures, beside an empty mask: what a finding is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from redust.core.arrays import full_scale
+from redust.core.engines import Detector
+from redust.core.errors import TrainingError
+from redust.decision.threshold import cut_for
+from redust.detectors.choose_view import seeing
+from redust.detectors.run_detector import find_damage
+from redust.evaluation.metrics import Tally
+from redust.files.pairs import PairPaths, Pictures, read_picture, read_truth
+
+EMPTY = "empty mask"
+
+
+def score(
+    detectors: Sequence[Detector],
+    pictures: Pictures,
+    *,
+    level: float | None = None,
+    tolerance: int = 2,
+    soften: float | None = None,
+    looks: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Tally]:
+    """Score detectors over pictures at full size.
+
+    Parameters
+    ----------
+    detectors
+        Each is cut at its own level, which may follow the scan (:mod:`redust.core.logits`).
+    pictures
+        With their truth, 255 damage, 128 not judged, 0 sound.
+    level : 0..1, optional
+        Cut the first detector here instead, to the letter.
+    tolerance
+        Radius in pixels within which a predicted pixel may miss.
+    soften, looks
+        How each is to see the pictures; see :func:`redust.detectors.choose_view.seeing`.
+    progress
+        Called with the share done, 0..1.
+
+    Returns
+    -------
+    tallies
+        By the detector's name, and the empty mask's.
+    """
+    tallies = {one.name: Tally(one.level, tolerance) for one in detectors}
+    if level is not None and detectors:
+        tallies[detectors[0].name] = Tally(level, tolerance)
+    tallies[EMPTY] = Tally(0.5, tolerance)
+    for index in range(len(pictures)):
+        pixels, truth = pictures[index]
+        for place, detector in enumerate(detectors):
+            damage = find_damage(seeing(detector, pixels, soften=soften, looks=looks), pixels)
+            mask, _ = cut_for(detector, damage, pixels, level if place == 0 else None)
+            tallies[detector.name].add(truth, damage, mask)
+        tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))
+        if progress:
+            progress((index + 1) / len(pictures))
+    return tallies
+
+
+def score_files(
+    pairs: Sequence[PairPaths], folder: Path, mask_level: int | None = None, *, level: float = 0.5, tolerance: int = 2
+) -> Tally:
+    """Score masks or damage maps that any tool wrote, NAME.png for each pair.
+
+    Raises
+    ------
+    TrainingError
+        If one is missing or has another size: nothing is skipped.
+    """
+    tally = Tally(level, tolerance)
+    for pair in pairs:
+        path = folder / f"{pair.name}.png"
+        if not path.is_file():
+            raise TrainingError(f"There is no prediction {path}. Write one for every picture, empty ones too.")
+        assert pair.mask is not None
+        written, (height, width) = read_picture(path)[..., 0], read_picture(pair.mask).shape[:2]
+        if written.shape != (height, width):
+            raise TrainingError(f"{path} has another size than {pair.mask}. Predict at full size.")
+        damage = written.astype(np.float32) / np.float32(full_scale(written.dtype))
+        tally.add(read_truth(pair.mask, (height, width), mask_level), damage)
+    return tally

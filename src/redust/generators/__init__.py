@@ -1,0 +1,47 @@
+"""A scan becomes a restored scan, without a mask: blind inpainting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from redust.core.catalogue import Catalogue
+from redust.core.engines import Generator
+from redust.core.settings import Provider, Weights
+
+catalogue = Catalogue("generator", {"blind": "redust.generators.onnx_generator:shipped_blind"}, "redust.generators")
+
+
+def make_generator(
+    name: str,
+    *,
+    threads: int | None = None,
+    provider: Provider = Provider.cpu,
+    weights: Weights = Weights.auto,
+) -> Generator:
+    """Make the generator `name`.
+
+    Parameters
+    ----------
+    name
+        A name of the catalogue, or the path of a model folder that `redust train --task blind` made (anything with a
+        path separator, or an existing folder that holds a ``card.json``).
+    threads
+        Threads it may use; all cores unless given.
+    provider, weights
+        For networks; see :class:`redust.models.runtime.Session` and :func:`redust.models.runtime.open_model`. A
+        factory gets them, and `threads`, if it has parameters of these names.
+
+    Raises
+    ------
+    UnknownEngine
+        If there is none of that name.
+    ModelError
+        If its weights or card are missing or damaged.
+    """
+    folder = Path(name)
+    if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
+        from redust.generators.onnx_generator import NetworkGenerator
+
+        return NetworkGenerator(folder, threads=threads, provider=provider, weights=weights)
+    generator: Generator = catalogue.make(name, threads=threads, provider=provider, weights=weights)
+    return generator

@@ -1,0 +1,1 @@
+"""The thesis, repeated: its networks, its grid, its report."""

@@ -1,0 +1,75 @@
+"""A detector that sees the scan blurred."""
+
+from __future__ import annotations
+
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+
+import redust
+from redust.core.arrays import DamageMap, Light
+from redust.core.contracts import check_detector
+from redust.core.engines import Needs
+from redust.core.errors import SettingsError
+from redust.core.settings import DetectSettings
+from redust.detectors import make_detector
+from redust.detectors.blur import softening
+from redust.detectors.run_detector import find_damage
+from redust.detectors.tta import looking
+
+
+class Plain:
+    """Takes the light itself for its map."""
+
+    name = "plain"
+    level = 0.4
+    card = "a card"
+    needs = Needs(channels=(1,))
+
+    def detect(self, light: Light) -> DamageMap:
+        assert not light.flags.writeable
+        return light[..., 0].clip(0.01, 0.99)
+
+
+def test_the_detector_sees_the_scan_blurred_in_tiles_as_in_one_piece() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 140, 1), dtype=np.uint8)
+    light = pixels[..., 0].astype(np.float32) / 255
+    found = find_damage(softening(Plain(), 0.7), pixels)
+    expected = cv2.GaussianBlur(light, (7, 7), 0.7, borderType=cv2.BORDER_REPLICATE)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert found.std() < 0.7 * light.std()
+    np.testing.assert_allclose(find_damage(softening(Plain(), 0.7), pixels, tile=64), found, atol=1e-6)
+
+
+def test_the_network_says_the_same_in_tiles_as_in_one_piece() -> None:
+    pixels = np.random.default_rng(1).integers(90, 130, (150, 230, 3)).astype(np.uint8)
+    cv2.line(pixels, (10, 20), (200, 120), (255, 255, 255), 2)
+    detector = looking(softening(make_detector("unet", threads=1), 0.7), 2)
+    whole = find_damage(detector, pixels, tile=1024)
+    assert whole.max() > 0.3
+    np.testing.assert_allclose(find_damage(detector, pixels, tile=64), whole, atol=1e-4)
+
+
+def test_it_is_a_detector_with_all_that_the_first_has() -> None:
+    plain, detector = Plain(), softening(Plain(), 1.5)
+    check_detector(detector)
+    assert (detector.name, detector.level, detector.card) == ("plain", 0.4, "a card")
+    assert detector.needs == Needs(channels=(1,), context=5)
+    assert pickle.loads(pickle.dumps(detector)).sigma == 1.5
+    assert softening(plain, 0) is plain
+
+
+def test_the_setting_reaches_the_detector_and_the_scan_stays_sharp() -> None:
+    pixels = np.random.default_rng(2).integers(100, 120, (64, 64, 3), dtype=np.uint8)
+    pixels[30:33, 30:33] = 255
+    restored = redust.restore(pixels, soften=0.7)
+    changed = (restored != pixels).any(2)
+    assert changed[30:33, 30:33].all()
+    assert changed.mean() < 0.05
+
+
+def test_a_blur_that_would_hide_damage_is_refused() -> None:
+    with pytest.raises(SettingsError, match="soften"):
+        DetectSettings.of(soften=4)

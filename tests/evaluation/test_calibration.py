@@ -1,0 +1,169 @@
+"""Levels by false-positive rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_training_commands import run
+
+from redust.core.arrays import DamageMap, Light, Pixels
+from redust.core.engines import Needs
+from redust.core.errors import SettingsError, TrainingError
+from redust.core.labels import Truth
+from redust.core.pre_blur import Softening
+from redust.core.prior_shift import Adaptation
+from redust.core.settings import Sensitivity
+from redust.decision.threshold import cut_following
+from redust.evaluation.calibration import RATES, calibrate
+from redust.models import read_card, shipped_folder
+
+ALL = dict.fromkeys(Sensitivity, 0.0)
+
+
+class Frank:
+    """A detector whose opinion is the light itself."""
+
+    name = "frank"
+    level = 0.5
+    needs = Needs(channels=(1,))
+
+    def detect(self, light: Light) -> DamageMap:
+        return light[..., 0].copy()
+
+
+class Drawn:
+    """Pictures (H, W, 1) float32 with a truth that nobody looks at."""
+
+    def __init__(self, *pixels: Pixels) -> None:
+        self._pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def __getitem__(self, index: int) -> tuple[Pixels, Truth]:
+        return self._pixels[index], np.zeros(self._pixels[index].shape[:2], np.uint8)
+
+
+def light_of(*values: float, size: int = 100) -> Pixels:
+    """A picture (10, size / 10, 1): some pixels of these values, the others 0."""
+    light = np.zeros(size, np.float32)
+    light[: len(values)] = values
+    return light.reshape(10, -1, 1)
+
+
+def test_each_level_is_the_lowest_that_keeps_its_rate() -> None:
+    rates = {Sensitivity.shy: 0.0, Sensitivity.normal: 0.01, Sensitivity.eager: 0.02}
+    found = calibrate(Frank(), Drawn(light_of(0.9, 0.8, 0.3), light_of(0.2)), rates=rates)
+    shy, normal, eager = (found.levels[name] for name in (Sensitivity.shy, Sensitivity.normal, Sensitivity.eager))
+    assert 0.9 < shy <= 0.90001
+    assert 0.3 < normal <= 0.30001  # two of two hundred pixels
+    assert 0.0 < eager <= 0.00001
+    assert found.rates == rates
+    assert found.unmarked == {Sensitivity.shy: 2, Sensitivity.normal: 1, Sensitivity.eager: 0}
+    assert (found.pictures, found.megapixels) == (2, 0.0002)
+
+
+def test_the_level_does_to_the_pictures_what_it_says() -> None:
+    random = np.random.default_rng(0)
+    pixels = random.random((200, 500, 1)).astype(np.float32) ** 4
+    found = calibrate(Frank(), Drawn(pixels))
+    for name, level in found.levels.items():
+        share = (pixels >= np.float32(level)).mean()
+        assert found.rates[name] == pytest.approx(share)
+        assert share <= RATES[name]
+        assert (pixels >= np.float32(level - 1e-5)).mean() > RATES[name]
+    assert RATES[Sensitivity.normal] <= 1e-4
+
+
+def test_what_a_detector_is_certain_of_no_level_can_cut() -> None:
+    with pytest.raises(TrainingError, match="frank is certain of damage on 0\\.02 of the pixels"):
+        calibrate(Frank(), Drawn(light_of(1.0, 1.0)), rates=ALL)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of two dark, soft pictures."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(2):
+        ramp = np.linspace(20, 90 + number, 64, dtype=np.float32)
+        cv2.imwrite(str(folder / f"{number}.png"), np.tile(ramp, (64, 1)).astype(np.uint8))
+    return folder
+
+
+def test_the_command_writes_the_levels_into_the_card(photos: Path, model: Path) -> None:
+    before = read_card(model)
+    said = run("calibrate", "--model", model, "--photos", photos)
+    assert "only 0.0 megapixels" in said
+    assert read_card(model) == before
+    said = run("calibrate", "--model", model, "--photos", photos, "--write")
+    card = read_card(model)
+    assert f"the level was {before.level:g}" in said
+    assert card.level == card.levels[Sensitivity.normal]
+    assert set(card.false_positive_rates) == set(Sensitivity)
+    assert card.false_positive_rates[Sensitivity.normal] <= 1e-4
+    assert card.calibrated_on == "2 undamaged pictures, 0.0 megapixels"
+    unchanged = {"level", "levels", "false_positive_rates", "calibrated_on", "f1_by_weights"}
+    assert card.model_dump(exclude=unchanged) == before.model_dump(exclude=unchanged)
+
+
+def test_the_command_compares_the_weights(photos: Path, pairs: Path, model: Path) -> None:
+    said = run("calibrate", "--model", model, "--photos", photos, "--data", pairs, "--write")
+    f1 = read_card(model).f1_by_weights
+    assert set(f1) == {"onnx", "onnx-int8"}
+    assert f"onnx {f1['onnx']:.4f}" in said
+    assert 0 < f1["onnx"] <= 1
+    run("calibrate", "--model", model, "--photos", photos, "--write")
+    assert read_card(model).f1_by_weights == {}  # measured at another level
+
+
+def test_levels_that_follow_the_scan_are_found_for_the_followed_map() -> None:
+    follow = Adaptation(prior=0.01, strength=0.5)
+    pixels = np.random.default_rng(0).random((200, 500, 1)).astype(np.float32) ** 12
+    plain, found = calibrate(Frank(), Drawn(pixels)), calibrate(Frank(), Drawn(pixels), adaptation=follow)
+    assert found.adaptation == follow
+    assert plain.adaptation is None
+    for name, level in found.levels.items():
+        mask, _ = cut_following(follow, pixels[..., 0], pixels, level)
+        assert mask.mean() <= RATES[name]
+    assert found.levels[Sensitivity.eager] > plain.levels[Sensitivity.eager]  # a share of 5 %: lower levels mark more
+
+
+def test_the_command_writes_how_levels_follow(photos: Path, model: Path) -> None:
+    run(
+        "calibrate",
+        "--model",
+        model,
+        "--photos",
+        photos,
+        "--strength",
+        "0.3",
+        "--prior",
+        "0.02",
+        "--polarity",
+        "1",
+        "--most",
+        "0.05",
+        "--write",
+    )
+    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0, most=0.05)
+    run("calibrate", "--model", model, "--photos", photos, "--write")
+    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0, most=0.05)
+    assert read_card(model).softening == read_card(shipped_folder("unet")).softening
+    run("calibrate", "--model", model, "--photos", photos, "--soften", 0.5, "--write")
+    assert read_card(model).softening == Softening(sigma=0.5, network="soft")
+    run("calibrate", "--model", model, "--photos", photos, "--write")
+    assert read_card(model).softening == Softening(sigma=0.5, network="soft")
+    run("calibrate", "--model", model, "--photos", photos, "--soften", 0, "--write")
+    assert read_card(model).softening is None
+    run("calibrate", "--model", model, "--photos", photos, "--soften", 0.6, "--write")
+    assert read_card(model).softening == Softening(sigma=0.6)
+
+
+def test_a_detector_without_a_card_cannot_keep_levels(photos: Path) -> None:
+    assert "shy" in run("calibrate", "--model", "tophat", "--photos", photos)
+    with pytest.raises(SettingsError, match="no card"):
+        run("calibrate", "--model", "tophat", "--photos", photos, "--write")
