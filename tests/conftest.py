@@ -19,6 +19,7 @@ from redust.core.arrays import Pixels
 from redust.core.scan import Scan
 from redust.files import write_scan
 from redust.models import shipped_folder
+from training_samples import write_pairs
 
 # A busy machine is no failure.
 settings.register_profile("house", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -44,6 +45,14 @@ def scan_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """A folder with train/ (10 pairs) and test/ (2 pairs)."""
+    write_pairs(tmp_path / "pairs/train/images", tmp_path / "pairs/train/masks", range(10))
+    write_pairs(tmp_path / "pairs/test/images", tmp_path / "pairs/test/masks", range(20, 22))
+    return tmp_path / "pairs"
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_training_commands import run
 
 from redust.core.arrays import DamageMap, Light, Pixels
 from redust.core.engines import Needs
@@ -19,6 +18,7 @@ from redust.core.settings import Sensitivity
 from redust.decision.threshold import cut_following
 from redust.evaluation.calibration import RATES, calibrate
 from redust.models import read_card, shipped_folder
+from training_samples import run
 
 ALL = dict.fromkeys(Sensitivity, 0.0)
 

@@ -7,25 +7,16 @@ import cv2
 import numpy as np
 import pytest
 import typer
-from training_samples import write_photos
-from typer.testing import CliRunner
 
 from redust.cli.app import app
 from redust.core.errors import SettingsError, TrainingError
 from redust.training.config import fields
+from training_samples import run, write_photos
 
 TINY = [
     "--channels", "8", "--channels", "8", "--channels", "8", "--channels", "8", "--patch", "32",
     "--patches-per-picture", "1", "--batch-size", "2", "--precision", "float32", "--val-share", "0.2",
 ]  # fmt: skip
-
-
-def run(*arguments: object) -> str:
-    """What a command prints; what it raises, where it fails."""
-    result = CliRunner().invoke(app, [str(one) for one in arguments])
-    if result.exception is not None:
-        raise result.exception
-    return result.output
 
 
 def test_every_field_is_a_flag() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 from redust.training.config import TrainConfig, section_of
 
@@ -63,3 +64,13 @@ def write_photos(folder: Path, number: int) -> Path:
         pixels = np.repeat(ramp, 64, axis=0) + rng.normal(0, 6, (64, 80, 3))
         cv2.imwrite(str(folder / f"{one}.png"), pixels.clip(0, 255).astype(np.uint8)[..., ::-1])
     return folder
+
+
+def run(*arguments: object) -> str:
+    """What a command prints; what it raises, where it fails."""
+    from redust.cli.app import app
+
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
