@@ -31,9 +31,9 @@ from redust.core.settings import DamageClass
 from redust.decision import shape_classes as classes
 from redust.decision.regions import Regions
 from redust.decision.shape_classes import CLASSES
-from redust.decision.threshold import cut_for
+from redust.decision.threshold import threshold_for_engine
 from redust.detectors import make_detector
-from redust.detectors.run_detector import find_damage
+from redust.detectors.run_detector import detect_damage
 from redust.synthesis.material import Cracks
 from redust.synthesis.recipe import Recipe
 from redust.synthesis.synthesizer import Synthesizer
@@ -65,7 +65,7 @@ class Seen:
         self.called += classes.classify(mask).tolist()
 
     def measure(self, mask: Mask) -> None:
-        """Measure each region of a mask, as :func:`redust.decision.shape_classes.classify` would."""
+        """Measure each region of a mask, as :func:`redust.decision.shape_classes.classify_regions` would."""
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
         for number, (left, top, width, height, area) in enumerate(stats):
             if number and max(width, height) > 4:
@@ -180,7 +180,10 @@ def tested(
             pair = draw.draw(ground(photos, number), number)
             true = pair.target == Label.damage
             if detector is not None:
-                true = mostly(cut_for(detector, find_damage(detector, pair.damaged), pair.damaged)[0], pair.target > 0)
+                true = mostly(
+                    threshold_for_engine(detector, detect_damage(detector, pair.damaged), pair.damaged)[0],
+                    pair.target > 0,
+                )
             seen.setdefault(kind, Seen()).add(true)
     for path in outlines[1::2] if detector is None else ():
         for zoom in ZOOMS:

@@ -1,16 +1,16 @@
 """Choose a detector's level on sets with true masks, and write on its card what it does there.
 
     python benchmarks/describe.py MODEL BENCH_DIR --shares 0.75 0.25 [--scales 1 3] [--prior 0.01] [--strength 0.4]
-        [--polarity 0] [--most 1] [--soften 0.6] [--level 0.48] [--shy 5] [--eager 150] [--grey] [--blur 0.6]
+        [--polarity 0] [--most 1] [--blur 0.6] [--level 0.48] [--shy 5] [--eager 150] [--grey] [--blur 0.6]
         [--text SUMMARY.json]
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
 looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior,
-strength, polarity and most (redust.core.prior_shift.Adaptation). With --soften it sees scans blurred by so much where
-that leaves it less in doubt (redust.core.pre_blur.Softening); with --blur all of them, as a network that is there for
+strength, polarity and most (redust.core.prior_shift.PriorShift). With --blur it sees scans blurred by so much where
+that leaves it less in doubt (redust.core.pre_blur.PreBlur); with --blur all of them, as a network that is there for
 those.
 
-The card gets the scales, the shares, how levels follow the scan and how it is softened. Without --level, a row per
+The card gets the scales, the shares, how levels follow the scan and how it is blurred_by. Without --level, a row per
 level says what the float32 weights do there. With it the card also gets the levels (shy and eager are those that mark
 so many pixels per million of ``clean``), the rates, the figures of each set, and the f1 of both kinds of weights where
 there is damage.
@@ -34,14 +34,14 @@ import numpy as np
 import redust
 from redust.core.arrays import DamageMap, Mask, Pixels
 from redust.core.labels import Truth
-from redust.core.pre_blur import softening_at
-from redust.core.prior_shift import Adaptation
+from redust.core.pre_blur import pre_blur_at
+from redust.core.prior_shift import PriorShift
 from redust.core.settings import Weights
-from redust.decision.threshold import adapted
-from redust.detectors.choose_view import seeing
-from redust.detectors.onnx_detector import NetworkDetector
-from redust.detectors.run_detector import find_damage
-from redust.evaluation.metrics import Figures, Tally
+from redust.decision.threshold import adapt_posteriors
+from redust.detectors.choose_view import choose_view
+from redust.detectors.onnx_detector import OnnxDetector
+from redust.detectors.run_detector import detect_damage
+from redust.evaluation.metrics import MetricCounter, Metrics
 from redust.models import ModelCard, read_card
 from redust.models.card import FLOAT32, INT8
 
@@ -63,17 +63,19 @@ Sets = Mapping[str, list[Seen]]
 
 def looked_at(bench: Path, folder: Path, weights: Weights, *, grey: bool, blur: float | None) -> Sets:
     """All pictures of all sets, as a model sees them."""
-    detector = NetworkDetector(folder, weights=weights)
-    assert detector.adaptation is not None
+    detector = OnnxDetector(folder, weights=weights)
+    assert detector.prior_shift is not None
     found: dict[str, list[Seen]] = {}
     for one in sorted(path for path in bench.iterdir() if (path / "damaged").is_dir()):
         for path in sorted((one / "damaged").iterdir()):
             pixels = redust.read_scan(path).pixels
             if grey:
                 pixels = without_colours(pixels)
-            damage = find_damage(seeing(detector, pixels, soften=blur), pixels)
+            damage = detect_damage(choose_view(detector, pixels, blur=blur), pixels)
             truth = redust.read_scan(one / "mask" / path.name).pixels[..., 0]
-            found.setdefault(one.name, []).append(Seen(truth, damage, adapted(detector.adaptation, damage, pixels)))
+            found.setdefault(one.name, []).append(
+                Seen(truth, damage, adapt_posteriors(detector.prior_shift, damage, pixels))
+            )
     return found
 
 
@@ -99,9 +101,9 @@ def level_at(sets: Sets, ppm: float) -> float:
     return round(float(np.quantile(sound, 1 - ppm * 1e-6)), 3)
 
 
-def figures(seen: list[Seen], level: float) -> Figures:
+def figures(seen: list[Seen], level: float) -> Metrics:
     """The figures of pictures at a level."""
-    tally = Tally(level=level)
+    tally = MetricCounter(level=level)
     for one in seen:
         tally.add(one.truth, one.damage, cut(one, level))
     return tally.figures()
@@ -151,11 +153,11 @@ def at_scales(card: ModelCard, options: argparse.Namespace) -> ModelCard:
     before, now = (sum(factor**-2 for factor in scales) for scales in (card.scales, options.scales))
     changed: dict[str, Any] = {
         "scales": options.scales,
-        "scale_shares": options.shares,
-        "adaptation": Adaptation(
-            prior=options.prior, strength=options.strength, polarity=options.polarity, most=options.most
+        "scale_weights": options.shares,
+        "prior_shift": PriorShift(
+            prior=options.prior, exponent=options.strength, minority_exponent=options.polarity, max_prior=options.most
         ),
-        "softening": softening_at(options.soften, card.softening),
+        "pre_blur": pre_blur_at(options.blur, card.pre_blur),
         "gflop_per_megapixel": round((card.gflop_per_megapixel or 0.0) * now / before, 2),
     }
     return ModelCard.model_validate(card.model_dump() | changed)
@@ -189,7 +191,7 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=0.4)
     parser.add_argument("--polarity", type=float, default=0.0)
     parser.add_argument("--most", type=float, default=1.0)
-    parser.add_argument("--soften", type=float, default=0.0)
+    parser.add_argument("--blur", type=float, default=0.0)
     parser.add_argument("--level", type=float)
     parser.add_argument("--shy", type=float, default=5.0)
     parser.add_argument("--eager", type=float, default=150.0)

@@ -18,10 +18,10 @@ import numpy as np
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
 from redust.core.tiles import Tile, window
-from redust.decision.threshold import cut_for
+from redust.decision.threshold import threshold_for_engine
 from redust.detectors import make_detector
-from redust.detectors.run_detector import find_damage
-from redust.evaluation.metrics import Tally, found_by_size
+from redust.detectors.run_detector import detect_damage
+from redust.evaluation.metrics import MetricCounter, recall_by_size
 from redust.files.pairs import Library, find_photos
 from redust.synthesis.recipe import MATERIAL, Recipe
 from redust.synthesis.synthesizer import Synthesizer
@@ -42,15 +42,15 @@ def cut_out(pixels: Pixels, side: int, number: int) -> Light:
     return three_channels(to_light(window(pixels, Tile(0, 0, 0, 0, top, left, top + side, left + side))))
 
 
-def score(detector: Detector, photos: Library, drawn: Synthesizer, options: argparse.Namespace) -> Tally:
+def score(detector: Detector, photos: Library, drawn: Synthesizer, options: argparse.Namespace) -> MetricCounter:
     """What is found of one kind at one resolution."""
-    tally = Tally(level=detector.level if options.level is None else options.level)
+    tally = MetricCounter(level=detector.level if options.level is None else options.level)
     for number in range(options.number):
         pixels, _ = photos[number % len(photos)]
         pair = drawn.draw(cut_out(pixels, options.side, number), number)
         seen = from_light(pair.damaged, np.dtype(np.uint8))
-        damage = find_damage(detector, seen)
-        tally.add(pair.target, damage, cut_for(detector, damage, seen, options.level)[0])
+        damage = detect_damage(detector, seen)
+        tally.add(pair.target, damage, threshold_for_engine(detector, damage, seen, options.level)[0])
     return tally
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     detector = make_detector(options.detector)
     level = detector.level if options.level is None else options.level
-    photos, everything = Library(find_photos(options.photos), None), Tally(level=level)
+    photos, everything = Library(find_photos(options.photos), None), MetricCounter(level=level)
     kinds = [kind for kind, weight in Recipe().kinds.items() if weight and kind not in MATERIAL]
     print(f"{'kind':<14}" + "".join(f"{f'scale {scale:g}':>12}" for scale in SCALES))
     for kind in kinds:
@@ -74,7 +74,7 @@ def main() -> None:
         for tally in tallies:
             everything.merge(tally)
     figures = everything.figures()
-    print(found_by_size(figures))
+    print(recall_by_size(figures))
     print(f"falsely marked {figures.false_ppm:.0f} ppm at level {level:g}")
 
 

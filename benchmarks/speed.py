@@ -7,7 +7,7 @@ would (a new process), and prints the seconds, the share of each step, the peak 
 decoded pixels plus 500 MB), and the network's GFLOP/s beside the machine's plain float32 matrix product
 measured in the same run. With `--tear` the scan is torn from corner to corner, 80 pixels wide, and the tear marked
 by hand (`--add-mask`): no fill sees across it, which is what takes the most memory. With `--choice` each restoration
-is followed by one with `--soften 0`: what it costs to ask whether a scan is better seen blurred. Needs a POSIX system.
+is followed by one with `--blur 0`: what it costs to ask whether a scan is better seen blurred. Needs a POSIX system.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def measure(folder: Path, megapixels: float, repeat: int, *, grey: bool, tear: b
     for _ in range(repeat):
         runs.append(restore(source, target, *more))
         if choice:
-            without.append(restore(source, target, *more, "--soften", "0")[2]["detect"])
+            without.append(restore(source, target, *more, "--blur", "0")[2]["detect"])
     seconds, peak, steps = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
     limit = 3 * size + 500e6
     kind = ("8-bit grey" if grey else "16-bit RGB") + (", torn" if tear else "")
@@ -136,7 +136,7 @@ def measure(folder: Path, megapixels: float, repeat: int, *, grey: bool, tear: b
     print("  " + ", ".join(f"{name} {value:.2f} s ({value / seconds:.0%})" for name, value in steps.items()))
     if without:
         ratios = [run[2]["detect"] / other for run, other in zip(runs, without, strict=True)]
-        print(f"  detecting takes {statistics.median(ratios):.3f} of what it takes with --soften 0")
+        print(f"  detecting takes {statistics.median(ratios):.3f} of what it takes with --blur 0")
     detector = shipped_unet()
     card = detector.card
     if card.gflop_per_megapixel:
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("megapixels", type=float, nargs="*", default=[24.0])
     parser.add_argument("--grey", action="store_true", help="8-bit grey instead of 16-bit RGB")
     parser.add_argument("--tear", action="store_true", help="torn from corner to corner")
-    parser.add_argument("--choice", action="store_true", help="compare with --soften 0")
+    parser.add_argument("--choice", action="store_true", help="compare with --blur 0")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()

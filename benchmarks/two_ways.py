@@ -109,7 +109,7 @@ def ways(options: argparse.Namespace) -> dict[str, Callable[[Pixels], Pixels]]:
     choices: dict[str, dict[str, Any]] = {
         "mask, kriging": {"fill": "kriging"},
         "mask, network": {"fill": options.fill},
-        "blind": {"method": "blind", "generator": options.generator},
+        "generator": {"method": "generator", "generator": options.generator},
     }
     return {name: _way(Pipeline(RestoreSettings.of(threads=1, **chosen))) for name, chosen in choices.items()}
 
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=30)
     parser.add_argument("--side", type=int, default=384)
     parser.add_argument("--fill", default="network")
-    parser.add_argument("--generator", default="blind")
+    parser.add_argument("--generator", default="attentive")
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     cv2.setNumThreads(1)

@@ -10,7 +10,7 @@ import numpy as np
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
 from redust.core.engines import Needs
 from redust.core.errors import EngineError
-from redust.core.prior_shift import Adaptation
+from redust.core.prior_shift import PriorShift
 
 
 class Bright:
@@ -33,7 +33,7 @@ class Wary(Bright):
 
     name = "wary"
     levels: ClassVar[dict[str, float]] = {"shy": 0.8, "normal": 0.5, "eager": 0.2}
-    adaptation = Adaptation(prior=0.01, strength=0.4)
+    prior_shift = PriorShift(prior=0.01, exponent=0.4)
 
     def detect(self, light: Light) -> DamageMap:
         return np.float32(0.9) * super().detect(light)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from redust.core.pre_blur import Softening
-from redust.core.prior_shift import Adaptation
+from redust.core.pre_blur import PreBlur
+from redust.core.prior_shift import PriorShift
 from redust.pipeline import health
 
 Command = Callable[..., Any]
@@ -34,16 +34,16 @@ def test_models_tells_what_every_shipped_file_is(redust_command: Command) -> Non
 def test_models_tells_levels_by_sensitivity(redust_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     card = next(card for card in health.shipped().values() if card.name == "unet")
     plain = card.model_copy(update={"level": 0.8, "levels": {}})
-    follow = Adaptation(prior=0.01, strength=0.4)
+    follow = PriorShift(prior=0.01, exponent=0.4)
     rates = {"eager": 0.000998, "normal": 9.91e-05}
     levels = card.model_copy(
         update={
-            "levels": {"eager": 0.3, "normal": 0.8, "shy": 0.95}, "false_positive_rates": rates, "adaptation": None,
-            "softening": None,
+            "levels": {"eager": 0.3, "normal": 0.8, "shy": 0.95}, "false_positive_rates": rates, "prior_shift": None,
+            "pre_blur": None,
         }
     )  # fmt: skip
-    following = levels.model_copy(update={"adaptation": follow})
-    soft = following.model_copy(update={"softening": Softening(sigma=0.6)})
+    following = levels.model_copy(update={"prior_shift": follow})
+    soft = following.model_copy(update={"pre_blur": PreBlur(sigma=0.6)})
     found = [health.Engine("detector", "unet", True, 0.8, one) for one in (plain, levels, following, soft)]
     monkeypatch.setattr(health, "engines", lambda: found)
     out = redust_command("models").out

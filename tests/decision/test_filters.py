@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from redust.core.arrays import DamageMap, Mask
 from redust.core.settings import Polarity
-from redust.decision.filters import decide, grown
+from redust.decision.filters import decide_mask, dilate_mask
 
 LEVELS = st.integers(0, 8).map(lambda eighth: eighth / 8)
 
@@ -40,28 +40,28 @@ def spots(*sizes: int) -> DamageMap:
 
 @given(damage=maps(), level=LEVELS)
 def test_the_level_itself_counts_as_damage(damage: DamageMap, level: float) -> None:
-    np.testing.assert_array_equal(decide(damage, level), damage >= np.float32(level))
+    np.testing.assert_array_equal(decide_mask(damage, level), damage >= np.float32(level))
 
 
 @pytest.mark.parametrize("level", [-0.1, 1.1, float("nan")])
 def test_a_level_outside_0_to_1_is_refused(level: float) -> None:
     with pytest.raises(ValueError, match="level"):
-        decide(spots(1), level)
+        decide_mask(spots(1), level)
 
 
 @given(damage=maps(), low=LEVELS, high=LEVELS, grow=st.integers(0, 3))
 def test_a_higher_level_never_marks_more(damage: DamageMap, low: float, high: float, grow: int) -> None:
     low, high = min(low, high), max(low, high)
-    assert not (decide(damage, high, grow=grow) & ~decide(damage, low, grow=grow)).any()
+    assert not (decide_mask(damage, high, grow=grow) & ~decide_mask(damage, low, grow=grow)).any()
 
 
 def test_sizes_are_limits_that_count_themselves() -> None:
-    kept = decide(spots(1, 3, 5, 9), min_size=3, max_size=5)
+    kept = decide_mask(spots(1, 3, 5, 9), min_size=3, max_size=5)
     assert kept[::3].sum(axis=1).tolist() == [0, 3, 5, 0]
 
 
 def test_sizes_are_counted_before_growing() -> None:
-    assert not decide(spots(2), min_size=3, grow=2).any()
+    assert not decide_mask(spots(2), min_size=3, grow=2).any()
 
 
 @given(mask=masks(), radius=st.integers(0, 5))
@@ -71,13 +71,13 @@ def test_growing_is_a_disc(mask: Mask, radius: int) -> None:
     near = np.zeros_like(mask)
     for row, column in zip(rows, columns, strict=True):
         near |= np.hypot(here - row, there - column) <= radius
-    np.testing.assert_array_equal(grown(mask, radius), near)
+    np.testing.assert_array_equal(dilate_mask(mask, radius), near)
 
 
 def test_growing_knows_no_bands() -> None:
     mask = np.zeros((1100, 9), np.bool_)
     mask[510, 4] = mask[1024, 4] = True
-    assert grown(mask, 4).sum() == 2 * 49  # the disc of radius 4 has 49 pixels
+    assert dilate_mask(mask, 4).sum() == 2 * 49  # the disc of radius 4 has 49 pixels
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -91,8 +91,8 @@ def test_polarity_compares_with_the_surroundings(dtype: type, channels: int) -> 
     damage = np.zeros((40, 60), np.float32)
     damage[10:14, 10:14] = damage[10:14, 45:49] = 1.0
     pixels = (light * full).astype(dtype)
-    bright = decide(damage, polarity=Polarity.bright, pixels=pixels)
-    dark = decide(damage, polarity=Polarity.dark, pixels=pixels)
+    bright = decide_mask(damage, polarity=Polarity.bright, pixels=pixels)
+    dark = decide_mask(damage, polarity=Polarity.dark, pixels=pixels)
     np.testing.assert_array_equal(np.nonzero(bright)[1], np.tile(np.arange(10, 14), 4))
     np.testing.assert_array_equal(np.nonzero(dark)[1], np.tile(np.arange(45, 49), 4))
 
@@ -103,18 +103,18 @@ def test_polarity_judges_a_region_as_one_across_bands() -> None:
     pixels = np.full((1100, 20, 1), 100, np.uint8)
     pixels[5:700, 9] = 200  # most of it is bright, its last band is dark
     pixels[700:1095, 9] = 60
-    np.testing.assert_array_equal(decide(damage, polarity=Polarity.bright, pixels=pixels), damage > 0)
-    assert not decide(damage, polarity=Polarity.dark, pixels=pixels).any()
+    np.testing.assert_array_equal(decide_mask(damage, polarity=Polarity.bright, pixels=pixels), damage > 0)
+    assert not decide_mask(damage, polarity=Polarity.dark, pixels=pixels).any()
 
 
 def test_what_looks_like_its_surroundings_has_no_polarity() -> None:
     pixels = np.full((3, 12, 1), 77, np.uint8)
     for polarity in (Polarity.bright, Polarity.dark):
-        assert not decide(spots(4), polarity=polarity, pixels=pixels).any()
+        assert not decide_mask(spots(4), polarity=polarity, pixels=pixels).any()
 
 
 def test_polarity_needs_pixels_of_the_same_size() -> None:
     with pytest.raises(ValueError, match="needs the pixels"):
-        decide(spots(4), polarity=Polarity.dark)
+        decide_mask(spots(4), polarity=Polarity.dark)
     with pytest.raises(ValueError, match="the pixels are"):
-        decide(spots(4), polarity=Polarity.dark, pixels=np.zeros((5, 5, 1), np.uint8))
+        decide_mask(spots(4), polarity=Polarity.dark, pixels=np.zeros((5, 5, 1), np.uint8))

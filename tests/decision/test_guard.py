@@ -14,7 +14,7 @@ from drawing import draw
 from redust.core.arrays import Mask
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
-from redust.decision.guard import Spared, spare
+from redust.decision.guard import GuardResult, apply_guard
 from redust.files import read_mask
 from redust.pipeline.areas import Areas
 from redust.pipeline.pipeline import Pipeline
@@ -31,7 +31,7 @@ def speckled(height: int = 1536, width: int = 1536) -> Mask:
 
 
 def test_a_square_marked_beyond_belief_is_left_alone_and_the_others_are_not() -> None:
-    kept, spared = spare(speckled(), 0.05)
+    kept, spared = apply_guard(speckled(), 0.05)
     assert sorted(zip(*np.nonzero(kept), strict=True)) == [(100, 1000), (1000, 100), (1000, 1000)]
     assert (spared.squares, spared.of, spared.regions) == (1, 4, 256 * 256)
     assert spared.most == pytest.approx(1 / 9)
@@ -44,25 +44,25 @@ def test_a_square_marked_beyond_belief_is_left_alone_and_the_others_are_not() ->
 @pytest.mark.parametrize("limit", [0.12, 1.0])
 def test_within_the_limit_the_mask_is_the_same(limit: float) -> None:
     mask = speckled()
-    kept, spared = spare(mask, limit)
+    kept, spared = apply_guard(mask, limit)
     assert kept is mask
-    assert (spared, spared.sentence(limit)) == (Spared(), "")
+    assert (spared, spared.sentence(limit)) == (GuardResult(), "")
 
 
 def test_the_limit_itself_is_allowed() -> None:
     mask = np.zeros((500, 400), np.bool_)
     mask[:25] = True
-    assert spare(mask, 0.05)[1] == Spared()
+    assert apply_guard(mask, 0.05)[1] == GuardResult()
     mask[25, 0] = True
-    assert spare(mask, 0.05)[1] == Spared(1, 1, 1, 10001 / 200000)
-    assert "The scan is marked by more than 5.0%" in spare(mask, 0.05)[1].sentence(0.05)
+    assert apply_guard(mask, 0.05)[1] == GuardResult(1, 1, 1, 10001 / 200000)
+    assert "The scan is marked by more than 5.0%" in apply_guard(mask, 0.05)[1].sentence(0.05)
 
 
 def test_a_scratch_that_crosses_a_bad_square_stays_whole() -> None:
     mask = speckled()
     mask[700:703] = False
     mask[701, 300:1400] = True  # more than half of it lies in the good square
-    kept, _ = spare(mask, 0.05)
+    kept, _ = apply_guard(mask, 0.05)
     assert kept[701, 300:1400].all()
     assert kept[:700].sum() == 1
 
@@ -70,21 +70,21 @@ def test_a_scratch_that_crosses_a_bad_square_stays_whole() -> None:
 def test_what_is_protected_does_not_count() -> None:
     mask, protect = speckled(), np.zeros((1536, 1536), np.bool_)
     protect[:768, :700] = True
-    kept, spared = spare(mask, 0.05, protect)
+    kept, spared = apply_guard(mask, 0.05, protect)
     assert kept is mask
-    assert spared == Spared()
+    assert spared == GuardResult()
 
 
 def test_few_spots_are_much_of_a_tiny_scan_and_mean_nothing() -> None:
     mask = np.zeros((60, 60), np.bool_)
     mask[:10, :30] = True
-    assert spare(mask, 0.05)[0] is mask
+    assert apply_guard(mask, 0.05)[0] is mask
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (1151, 1153), (3, 2000)])
 def test_any_size(shape: tuple[int, int]) -> None:
-    assert spare(np.zeros(shape, np.bool_), 0.05)[1] == Spared()
-    everything, spared = spare(np.ones(shape, np.bool_), 0.01)
+    assert apply_guard(np.zeros(shape, np.bool_), 0.05)[1] == GuardResult()
+    everything, spared = apply_guard(np.ones(shape, np.bool_), 0.01)
     assert everything.any() == (spared.regions == 0)
 
 

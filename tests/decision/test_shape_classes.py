@@ -19,7 +19,16 @@ from drawing import draw
 from redust.core.arrays import Mask
 from redust.core.errors import SettingsError
 from redust.core.settings import DamageClass, RestoreSettings
-from redust.decision.shape_classes import CLASSES, FILE, Rule, classify, count_classes, measures, of_classes, rule
+from redust.decision.shape_classes import (
+    CLASSES,
+    FILE,
+    ShapeClassifier,
+    classify_regions,
+    count_classes,
+    filter_by_class,
+    load_classifier,
+    measure_shape,
+)
 from redust.files import read_mask, write_mask
 from redust.pipeline.pipeline import Pipeline
 
@@ -47,19 +56,19 @@ def test_clear_cases_are_what_they_look_like() -> None:
 
 
 def test_an_empty_mask_has_no_class() -> None:
-    assert classify(np.zeros((30, 40), np.bool_)).tolist() == []
+    assert classify_regions(np.zeros((30, 40), np.bool_)).tolist() == []
     assert set(count_classes(np.zeros((30, 40), np.bool_)).values()) == {0}
 
 
 @given(seed=st.integers(0, 99), density=st.sampled_from([0.01, 0.2, 0.5, 0.9]))
 def test_every_region_has_a_class_and_each_goes_one_way(seed: int, density: float) -> None:
     mask = cv2.blur(np.random.default_rng(seed).random((60, 50)), (3, 3)) < density
-    found = classify(mask)
+    found = classify_regions(mask)
     assert ((found >= 0) & (found < len(CLASSES))).all()
-    parts = [of_classes(mask, (name,), ()) for name in CLASSES]
+    parts = [filter_by_class(mask, (name,), ()) for name in CLASSES]
     np.testing.assert_array_equal(np.sum(parts, axis=0), mask)
     for name, part in zip(CLASSES, parts, strict=True):
-        np.testing.assert_array_equal(of_classes(mask, (), (name,)), mask & ~part)
+        np.testing.assert_array_equal(filter_by_class(mask, (), (name,)), mask & ~part)
 
 
 def test_a_region_is_judged_without_its_neighbours_and_wherever_it_lies() -> None:
@@ -80,15 +89,17 @@ def test_a_scratch_of_the_length_of_a_frame_is_a_scratch() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 6), (40, 40)])
 def test_measures_are_finite_for_any_shape(shape: tuple[int, int]) -> None:
-    assert np.isfinite(measures(np.ones(shape, np.bool_))).all()
-    assert measures(np.ones(shape, np.bool_)).shape == rule().mean.shape
+    assert np.isfinite(measure_shape(np.ones(shape, np.bool_))).all()
+    assert measure_shape(np.ones(shape, np.bool_)).shape == load_classifier().mean.shape
 
 
 def test_the_rule_is_read_as_it_was_written() -> None:
-    again = Rule(**{name: np.array(value) for name, value in json.loads(rule().to_json()).items()})
-    np.testing.assert_allclose(again.weights, rule().weights, atol=1e-4)
+    again = ShapeClassifier(
+        **{name: np.array(value) for name, value in json.loads(load_classifier().to_json()).items()}
+    )
+    np.testing.assert_allclose(again.weights, load_classifier().weights, atol=1e-4)
     assert again.weights.shape == (1 + 9 + 45, len(CLASSES))
-    assert FILE.read_text() == rule().to_json()
+    assert FILE.read_text() == load_classifier().to_json()
 
 
 def pipeline(**choices: object) -> Pipeline:

@@ -9,14 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redust.core.arrays import DamageMap, Mask, Pixels
-from redust.core.logits import GRADES, chances_of, grades, histogram_of, level_of, log_odds, step_of
-from redust.core.prior_shift import Adaptation
+from redust.core.logits import (
+    BINS,
+    bin_posteriors,
+    bin_probability,
+    count_bins,
+    log_odds,
+    quantise_logits,
+    threshold_bin,
+)
+from redust.core.prior_shift import PriorShift
 from redust.decision import polarity
-from redust.decision.threshold import adapted, cut_following, cut_for, cut_graded
+from redust.decision.threshold import adapt_posteriors, threshold_bins, threshold_for_engine, threshold_map
 
 PRIOR = 0.01
-FOLLOW = Adaptation(prior=PRIOR, strength=0.5)
-AGAINST = Adaptation(prior=PRIOR, strength=0.0, polarity=1.0)
+FOLLOW = PriorShift(prior=PRIOR, exponent=0.5)
+AGAINST = PriorShift(prior=PRIOR, exponent=0.0, minority_exponent=1.0)
 DEPTHS = ("uint8", "uint16", "float32")
 
 
@@ -60,7 +68,7 @@ def said(where: Mask, chance: float = 0.9) -> DamageMap:
 
 def test_a_clean_scan_is_judged_strictly_and_a_dirty_one_less() -> None:
     clean, usual, dirty = (
-        cut_following(FOLLOW, opinion(share), grey((200, 200)), 0.5)[1] for share in (0.0, PRIOR, 0.05)
+        threshold_map(FOLLOW, opinion(share), grey((200, 200)), 0.5)[1] for share in (0.0, PRIOR, 0.05)
     )
     assert clean > 0.9
     assert usual == pytest.approx(0.5, abs=0.06)
@@ -68,29 +76,29 @@ def test_a_clean_scan_is_judged_strictly_and_a_dirty_one_less() -> None:
 
 
 def test_above_a_share_the_level_falls_no_further() -> None:
-    held = FOLLOW.model_copy(update={"most": 0.004})
+    held = FOLLOW.model_copy(update={"max_prior": 0.004})
 
-    def at(follow: Adaptation, share: float) -> float:
-        return cut_following(follow, opinion(share), grey((200, 200)), 0.5)[1]
+    def at(follow: PriorShift, share: float) -> float:
+        return threshold_map(follow, opinion(share), grey((200, 200)), 0.5)[1]
 
     assert at(held, 0.0) == at(FOLLOW, 0.0)
     assert at(held, 0.05) == at(held, PRIOR) > at(FOLLOW, PRIOR) > at(FOLLOW, 0.05)
 
 
 def test_where_levels_fall_no_further_has_no_say_in_what_is_likely() -> None:
-    histogram = histogram_of(grades(opinion(0.05)))
-    held = FOLLOW.model_copy(update={"most": 0.004})
-    np.testing.assert_array_equal(chances_of(held, histogram), chances_of(FOLLOW, histogram))
+    histogram = count_bins(quantise_logits(opinion(0.05)))
+    held = FOLLOW.model_copy(update={"max_prior": 0.004})
+    np.testing.assert_array_equal(bin_posteriors(held, histogram), bin_posteriors(FOLLOW, histogram))
 
 
 @given(seed=st.integers(0, 99), level=st.floats(0.02, 0.98))
 def test_the_cut_by_amount_needs_only_the_histogram(seed: int, level: float) -> None:
     damage = np.random.default_rng(seed).random((23, 31), np.float32) ** 4
-    graded = grades(damage)
-    parts = histogram_of(graded[:11]) + histogram_of(graded[11:])
-    mask, at = cut_following(FOLLOW, damage, grey((23, 31)), level)
-    np.testing.assert_array_equal(mask, graded >= step_of(FOLLOW, parts, level))
-    assert at == level_of(step_of(FOLLOW, parts, level))
+    graded = quantise_logits(damage)
+    parts = count_bins(graded[:11]) + count_bins(graded[11:])
+    mask, at = threshold_map(FOLLOW, damage, grey((23, 31)), level)
+    np.testing.assert_array_equal(mask, graded >= threshold_bin(FOLLOW, parts, level))
+    assert at == bin_probability(threshold_bin(FOLLOW, parts, level))
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])
@@ -98,9 +106,9 @@ def test_the_adapted_map_is_cut_where_the_map_would_be(strength: float) -> None:
     pixels, bright, dark = specked(40, 6)
     rng = np.random.default_rng(1)
     damage = np.where(bright | dark, rng.random(bright.shape), 1e-4 * rng.random(bright.shape)).astype(np.float32)
-    follow = Adaptation(prior=PRIOR, strength=0.4, polarity=strength)
-    mask, _ = cut_following(follow, damage, pixels, 0.5)
-    found = adapted(follow, damage, pixels)
+    follow = PriorShift(prior=PRIOR, exponent=0.4, minority_exponent=strength)
+    mask, _ = threshold_map(follow, damage, pixels, 0.5)
+    found = adapt_posteriors(follow, damage, pixels)
     # Levels are rounded up to the next grade.
     assert not (mask & (found < 0.5)).any()
     assert (mask != (found >= 0.5)).mean() < 2e-3
@@ -108,8 +116,8 @@ def test_the_adapted_map_is_cut_where_the_map_would_be(strength: float) -> None:
 
 def test_a_map_is_moved_by_log_odds() -> None:
     damage = np.array([[0.0, 0.5, 1.0]], np.float32)
-    np.testing.assert_array_equal(adapted(None, damage, grey((1, 3))), damage)
-    np.testing.assert_allclose(adapted(None, damage, grey((1, 3)), np.log(3)), [[0.0, 0.75, 1.0]], rtol=1e-6)
+    np.testing.assert_array_equal(adapt_posteriors(None, damage, grey((1, 3))), damage)
+    np.testing.assert_allclose(adapt_posteriors(None, damage, grey((1, 3)), np.log(3)), [[0.0, 0.75, 1.0]], rtol=1e-6)
 
 
 class Named:
@@ -117,19 +125,19 @@ class Named:
 
     name = "named"
     level = 0.5
-    adaptation: Adaptation | None = None
+    prior_shift: PriorShift | None = None
 
 
 def test_a_level_that_is_given_is_taken_to_the_letter() -> None:
     engine, pixels = Named(), grey((200, 200))
     damage = opinion(0.0)
-    mask, at = cut_for(engine, damage, pixels)  # type: ignore[arg-type]
+    mask, at = threshold_for_engine(engine, damage, pixels)  # type: ignore[arg-type]
     assert at == 0.5
-    engine.adaptation = FOLLOW
-    stricter, higher = cut_for(engine, damage, pixels)  # type: ignore[arg-type]
+    engine.prior_shift = FOLLOW
+    stricter, higher = threshold_for_engine(engine, damage, pixels)  # type: ignore[arg-type]
     assert higher > 0.9
     assert stricter.sum() <= mask.sum()
-    same, literal = cut_for(engine, damage, pixels, 0.5)  # type: ignore[arg-type]
+    same, literal = threshold_for_engine(engine, damage, pixels, 0.5)  # type: ignore[arg-type]
     assert literal == 0.5
     np.testing.assert_array_equal(same, mask)
 
@@ -141,15 +149,15 @@ def test_what_goes_against_the_rest_must_be_surer(depth: str, channels: int, inv
     pixels, bright, dark = specked(60, 3, depth, channels)
     if inverted:
         pixels = (pixels.max() - pixels).astype(pixels.dtype)
-    unsure, _ = cut_following(AGAINST, said(bright | dark, 0.7), pixels, 0.5)
+    unsure, _ = threshold_map(AGAINST, said(bright | dark, 0.7), pixels, 0.5)
     np.testing.assert_array_equal(unsure, bright)
-    sure, _ = cut_following(AGAINST, said(bright | dark, 0.999), pixels, 0.5)
+    sure, _ = threshold_map(AGAINST, said(bright | dark, 0.999), pixels, 0.5)
     np.testing.assert_array_equal(sure, bright | dark)
 
 
 def test_where_both_are_as_frequent_neither_must() -> None:
     pixels, bright, dark = specked(30, 30)
-    mask, _ = cut_following(AGAINST, said(bright | dark, 0.6), pixels, 0.5)
+    mask, _ = threshold_map(AGAINST, said(bright | dark, 0.6), pixels, 0.5)
     np.testing.assert_array_equal(mask, bright | dark)
 
 
@@ -158,22 +166,22 @@ def test_one_large_thing_does_not_outweigh_many_small_ones() -> None:
     keyhole = spots(bright.shape, 1, 9, 18) & ~bright
     pixels[keyhole] = 20
     assert keyhole.sum() > bright.sum() / 2
-    mask, _ = cut_following(AGAINST, said(bright | keyhole, 0.75), pixels, 0.5)
+    mask, _ = threshold_map(AGAINST, said(bright | keyhole, 0.75), pixels, 0.5)
     assert (mask & bright).sum() > 0.95 * bright.sum()
     assert (mask & keyhole).sum() < 0.05 * keyhole.sum()
 
 
 def test_few_pieces_decide_nothing() -> None:
     pixels, bright, dark = specked(2, 1, shape=(200, 200))
-    mask, _ = cut_following(AGAINST, said(bright | dark, 0.7), pixels, 0.5)
+    mask, _ = threshold_map(AGAINST, said(bright | dark, 0.7), pixels, 0.5)
     np.testing.assert_array_equal(mask, bright | dark)
 
 
 def test_lines_that_are_certain_stay() -> None:
     pixels, bright, dark = specked(60, 3)
-    graded = grades(said(bright))
-    graded[dark] = GRADES - 1
-    mask, _ = cut_graded(AGAINST, graded, pixels, 0.5)
+    graded = quantise_logits(said(bright))
+    graded[dark] = BINS - 1
+    mask, _ = threshold_bins(AGAINST, graded, pixels, 0.5)
     assert mask[dark].all()
 
 
@@ -181,9 +189,9 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels, bright, dark = specked(60, 12, shape=(420, 620))
     rng = np.random.default_rng(4)
     damage = np.where(bright | dark, rng.random(bright.shape), 0).astype(np.float32)
-    whole, _ = cut_following(AGAINST, damage, pixels, 0.5)
+    whole, _ = threshold_map(AGAINST, damage, pixels, 0.5)
     monkeypatch.setattr(polarity, "_BLOCK", 128)
-    pieces, _ = cut_following(AGAINST, damage, pixels, 0.5)
+    pieces, _ = threshold_map(AGAINST, damage, pixels, 0.5)
     np.testing.assert_array_equal(whole, pieces)
 
 
@@ -191,6 +199,6 @@ def test_pixels_that_are_no_number_do_no_harm() -> None:
     pixels, bright, dark = specked(60, 3, "float32")
     pixels[bright] = np.where(np.arange(bright.sum())[:, None] % 9 == 0, np.nan, pixels[bright])
     pixels[:4, :4], pixels[-4:, -4:] = np.inf, -np.inf
-    mask, _ = cut_following(AGAINST, said(bright | dark, 0.7), pixels, 0.5)
+    mask, _ = threshold_map(AGAINST, said(bright | dark, 0.7), pixels, 0.5)
     assert mask[bright].mean() > 0.85
     assert not mask[dark].any()

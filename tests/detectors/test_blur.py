@@ -15,9 +15,9 @@ from redust.core.engines import Needs
 from redust.core.errors import SettingsError
 from redust.core.settings import DetectSettings
 from redust.detectors import make_detector
-from redust.detectors.blur import softening
-from redust.detectors.run_detector import find_damage
-from redust.detectors.tta import looking
+from redust.detectors.blur import blur_detector
+from redust.detectors.run_detector import detect_damage
+from redust.detectors.tta import augment_detector
 
 
 class Plain:
@@ -36,40 +36,40 @@ class Plain:
 def test_the_detector_sees_the_scan_blurred_in_tiles_as_in_one_piece() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (90, 140, 1), dtype=np.uint8)
     light = pixels[..., 0].astype(np.float32) / 255
-    found = find_damage(softening(Plain(), 0.7), pixels)
+    found = detect_damage(blur_detector(Plain(), 0.7), pixels)
     expected = cv2.GaussianBlur(light, (7, 7), 0.7, borderType=cv2.BORDER_REPLICATE)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found.std() < 0.7 * light.std()
-    np.testing.assert_allclose(find_damage(softening(Plain(), 0.7), pixels, tile=64), found, atol=1e-6)
+    np.testing.assert_allclose(detect_damage(blur_detector(Plain(), 0.7), pixels, tile=64), found, atol=1e-6)
 
 
 def test_the_network_says_the_same_in_tiles_as_in_one_piece() -> None:
     pixels = np.random.default_rng(1).integers(90, 130, (150, 230, 3)).astype(np.uint8)
     cv2.line(pixels, (10, 20), (200, 120), (255, 255, 255), 2)
-    detector = looking(softening(make_detector("unet", threads=1), 0.7), 2)
-    whole = find_damage(detector, pixels, tile=1024)
+    detector = augment_detector(blur_detector(make_detector("unet", threads=1), 0.7), 2)
+    whole = detect_damage(detector, pixels, tile=1024)
     assert whole.max() > 0.3
-    np.testing.assert_allclose(find_damage(detector, pixels, tile=64), whole, atol=1e-4)
+    np.testing.assert_allclose(detect_damage(detector, pixels, tile=64), whole, atol=1e-4)
 
 
 def test_it_is_a_detector_with_all_that_the_first_has() -> None:
-    plain, detector = Plain(), softening(Plain(), 1.5)
+    plain, detector = Plain(), blur_detector(Plain(), 1.5)
     check_detector(detector)
     assert (detector.name, detector.level, detector.card) == ("plain", 0.4, "a card")
     assert detector.needs == Needs(channels=(1,), context=5)
     assert pickle.loads(pickle.dumps(detector)).sigma == 1.5
-    assert softening(plain, 0) is plain
+    assert blur_detector(plain, 0) is plain
 
 
 def test_the_setting_reaches_the_detector_and_the_scan_stays_sharp() -> None:
     pixels = np.random.default_rng(2).integers(100, 120, (64, 64, 3), dtype=np.uint8)
     pixels[30:33, 30:33] = 255
-    restored = redust.restore(pixels, soften=0.7)
+    restored = redust.restore(pixels, blur=0.7)
     changed = (restored != pixels).any(2)
     assert changed[30:33, 30:33].all()
     assert changed.mean() < 0.05
 
 
 def test_a_blur_that_would_hide_damage_is_refused() -> None:
-    with pytest.raises(SettingsError, match="soften"):
-        DetectSettings.of(soften=4)
+    with pytest.raises(SettingsError, match="blur"):
+        DetectSettings.of(blur=4)

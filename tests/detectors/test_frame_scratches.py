@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import redust
 from redust.core.arrays import Pixels
 from redust.core.settings import RestoreSettings
-from redust.detectors.frame_scratches import find_through
+from redust.detectors.frame_scratches import find_frame_scratches
 from redust.detectors.line_marks import mark_lines
 from redust.detectors.tophat import TopHat
 
@@ -42,7 +42,7 @@ def scratched(
 
 def marked(pixels: Pixels) -> NDArray[np.bool_]:
     mask = np.zeros(pixels.shape[:2], np.bool_)
-    mark_lines(mask, find_through(pixels))
+    mark_lines(mask, find_frame_scratches(pixels))
     return mask
 
 
@@ -63,12 +63,12 @@ def test_a_scratch_over_a_scene_is_found_whole_and_alone(
     mask, drawn = marked(pixels), coverage > 0.5
     assert (drawn & near(mask, 1)).sum() > 0.97 * drawn.sum()
     assert (mask & near(drawn, 2)).sum() > 0.97 * mask.sum()
-    assert {one.bright for one in find_through(pixels)} == {bright}
+    assert {one.bright for one in find_frame_scratches(pixels)} == {bright}
 
 
 def test_two_side_by_side_stay_two() -> None:
     both = line(150, 2, 2), line(156, 2, 1.5)
-    found = find_through(scratched(scene(), *both))
+    found = find_frame_scratches(scratched(scene(), *both))
     assert len(found) == 2
     mask = marked(scratched(scene(), *both))
     for one in both:
@@ -79,21 +79,21 @@ def test_two_side_by_side_stay_two() -> None:
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_every_depth_gives_the_same_lines(depth: type) -> None:
     light = scratched(scene(), line(100, 3, 2))
-    found = find_through(light)
-    same = find_through(np.rint(light * np.iinfo(depth).max).astype(depth))
-    colour = find_through(np.repeat(light, 3, axis=2))
+    found = find_frame_scratches(light)
+    same = find_frame_scratches(np.rint(light * np.iinfo(depth).max).astype(depth))
+    colour = find_frame_scratches(np.repeat(light, 3, axis=2))
     assert len(found) == len(same) == len(colour) == 1
     for other in (same, colour):
         np.testing.assert_allclose(other[0].points, found[0].points)
     light[50:52, 60:64] = np.nan
-    assert len(find_through(light)) == 1
+    assert len(find_frame_scratches(light)) == 1
 
 
 def test_a_large_scan_is_searched_shrunk_and_marked_in_full() -> None:
     side = 3400
     coverage = line(1700, 20, 5, (side, side))
     pixels = (scratched(scene(side, side), coverage) * 255).astype(np.uint8)
-    (found,) = find_through(pixels)
+    (found,) = find_frame_scratches(pixels)
     assert found.points.shape == (side, 2)
     assert 4 <= found.width <= 8
     drawn = coverage > 0.5
@@ -123,7 +123,7 @@ NO_SCRATCHES = {
 
 @pytest.mark.parametrize("name", NO_SCRATCHES)
 def test_what_is_no_scratch_is_left_alone(name: str) -> None:
-    assert not find_through(NO_SCRATCHES[name])
+    assert not find_frame_scratches(NO_SCRATCHES[name])
 
 
 def test_it_is_looked_for_unless_turned_off_whatever_the_tile() -> None:
@@ -135,7 +135,7 @@ def test_it_is_looked_for_unless_turned_off_whatever_the_tile() -> None:
         answers.append(pipeline.mark(scan))
         assert np.array_equal(answers[-1], pipeline.detect(scan) >= 0.95)
     assert np.array_equal(*answers)
-    without = redust.Pipeline(RestoreSettings(level=0.95, grow=0, through=False), detector=TopHat()).mark(scan)
+    without = redust.Pipeline(RestoreSettings(level=0.95, grow=0, frame_scratches=False), detector=TopHat()).mark(scan)
     drawn = coverage > 0.5
     assert (answers[0] & drawn).sum() > 0.9 * drawn.sum()
     assert (without & drawn).sum() < 0.5 * drawn.sum()

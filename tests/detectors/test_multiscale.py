@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
 from redust.core.tiles import Tile
-from redust.detectors.multiscale import enlarged, logits
-from redust.detectors.run_detector import find_damage
+from redust.detectors.multiscale import clipped_logits, upsample_logits
+from redust.detectors.run_detector import detect_damage
 
 
 class Specks:
@@ -22,7 +22,7 @@ class Specks:
     level = 0.5
 
     def __init__(self, *scales: int, shares: tuple[float, ...] = ()) -> None:
-        self.needs = Needs(multiple_of=4, context=9, channels=(1,), scales=scales, scale_shares=shares)
+        self.needs = Needs(multiple_of=4, context=9, channels=(1,), scales=scales, scale_weights=shares)
 
     def detect(self, light: Light) -> DamageMap:
         grey = light[..., 0]
@@ -38,33 +38,36 @@ def test_answer_does_not_depend_on_the_tile(height: int, width: int, tile: int, 
     rng = np.random.default_rng(seed)
     full = 1.0 if dtype is np.float32 else np.iinfo(dtype).max
     pixels = (rng.random((height, width, 3)) * full).astype(dtype)
-    whole = find_damage(Specks(1, 2, 3), pixels, tile=1024)
+    whole = detect_damage(Specks(1, 2, 3), pixels, tile=1024)
     assert whole.shape == (height, width)
-    np.testing.assert_allclose(find_damage(Specks(1, 2, 3), pixels, tile=tile), whole, atol=1e-6)
+    np.testing.assert_allclose(detect_damage(Specks(1, 2, 3), pixels, tile=tile), whole, atol=1e-6)
 
 
 def test_it_is_the_mean_of_the_logits() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (64, 96, 1), dtype=np.uint8)
     small = cv2.resize(pixels[..., 0].astype(np.float32) / 255, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    fine = logits(find_damage(Specks(1), pixels))
-    coarse = cv2.resize(logits(find_damage(Specks(1), small[..., None])), (96, 64), interpolation=cv2.INTER_LINEAR)
-    both = logits(find_damage(Specks(1, 2), pixels))
+    fine = clipped_logits(detect_damage(Specks(1), pixels))
+    coarse = cv2.resize(
+        clipped_logits(detect_damage(Specks(1), small[..., None])), (96, 64), interpolation=cv2.INTER_LINEAR
+    )
+    both = clipped_logits(detect_damage(Specks(1, 2), pixels))
     middle = (slice(20, -20), slice(20, -20))  # beyond the border the scan's own last pixel is repeated
     np.testing.assert_allclose(both[middle], ((fine + coarse) / 2)[middle], atol=0.01)
 
 
 def test_scales_count_by_their_shares() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (64, 96, 1), dtype=np.uint8)
-    one = logits(find_damage(Specks(1), pixels))
+    one = clipped_logits(detect_damage(Specks(1), pixels))
     half, most, least = (
-        logits(find_damage(Specks(1, 2, shares=shares), pixels)) for shares in ((0.5, 0.5), (0.8, 0.2), (0.2, 0.8))
+        clipped_logits(detect_damage(Specks(1, 2, shares=shares), pixels))
+        for shares in ((0.5, 0.5), (0.8, 0.2), (0.2, 0.8))
     )
-    np.testing.assert_allclose(half, logits(find_damage(Specks(1, 2), pixels)), atol=1e-4)
+    np.testing.assert_allclose(half, clipped_logits(detect_damage(Specks(1, 2), pixels)), atol=1e-4)
     other = 2 * half - one
     np.testing.assert_allclose(most, 0.8 * one + 0.2 * other, atol=0.01)
     np.testing.assert_allclose(least, 0.2 * one + 0.8 * other, atol=0.01)
     # The order is that of the scales, not of their size.
-    turned = logits(find_damage(Specks(2, 1, shares=(0.2, 0.8)), pixels))
+    turned = clipped_logits(detect_damage(Specks(2, 1, shares=(0.2, 0.8)), pixels))
     np.testing.assert_allclose(turned, most, atol=1e-4)
 
 
@@ -82,27 +85,27 @@ def test_shares_that_do_not_go_with_the_scales_are_refused(
     scales: tuple[int, ...], shares: tuple[float, ...], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        Needs(scales=scales, scale_shares=shares)
+        Needs(scales=scales, scale_weights=shares)
 
 
 def test_something_wide_is_seen_at_a_smaller_scale() -> None:
     pixels = np.full((128, 128, 1), 60, np.uint8)
     pixels[50:74, 50:74] = 220
     middle = (slice(61, 63), slice(61, 63))
-    assert find_damage(Specks(1), pixels)[middle].max() < 1e-4
-    assert find_damage(Specks(1, 4), pixels)[middle].min() > 2e-3
+    assert detect_damage(Specks(1), pixels)[middle].max() < 1e-4
+    assert detect_damage(Specks(1, 4), pixels)[middle].min() > 2e-3
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_enlarging_a_part_is_a_part_of_the_enlarged(factor: int) -> None:
     found = np.random.default_rng(2).normal(size=(11, 13)).astype(np.float32)
     whole = cv2.resize(found, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    part = enlarged(found, Tile(5, 7, 13, 9, 0, 0, 0, 0), factor)
+    part = upsample_logits(found, Tile(5, 7, 13, 9, 0, 0, 0, 0), factor)
     np.testing.assert_allclose(part, whole[5:18, 7:16], atol=1e-6)
 
 
 def test_progress_ends_at_one() -> None:
     told: list[float] = []
-    find_damage(Specks(1, 2), np.zeros((100, 100, 1), np.uint8), tile=32, progress=told.append)
+    detect_damage(Specks(1, 2), np.zeros((100, 100, 1), np.uint8), tile=32, progress=told.append)
     assert told == sorted(told)
     assert told[-1] == 1.0

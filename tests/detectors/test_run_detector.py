@@ -12,7 +12,7 @@ from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
 from redust.core.errors import EngineError
 from redust.detectors import make_detector
-from redust.detectors.run_detector import damage_by_tile, find_damage
+from redust.detectors.run_detector import detect_damage, iter_damage_tiles
 
 
 class Blur:
@@ -41,8 +41,8 @@ def test_answer_does_not_depend_on_the_tile(height: int, width: int, tile: int, 
     rng = np.random.default_rng(seed)
     full = 1.0 if dtype is np.float32 else np.iinfo(dtype).max
     pixels = (rng.random((height, width, 3)) * full).astype(dtype)
-    whole = find_damage(Blur(), pixels, tile=1024)
-    cut = find_damage(Blur(), pixels, tile=tile)
+    whole = detect_damage(Blur(), pixels, tile=1024)
+    cut = detect_damage(Blur(), pixels, tile=tile)
     assert whole.shape == (height, width)
     np.testing.assert_allclose(cut, whole, atol=1e-6)
 
@@ -51,15 +51,15 @@ def test_answer_does_not_depend_on_the_tile(height: int, width: int, tile: int, 
 def test_tiles_make_up_the_map(height: int, width: int, tile: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 1), dtype=np.uint8)
     joined = np.full((height, width), -1, np.float32)
-    for place, damage in damage_by_tile(Blur(), pixels, tile=tile):
+    for place, damage in iter_damage_tiles(Blur(), pixels, tile=tile):
         assert (joined[place] == -1).all()
         joined[place] = damage
-    np.testing.assert_array_equal(joined, find_damage(Blur(), pixels, tile=tile))
+    np.testing.assert_array_equal(joined, detect_damage(Blur(), pixels, tile=tile))
 
 
 def test_windows_keep_what_the_engine_asks_for() -> None:
     detector = Blur(minimum=50, multiple_of=16)
-    find_damage(detector, np.zeros((33, 70, 1), np.uint8), tile=16)
+    detect_damage(detector, np.zeros((33, 70, 1), np.uint8), tile=16)
     assert all(h >= 50 and w >= 50 and h % 16 == 0 and w % 16 == 0 for h, w, _ in detector.seen)
 
 
@@ -68,14 +68,14 @@ def test_windows_keep_what_the_engine_asks_for() -> None:
 )
 def test_channels_are_suited_to_the_engine(channels: int, accepted: tuple[int, ...], given_to: int) -> None:
     detector = Blur(channels=accepted)
-    find_damage(detector, np.full((20, 20, channels), 100, np.uint8))
+    detect_damage(detector, np.full((20, 20, channels), 100, np.uint8))
     assert {shape[2] for shape in detector.seen} == {given_to}
 
 
 def test_depths_give_the_same_opinion() -> None:
     eight = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     maps = [
-        find_damage(make_detector("tophat"), pixels)
+        detect_damage(make_detector("tophat"), pixels)
         for pixels in (eight, eight.astype(np.uint16) * 257, eight.astype(np.float32) / np.float32(255))
     ]
     np.testing.assert_allclose(maps[1], maps[0], atol=1e-4)
@@ -84,7 +84,7 @@ def test_depths_give_the_same_opinion() -> None:
 
 def test_progress_ends_at_one_and_never_falls() -> None:
     heard: list[float] = []
-    find_damage(Blur(), np.zeros((50, 50, 1), np.uint8), tile=16, progress=heard.append)
+    detect_damage(Blur(), np.zeros((50, 50, 1), np.uint8), tile=16, progress=heard.append)
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
 
@@ -94,14 +94,14 @@ def test_a_broken_answer_names_the_engine(answer: object) -> None:
     detector = Blur()
     detector.detect = lambda light: answer  # type: ignore[method-assign, assignment, return-value]
     with pytest.raises(EngineError, match="blur"):
-        find_damage(detector, np.zeros((10, 10, 1), np.uint8))
+        detect_damage(detector, np.zeros((10, 10, 1), np.uint8))
 
 
 def test_nan_is_no_opinion() -> None:
     detector = Blur()
     detector.detect = lambda light: np.full(light.shape[:2], np.nan, np.float32)  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="finite"):
-        find_damage(detector, np.zeros((10, 10, 1), np.uint8))
+        detect_damage(detector, np.zeros((10, 10, 1), np.uint8))
 
 
 def test_an_engine_may_not_write_to_the_scan() -> None:
@@ -112,4 +112,4 @@ def test_an_engine_may_not_write_to_the_scan() -> None:
     detector = Blur()
     detector.detect = vandal  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="read-only"):
-        find_damage(detector, np.zeros((10, 10, 1), np.uint8))
+        detect_damage(detector, np.zeros((10, 10, 1), np.uint8))

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from redust.detectors import make_detector
-from redust.detectors.run_detector import find_damage
+from redust.detectors.run_detector import detect_damage
 
 
 @pytest.mark.parametrize("value", [255, 0])
 def test_finds_a_speck_of_either_polarity(value: int) -> None:
     pixels = np.full((80, 80, 3), 120, np.uint8)
     pixels[40:43, 30:33] = value
-    damage = find_damage(make_detector("tophat"), pixels)
+    damage = detect_damage(make_detector("tophat"), pixels)
     assert damage[41, 31] > 0.5
     assert (damage[:, 60:] < 0.1).all()
 
@@ -21,4 +21,4 @@ def test_finds_a_speck_of_either_polarity(value: int) -> None:
 def test_a_smooth_ground_is_sound() -> None:
     ramp = np.linspace(0, 65535, 200).astype(np.uint16)
     pixels = np.repeat(np.repeat(ramp[None, :, None], 100, axis=0), 3, axis=2)
-    assert find_damage(make_detector("tophat"), pixels).max() < 0.5
+    assert detect_damage(make_detector("tophat"), pixels).max() < 0.5

@@ -16,9 +16,9 @@ from redust.core.engines import Needs
 from redust.core.errors import SettingsError
 from redust.core.settings import DetectSettings
 from redust.detectors import make_detector
-from redust.detectors.multiscale import logits
-from redust.detectors.run_detector import find_damage
-from redust.detectors.tta import Turned, looking
+from redust.detectors.multiscale import clipped_logits
+from redust.detectors.run_detector import detect_damage
+from redust.detectors.tta import AugmentedDetector, augment_detector
 
 
 class Slanted:
@@ -40,64 +40,64 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(3).integers(0, 256, (50, 70, 1), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("looks", [2, 4, 8])
-def test_it_is_the_mean_of_the_logits_of_all_looks(pixels: np.ndarray, looks: int) -> None:
-    turns = [(0, 1), (0, -1), (2, 1), (2, -1), (1, 1), (1, -1), (3, 1), (3, -1)][:looks]
+@pytest.mark.parametrize("tta", [2, 4, 8])
+def test_it_is_the_mean_of_the_logits_of_all_looks(pixels: np.ndarray, tta: int) -> None:
+    turns = [(0, 1), (0, -1), (2, 1), (2, -1), (1, 1), (1, -1), (3, 1), (3, -1)][:tta]
     light = np.ascontiguousarray(pixels[:48, :64].astype(np.float32) / 255)
     light.flags.writeable = False
     expected = []
     for quarters, step in turns:
         turned = np.ascontiguousarray(np.rot90(light, quarters)[:, ::step])
         turned.flags.writeable = False
-        expected.append(np.rot90(logits(Slanted().detect(turned))[:, ::step], -quarters))
-    found = looking(Slanted(), looks).detect(light)
-    np.testing.assert_allclose(logits(found), np.mean(expected, axis=0), atol=1e-5)
+        expected.append(np.rot90(clipped_logits(Slanted().detect(turned))[:, ::step], -quarters))
+    found = augment_detector(Slanted(), tta).detect(light)
+    np.testing.assert_allclose(clipped_logits(found), np.mean(expected, axis=0), atol=1e-5)
     assert np.abs(found - Slanted().detect(light)).max() > 0.1
 
 
 def test_with_all_looks_a_turned_scan_gets_the_turned_answer(pixels: np.ndarray) -> None:
     square = pixels[:48, :48]
-    detector = looking(Slanted(), 8)
-    found = find_damage(detector, square)
+    detector = augment_detector(Slanted(), 8)
+    found = detect_damage(detector, square)
     for quarters in (1, 2):
-        turned = find_damage(detector, np.ascontiguousarray(np.rot90(square, quarters)))
+        turned = detect_damage(detector, np.ascontiguousarray(np.rot90(square, quarters)))
         np.testing.assert_allclose(turned, np.rot90(found, quarters), atol=2e-3)  # shrunk scans are kept in float16
 
 
 def test_the_answer_does_not_depend_on_the_tile() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (150, 230, 3)).astype(np.uint8)
     cv2.line(pixels, (10, 20), (200, 120), (255, 255, 255), 2)
-    detector = looking(make_detector("unet", threads=1), 8)
-    whole = find_damage(detector, pixels, tile=1024)
+    detector = augment_detector(make_detector("unet", threads=1), 8)
+    whole = detect_damage(detector, pixels, tile=1024)
     assert whole.max() > 0.3
-    np.testing.assert_allclose(find_damage(detector, pixels, tile=64), whole, atol=1e-4)
+    np.testing.assert_allclose(detect_damage(detector, pixels, tile=64), whole, atol=1e-4)
 
 
 def test_it_is_a_detector_with_all_that_the_first_has(pixels: np.ndarray) -> None:
-    detector = looking(Slanted(), 4)
+    detector = augment_detector(Slanted(), 4)
     check_detector(detector)
-    assert isinstance(detector, Turned)
+    assert isinstance(detector, AugmentedDetector)
     assert (detector.name, detector.level, detector.levels) == ("slanted", 0.4, Slanted.levels)
     assert not hasattr(detector, "card")
     for other in (copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))):
-        np.testing.assert_array_equal(find_damage(other, pixels), find_damage(detector, pixels))
+        np.testing.assert_array_equal(detect_damage(other, pixels), detect_damage(detector, pixels))
     plain = Slanted()
-    assert looking(plain, 1) is plain
+    assert augment_detector(plain, 1) is plain
 
 
 def test_other_numbers_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"3 looks .* 1, 2, 4 or 8"):
-        looking(Slanted(), 3)
-    with pytest.raises(SettingsError, match=r"3 looks .* 1, 2, 4 or 8"):
-        DetectSettings.of(looks=3)
+    with pytest.raises(SettingsError, match=r"3.* 1, 2, 4 or 8"):
+        augment_detector(Slanted(), 3)
+    with pytest.raises(SettingsError, match=r"3.* 1, 2, 4 or 8"):
+        DetectSettings.of(tta=3)
     with pytest.raises(SettingsError, match="9"):
-        DetectSettings.of(looks=9)
+        DetectSettings.of(tta=9)
 
 
 def test_the_setting_reaches_the_detector() -> None:
     pixels = np.random.default_rng(3).integers(90, 130, (64, 64, 3)).astype(np.uint8)
-    for looks in (1, 4):
-        pipeline = redust.Pipeline(redust.RestoreSettings(looks=looks, soften=0, through=False))
-        expected = find_damage(looking(pipeline.detector, looks), pixels)
+    for tta in (1, 4):
+        pipeline = redust.Pipeline(redust.RestoreSettings(tta=tta, blur=0, frame_scratches=False))
+        expected = detect_damage(augment_detector(pipeline.detector, tta), pixels)
         np.testing.assert_array_equal(pipeline.detect(redust.Scan(pixels)), expected)
-    assert Turned(pipeline.detector, 4).card.name == "unet"
+    assert AugmentedDetector(pipeline.detector, 4).card.name == "unet"

@@ -12,10 +12,10 @@ from redust.core.arrays import DamageMap, Light, Pixels
 from redust.core.engines import Needs
 from redust.core.errors import SettingsError, TrainingError
 from redust.core.labels import Truth
-from redust.core.pre_blur import Softening
-from redust.core.prior_shift import Adaptation
+from redust.core.pre_blur import PreBlur
+from redust.core.prior_shift import PriorShift
 from redust.core.settings import Sensitivity
-from redust.decision.threshold import cut_following
+from redust.decision.threshold import threshold_map
 from redust.evaluation.calibration import RATES, calibrate
 from redust.models import read_card, shipped_folder
 from training_samples import run
@@ -121,13 +121,13 @@ def test_the_command_compares_the_weights(photos: Path, pairs: Path, model: Path
 
 
 def test_levels_that_follow_the_scan_are_found_for_the_followed_map() -> None:
-    follow = Adaptation(prior=0.01, strength=0.5)
+    follow = PriorShift(prior=0.01, exponent=0.5)
     pixels = np.random.default_rng(0).random((200, 500, 1)).astype(np.float32) ** 12
-    plain, found = calibrate(Frank(), Drawn(pixels)), calibrate(Frank(), Drawn(pixels), adaptation=follow)
-    assert found.adaptation == follow
-    assert plain.adaptation is None
+    plain, found = calibrate(Frank(), Drawn(pixels)), calibrate(Frank(), Drawn(pixels), prior_shift=follow)
+    assert found.prior_shift == follow
+    assert plain.prior_shift is None
     for name, level in found.levels.items():
-        mask, _ = cut_following(follow, pixels[..., 0], pixels, level)
+        mask, _ = threshold_map(follow, pixels[..., 0], pixels, level)
         assert mask.mean() <= RATES[name]
     assert found.levels[Sensitivity.eager] > plain.levels[Sensitivity.eager]  # a share of 5 %: lower levels mark more
 
@@ -149,18 +149,18 @@ def test_the_command_writes_how_levels_follow(photos: Path, model: Path) -> None
         "0.05",
         "--write",
     )
-    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0, most=0.05)
+    assert read_card(model).prior_shift == PriorShift(prior=0.02, exponent=0.3, minority_exponent=1.0, max_prior=0.05)
     run("calibrate", "--model", model, "--photos", photos, "--write")
-    assert read_card(model).adaptation == Adaptation(prior=0.02, strength=0.3, polarity=1.0, most=0.05)
-    assert read_card(model).softening == read_card(shipped_folder("unet")).softening
-    run("calibrate", "--model", model, "--photos", photos, "--soften", 0.5, "--write")
-    assert read_card(model).softening == Softening(sigma=0.5, network="soft")
+    assert read_card(model).prior_shift == PriorShift(prior=0.02, exponent=0.3, minority_exponent=1.0, max_prior=0.05)
+    assert read_card(model).pre_blur == read_card(shipped_folder("unet")).pre_blur
+    run("calibrate", "--model", model, "--photos", photos, "--blur", 0.5, "--write")
+    assert read_card(model).pre_blur == PreBlur(sigma=0.5, network="soft")
     run("calibrate", "--model", model, "--photos", photos, "--write")
-    assert read_card(model).softening == Softening(sigma=0.5, network="soft")
-    run("calibrate", "--model", model, "--photos", photos, "--soften", 0, "--write")
-    assert read_card(model).softening is None
-    run("calibrate", "--model", model, "--photos", photos, "--soften", 0.6, "--write")
-    assert read_card(model).softening == Softening(sigma=0.6)
+    assert read_card(model).pre_blur == PreBlur(sigma=0.5, network="soft")
+    run("calibrate", "--model", model, "--photos", photos, "--blur", 0, "--write")
+    assert read_card(model).pre_blur is None
+    run("calibrate", "--model", model, "--photos", photos, "--blur", 0.6, "--write")
+    assert read_card(model).pre_blur == PreBlur(sigma=0.6)
 
 
 def test_a_detector_without_a_card_cannot_keep_levels(photos: Path) -> None:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap
 from redust.core.labels import Truth
-from redust.evaluation.metrics import Figures, Tally, area_names, table
+from redust.evaluation.metrics import MetricCounter, Metrics, area_names, format_table
 
 
 def drawn(number: int) -> tuple[Truth, DamageMap]:
@@ -27,8 +27,8 @@ def drawn(number: int) -> tuple[Truth, DamageMap]:
     return truth, (damage / 65535).astype(np.float32)
 
 
-def tallied(tolerance: int = 2, *, cut: bool = False) -> Tally:
-    tally = Tally(0.5, tolerance)
+def tallied(tolerance: int = 2, *, cut: bool = False) -> MetricCounter:
+    tally = MetricCounter(0.5, tolerance)
     for number in range(5):
         truth, damage = drawn(number)
         tally.add(truth, (damage >= 0.5).astype(np.float32) if cut else damage)
@@ -71,8 +71,8 @@ def map_of(rows: list[list[float]]) -> NDArray[np.float32]:
     return np.array(rows, np.float32)
 
 
-def figures_of(truth: str, damage: list[list[float]], tolerance: int = 0) -> Figures:
-    tally = Tally(0.5, tolerance)
+def figures_of(truth: str, damage: list[list[float]], tolerance: int = 0) -> Metrics:
+    tally = MetricCounter(0.5, tolerance)
     tally.add(truth_of(truth), map_of(damage))
     return tally.figures()
 
@@ -93,12 +93,12 @@ def test_what_is_not_to_be_judged_changes_nothing() -> None:
 
 
 def test_calibration_error_is_the_gap_between_stated_and_true_share() -> None:
-    tally = Tally()
+    tally = MetricCounter()
     truth = np.zeros((10, 10), np.uint8)
     truth[:3] = 255
     tally.add(truth, np.full((10, 10), 0.8, np.float32))
     assert tally.figures().ece == pytest.approx(0.5, abs=1e-6)
-    tally = Tally()
+    tally = MetricCounter()
     tally.add(truth, np.full((10, 10), 0.3, np.float32))
     assert tally.figures().ece == pytest.approx(0.0, abs=1e-6)
 
@@ -109,7 +109,7 @@ def test_recall_by_size_and_false_alarms_on_clean_pictures() -> None:
     truth[20:30, 20:30] = 255  # 100 pixels
     damage = np.zeros((40, 40), np.float32)
     damage[20:30, 20:24] = 1
-    tally = Tally(0.5, 0)
+    tally = MetricCounter(0.5, 0)
     tally.add(truth, damage)
     clean = np.zeros((40, 40), np.float32)
     clean[0, 0] = clean[10, 10] = clean[30:33, 5] = 0.9
@@ -125,7 +125,7 @@ def test_recall_by_size_and_false_alarms_on_clean_pictures() -> None:
 def test_an_empty_mask_scores_high_accuracy_and_no_f1() -> None:
     truth = np.zeros((100, 100), np.uint8)
     truth[:2, :50] = 255
-    tally = Tally()
+    tally = MetricCounter()
     tally.add(truth, np.zeros((100, 100), np.float32))
     figures = tally.figures()
     assert (figures.accuracy, figures.f1, figures.f1_strict) == (0.99, 0.0, 0.0)
@@ -133,21 +133,21 @@ def test_an_empty_mask_scores_high_accuracy_and_no_f1() -> None:
 
 
 def test_merging_is_as_counting_together_and_so_is_the_state() -> None:
-    apart = [Tally(), Tally()]
+    apart = [MetricCounter(), MetricCounter()]
     for number in range(5):
         apart[number % 2].add(*drawn(number))
     apart[0].merge(apart[1])
-    loaded = Tally()
+    loaded = MetricCounter()
     loaded.load(apart[0].state())
     # Floating-point sums depend on their order in the last bits.
     np.testing.assert_allclose(loaded.state(), tallied().state(), rtol=1e-12)
     assert loaded.figures().f1 == tallied().figures().f1
     with pytest.raises(ValueError, match="one level"):
-        apart[0].merge(Tally(0.4))
+        apart[0].merge(MetricCounter(0.4))
 
 
 def test_the_best_level_separates_what_can_be_separated() -> None:
-    tally = Tally()
+    tally = MetricCounter()
     tally.add(truth_of("##..."), map_of([[0.30, 0.28, 0.2, 0.1, 0.05]]))
     level, f1 = tally.best()
     assert f1 == pytest.approx(1.0)
@@ -156,12 +156,12 @@ def test_the_best_level_separates_what_can_be_separated() -> None:
 
 def test_sizes_must_agree() -> None:
     with pytest.raises(ValueError, match="damage map is"):
-        Tally().add(np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.float32))
+        MetricCounter().add(np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.float32))
 
 
 def test_undefined_figures_become_null_in_json_and_the_table_has_a_row_each() -> None:
     figures = figures_of("..", [[0.0, 0.0]])
     assert '"recall":null' in figures.model_dump_json()
-    rows = list(table({"a": figures, "b": figures}))
+    rows = list(format_table({"a": figures, "b": figures}))
     assert [row[0] for row in rows] == ["", "a", "b"]
     assert len({len(row) for row in rows}) == 1

@@ -10,7 +10,7 @@ from drawing import draw
 from redust.core.arrays import Light, full_scale
 from redust.core.errors import EngineError, UnknownEngine
 from redust.generators import make_generator
-from redust.generators.run_generator import generate
+from redust.generators.run_generator import run_generator
 
 DEPTHS = (np.uint8, np.uint16, np.float32)
 
@@ -21,7 +21,7 @@ def test_the_answer_has_the_scan_s_own_depth_and_channels(dtype: type, channels:
     pixels = draw(50, 70, channels=channels, dtype=dtype)
     before = pixels.copy()
     told: list[float] = []
-    made, change = generate(Dimmer(), pixels, tile=16, progress=told.append)
+    made, change = run_generator(Dimmer(), pixels, tile=16, progress=told.append)
     assert (made.dtype, made.shape, change.shape) == (pixels.dtype, pixels.shape, (50, 70))
     np.testing.assert_array_equal(pixels, before)
     white = pixels.max(axis=2) == pixels.max()
@@ -35,7 +35,7 @@ def test_the_answer_has_the_scan_s_own_depth_and_channels(dtype: type, channels:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (2, 3), (67, 129)])
 def test_odd_sizes(shape: tuple[int, int]) -> None:
-    made, change = generate(Dimmer(), np.full((*shape, 1), 255, np.uint8))
+    made, change = run_generator(Dimmer(), np.full((*shape, 1), 255, np.uint8))
     assert (made == 128).all()
     assert change.shape == shape
 
@@ -43,7 +43,7 @@ def test_odd_sizes(shape: tuple[int, int]) -> None:
 def test_light_beyond_white_is_kept_and_no_number_is_none() -> None:
     pixels = np.full((8, 8, 3), 0.5, np.float32)
     pixels[0, 0], pixels[1, 1] = 1.7, np.nan
-    made, change = generate(Dimmer(), pixels)
+    made, change = run_generator(Dimmer(), pixels)
     np.testing.assert_allclose(made[0, 0], 1.2)
     assert np.isfinite(made).all()
     assert np.isfinite(change).all()
@@ -60,25 +60,25 @@ class Broken(Dimmer):
 
 def test_a_generator_of_one_channel_is_asked_for_each() -> None:
     engine = OneChannel()
-    generate(engine, draw())
+    run_generator(engine, draw())
     assert engine.calls == 3
 
 
 def test_a_broken_contract_is_named() -> None:
     with pytest.raises(EngineError, match="dimmer broke its contract"):
-        generate(Broken(), draw())
+        run_generator(Broken(), draw())
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_generator_is_told_the_damage_map_where_it_wants_it(channels: int) -> None:
     pixels = np.full((50, 70, channels), 0.8, np.float32)
     damage = np.random.default_rng(0).random((50, 70)).astype(np.float32)
-    made, change = generate(Told(), pixels, damage=damage, tile=16)
+    made, change = run_generator(Told(), pixels, damage=damage, tile=16)
     np.testing.assert_allclose(made, pixels * (1 - damage[..., None] / 4), rtol=1e-5)
     np.testing.assert_allclose(change, 0.2 * damage, atol=1e-6)
     with pytest.raises(EngineError, match="told wants a damage map"):
-        generate(Told(), pixels)
-    _, unmoved = generate(Dimmer(), pixels, damage=damage)
+        run_generator(Told(), pixels)
+    _, unmoved = run_generator(Dimmer(), pixels, damage=damage)
     np.testing.assert_allclose(unmoved, 0.02, atol=1e-6)
 
 

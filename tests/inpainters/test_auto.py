@@ -13,7 +13,7 @@ from redust.inpainters import auto, make_inpainter
 from redust.inpainters.auto import AutoInpainter, Shape, widths
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline import fill_counts as choices
-from redust.pipeline.fill_counts import count_choices
+from redust.pipeline.fill_counts import count_fills
 
 TWO = {Shape.thin: (("telea",),), Shape.wide: (("navier-stokes",),), Shape.missing: (("telea", "navier-stokes"),)}
 
@@ -47,10 +47,10 @@ def test_each_region_is_filled_by_what_its_shape_asks_for() -> None:
 
 def test_it_reports_what_it_takes_for_how_many_regions() -> None:
     mask = damage(HAIR, (40, 250, 3, 3), CHIP, PART)
-    assert count_choices(mask, AutoInpainter(TWO).choice) == {
+    assert count_fills(mask, AutoInpainter(TWO).choice) == {
         "telea": 2, "navier-stokes": 1, "telea + navier-stokes": 1,
     }  # fmt: skip
-    assert count_choices(np.zeros((9, 9), np.bool_), AutoInpainter(TWO).choice) == {}
+    assert count_fills(np.zeros((9, 9), np.bool_), AutoInpainter(TWO).choice) == {}
 
 
 def test_what_is_not_installed_is_passed_over() -> None:
@@ -65,7 +65,7 @@ def test_widths_do_not_depend_on_bands(rows: int) -> None:
     mask = damage(HAIR, CHIP, PART, (0, 280, 200, 9))
     _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
     whole = widths(mask, np.asarray(labels, np.int32))[1:]
-    np.testing.assert_allclose(sorted(choices.widths(Regions(mask, rows))), sorted(whole))
+    np.testing.assert_allclose(sorted(choices.measure_widths(Regions(mask, rows))), sorted(whole))
     assert sorted(np.rint(whole)) == [5, 9, 21, 49]
 
 

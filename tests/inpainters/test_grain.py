@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import PIXEL_DTYPES, Mask, Pixels, from_light, full_scale
 from redust.core.scan import Scan
 from redust.core.settings import RepairSettings, RestoreSettings
-from redust.decision.filters import grown
+from redust.decision.filters import dilate_mask
 from redust.inpainters import make_inpainter
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.pipeline import Pipeline
@@ -163,7 +163,7 @@ def test_a_soft_spot_leaves_no_halo_when_the_mask_is_grown_as_restore_does(grain
     covers = 1 / (1 + np.exp((off - 6) / 0.5))  # a speck of radius 6 with a rim of about 2 pixels
     damaged = np.rint(pixels * (1 - 0.9 * covers[..., None])).astype(np.uint8)
     seen = np.abs(damaged.astype(int) - pixels).max(axis=2) > 6  # what a detector marks: well above the grain
-    mask = grown(seen, RestoreSettings().grow)
+    mask = dilate_mask(seen, RestoreSettings().grow)
     result = Pipeline(RestoreSettings(grain=grain)).repair(Scan(damaged), mask).pixels.astype(float) - pixels
     deviation = 255 * 0.008
     for inner, outer in ((0, 3), (3, 5), (5, 7), (7, 9), (9, 11)):

@@ -11,7 +11,7 @@ import pytest
 from redust.core.errors import ModelError
 from redust.core.settings import Sensitivity
 from redust.models import shipped, shipped_folder
-from redust.models.card import ModelCard, digest, read_card, weights
+from redust.models.card import ModelCard, read_card, sha256_of, weights_path
 
 
 def make_model(folder: Path, **changes: object) -> ModelCard:
@@ -19,7 +19,7 @@ def make_model(folder: Path, **changes: object) -> ModelCard:
     (folder / "net.onnx").write_bytes(b"weights")
     facts: dict[str, object] = {
         "name": "toy", "summary": "a toy", "architecture": "unet", "parameters": 1, "normalisation": "none",
-        "halo": 0, "files": {"onnx": "net.onnx"}, "sha256": {"onnx": digest(folder / "net.onnx")},
+        "halo": 0, "files": {"onnx": "net.onnx"}, "sha256": {"onnx": sha256_of(folder / "net.onnx")},
     }  # fmt: skip
     card = ModelCard.model_validate(facts | changes)
     card.to_folder(folder)
@@ -29,14 +29,14 @@ def make_model(folder: Path, **changes: object) -> ModelCard:
 def test_a_card_survives_the_trip(tmp_path: Path) -> None:
     card = make_model(tmp_path, metrics={"toy": {"f1": 0.5}}, limits=["all"])
     assert read_card(tmp_path) == card
-    assert weights(tmp_path, "onnx").read_bytes() == b"weights"
+    assert weights_path(tmp_path, "onnx").read_bytes() == b"weights"
 
 
 def test_changed_weights_are_refused(tmp_path: Path) -> None:
     make_model(tmp_path)
     (tmp_path / "net.onnx").write_bytes(b"other")
     with pytest.raises(ModelError, match="sha256"):
-        weights(tmp_path, "onnx")
+        weights_path(tmp_path, "onnx")
 
 
 def test_weights_outside_the_folder_are_refused(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_weights_outside_the_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"weights")
     make_model(inside, files={"onnx": "../net.onnx"})
     with pytest.raises(ModelError, match="outside"):
-        weights(inside, "onnx")
+        weights_path(inside, "onnx")
 
 
 @pytest.mark.parametrize("text", ["{}", "no json", '{"name": 1}'])
@@ -109,10 +109,10 @@ def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:
 def test_missing_kind_and_file(tmp_path: Path) -> None:
     make_model(tmp_path)
     with pytest.raises(ModelError, match="no onnx-int8"):
-        weights(tmp_path, "onnx-int8")
+        weights_path(tmp_path, "onnx-int8")
     (tmp_path / "net.onnx").unlink()
     with pytest.raises(ModelError, match="missing"):
-        weights(tmp_path, "onnx")
+        weights_path(tmp_path, "onnx")
 
 
 def test_every_shipped_model_is_whole() -> None:
@@ -120,7 +120,7 @@ def test_every_shipped_model_is_whole() -> None:
     assert "unet" in {card.name for card in cards.values()}
     for folder, card in cards.items():
         for kind in card.files:
-            assert weights(folder, kind).is_file()
+            assert weights_path(folder, kind).is_file()
         assert card.data, "name the sources"
         assert card.licence, "name the licence"
 

@@ -16,7 +16,7 @@ from drawing import draw
 from redust.core.errors import ModelError, UnknownEngine
 from redust.core.settings import Provider, RestoreSettings, Weights
 from redust.detectors import make_detector
-from redust.detectors.onnx_detector import NetworkDetector
+from redust.detectors.onnx_detector import OnnxDetector
 from redust.generators import make_generator
 from redust.models import read_card, runtime
 from redust.models.card import ModelCard
@@ -137,7 +137,7 @@ def test_int8_only_where_it_is_faster_and_as_good(
 ) -> None:
     rewrite(model, f1_by_weights=f1)
     monkeypatch.setattr(runtime, "int8_is_faster", lambda: faster)
-    assert NetworkDetector(model, weights=Weights(wanted)).kind == kind
+    assert OnnxDetector(model, weights=Weights(wanted)).kind == kind
 
 
 @pytest.mark.usefixtures("cuda_built_in")
@@ -145,8 +145,8 @@ def test_int8_is_not_chosen_for_a_card(model: Path, monkeypatch: pytest.MonkeyPa
     rewrite(model, f1_by_weights=AS_GOOD)
     monkeypatch.setattr(onnxruntime, "InferenceSession", OnCuda)
     monkeypatch.setattr(runtime, "int8_is_faster", lambda: True)
-    assert NetworkDetector(model, provider=Provider.cuda).kind == "onnx"
-    assert NetworkDetector(model).kind == "onnx-int8"
+    assert OnnxDetector(model, provider=Provider.cuda).kind == "onnx"
+    assert OnnxDetector(model).kind == "onnx-int8"
 
 
 def test_the_report_holds_the_hash_of_the_weights_used(scan_file: ScanFile, tmp_path: Path, model: Path) -> None:
@@ -159,7 +159,7 @@ def test_weights_that_are_not_there_are_told(model: Path) -> None:
     card = read_card(model)
     rewrite(model, files={kind: name for kind, name in card.files.items() if kind != "onnx-int8"})
     with pytest.raises(ModelError, match="no onnx-int8 weights"):
-        NetworkDetector(model, weights=Weights.int8)
+        OnnxDetector(model, weights=Weights.int8)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from drawing import draw
 from redust.core.arrays import Pixels
 from redust.core.scan import Scan
-from redust.pipeline.compare import busiest, comparison
+from redust.pipeline.compare import busiest, draw_comparison
 
 
 def reds(picture: Pixels) -> int:
@@ -24,7 +24,7 @@ def test_a_small_scan_is_drawn_once_and_as_it_is(dtype: type, channels: int) -> 
     before = Scan(draw(40, 60, channels=channels, dtype=dtype))
     mask = np.zeros((40, 60), np.bool_)
     mask[5:8, 5:9] = True
-    picture = comparison(before, mask, before.with_pixels(before.pixels // 2))
+    picture = draw_comparison(before, mask, before.with_pixels(before.pixels // 2))
     assert picture.pixels.dtype == np.uint8
     assert picture.pixels.shape == (34 + 40 + 16, 3 * 60 + 4 * 16, 3)
     assert reds(picture.pixels) == 12
@@ -37,7 +37,7 @@ def test_a_large_scan_gets_a_second_row_at_1_to_1() -> None:
     pixels = np.full((700, 2000, 1), 100, np.uint8)
     pixels[600:604, 1900:1904] = 255
     mask = pixels[..., 0] == 255
-    picture = comparison(Scan(pixels), mask, Scan(np.full_like(pixels, 100))).pixels
+    picture = draw_comparison(Scan(pixels), mask, Scan(np.full_like(pixels, 100))).pixels
     assert picture.shape == (34 + 224 + 16 + 28 + 640 + 16, 3 * 640 + 4 * 16, 3)
     assert reds(picture[-640:]) == 16
 
@@ -47,7 +47,7 @@ def test_a_hair_stays_visible_when_shrunk() -> None:
     mask = np.zeros((2000, 1200), np.bool_)
     mask[:, 700] = True
     scan = Scan(pixels)
-    assert reds(comparison(scan, mask, scan).pixels[34 : 34 + 640]) >= 600
+    assert reds(draw_comparison(scan, mask, scan).pixels[34 : 34 + 640]) >= 600
 
 
 def test_the_busiest_window_holds_the_damage_and_lies_inside() -> None:
@@ -69,7 +69,7 @@ def test_it_stands_upright_as_viewers_show_the_scan(orientation: int) -> None:
     shown.info["exif"] = exif.tobytes()
     expected = np.asarray(ImageOps.exif_transpose(shown))
     scan = Scan(pixels, orientation=orientation)
-    picture = comparison(scan, np.zeros((30, 50), np.bool_), scan).pixels
+    picture = draw_comparison(scan, np.zeros((30, 50), np.bool_), scan).pixels
     height, width = expected.shape[:2]
     np.testing.assert_array_equal(picture[34 : 34 + height, 16 : 16 + width], expected)
 
@@ -77,5 +77,5 @@ def test_it_stands_upright_as_viewers_show_the_scan(orientation: int) -> None:
 def test_colours_keep_their_profile_and_grey_has_none_that_fits() -> None:
     mask = np.zeros((48, 64), np.bool_)
     colour, grey = Scan(draw(), icc=b"profile"), Scan(draw(channels=1), icc=b"grey profile")
-    assert comparison(colour, mask, colour).icc == b"profile"
-    assert comparison(grey, mask, grey).icc is None
+    assert draw_comparison(colour, mask, colour).icc == b"profile"
+    assert draw_comparison(grey, mask, grey).icc is None

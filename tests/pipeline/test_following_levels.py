@@ -11,7 +11,7 @@ from doubles import Mean
 from memory import peak_of
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Needs
-from redust.core.prior_shift import Adaptation
+from redust.core.prior_shift import PriorShift
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings, Sensitivity
 from redust.files import read_mask, write_scan
@@ -24,7 +24,7 @@ class Follows:
     name = "follows"
     level = 0.5
     levels = {Sensitivity.shy: 0.8, Sensitivity.normal: 0.5, Sensitivity.eager: 0.2}  # noqa: RUF012
-    adaptation = Adaptation(prior=0.01, strength=0.5, polarity=1.0)
+    prior_shift = PriorShift(prior=0.01, exponent=0.5, minority_exponent=1.0)
     needs = Needs()
 
     def detect(self, light: Light) -> DamageMap:
@@ -83,7 +83,7 @@ def test_lines_are_marked_whatever_the_level(monkeypatch: pytest.MonkeyPatch) ->
     from redust.pipeline import pipeline as module
 
     drawn = Line(np.array([[row, 40.0] for row in range(70)]), bright=True)
-    monkeypatch.setattr(module, "find_through", lambda *_, **__: [drawn])
+    monkeypatch.setattr(module, "find_frame_scratches", lambda *_, **__: [drawn])
     scan, story = scan_of(0.0), pipeline()
     mask = story.mark(scan)
     assert mask[:, 40].all()

@@ -16,7 +16,7 @@ from drawing import draw
 from redust.core.errors import SettingsError
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
-from redust.decision.filters import grown
+from redust.decision.filters import dilate_mask
 from redust.files import read_map, read_mask, read_scan
 from redust.pipeline.areas import Areas
 from redust.pipeline.pipeline import Pipeline
@@ -25,7 +25,7 @@ ScanFile = Callable[..., Path]
 
 
 def blind(**choices: Any) -> Pipeline:
-    return Pipeline(RestoreSettings(method="blind", **choices), generator=Dimmer())
+    return Pipeline(RestoreSettings(method="generator", **choices), generator=Dimmer())
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -37,7 +37,7 @@ def test_only_what_changed_enough_is_taken(dtype: type, scan_file: ScanFile, tmp
     mask = read_mask(tmp_path / "m.png", before.shape[:2])
     white = before.max(axis=2) == before.max()
     assert mask[white].all()
-    np.testing.assert_array_equal(mask, grown(white, 2))
+    np.testing.assert_array_equal(mask, dilate_mask(white, 2))
     np.testing.assert_array_equal(after[~mask], before[~mask])
     assert (after[white] < 0.6 * before.max()).all()
     assert (report.status, report.generator, report.detector, report.fill) == ("restored", "dimmer", None, None)
@@ -87,7 +87,7 @@ def test_a_level_is_the_least_change() -> None:
 
 def test_a_detector_is_asked_where_the_generator_wants_its_map(scan_file: ScanFile, tmp_path: Path) -> None:
     source, detector = scan_file(), Bright()
-    pipeline = Pipeline(RestoreSettings(method="blind"), detector=detector, generator=Told())
+    pipeline = Pipeline(RestoreSettings(method="generator"), detector=detector, generator=Told())
     told: list[float] = []
     report = pipeline.restore(source, tmp_path / "o.tif", progress=lambda step, share: told.append(share))
     before, after = read_scan(source).pixels, read_scan(tmp_path / "o.tif").pixels
@@ -102,7 +102,7 @@ def test_a_generator_is_told_what_a_person_has_marked(scan_file: ScanFile, tmp_p
     scan = Scan(draw(specks=0))
     mask = np.zeros(scan.shape, np.bool_)
     mask[3:6, 3:6] = True
-    pipeline = Pipeline(RestoreSettings(method="blind"), detector=Wary(), generator=Told())
+    pipeline = Pipeline(RestoreSettings(method="generator"), detector=Wary(), generator=Told())
     expected = np.where(mask[..., None], scan.pixels * 0.75, scan.pixels)
     for areas in (Areas(only=mask), Areas(add=mask)):
         np.testing.assert_allclose(pipeline.mend(scan, areas).pixels, expected, atol=1)
@@ -118,7 +118,7 @@ def test_a_generator_is_told_a_map_that_follows_the_scan() -> None:
     darkened = []
     for specks in (1, 40):
         scan = Scan(draw(200, 200, specks=specks))
-        pipeline = Pipeline(RestoreSettings(method="blind"), detector=Wary(), generator=Told())
+        pipeline = Pipeline(RestoreSettings(method="generator"), detector=Wary(), generator=Told())
         darkened.append(pipeline.generate(scan)[1].max())
     assert 0 < darkened[0] < darkened[1]
 
@@ -126,24 +126,24 @@ def test_a_generator_is_told_a_map_that_follows_the_scan() -> None:
 def test_a_sensitivity_moves_the_map_that_a_generator_is_told() -> None:
     scan, darkened = Scan(draw()), []
     for sensitivity in ("shy", "normal", "eager"):
-        settings = RestoreSettings(method="blind", sensitivity=sensitivity)
+        settings = RestoreSettings(method="generator", sensitivity=sensitivity)
         pipeline = Pipeline(settings, detector=Wary(), generator=Told())
         darkened.append(pipeline.generate(scan)[1].max())
         assert pipeline.remarks() == []
     assert darkened == sorted(set(darkened))
     generator = Told()
     generator.needs = replace(Told.needs, attention_shift=0.5)
-    pipeline = Pipeline(RestoreSettings(method="blind"), detector=Wary(), generator=generator)
+    pipeline = Pipeline(RestoreSettings(method="generator"), detector=Wary(), generator=generator)
     assert darkened[1] < pipeline.generate(scan)[1].max() < darkened[2]
 
 
 def test_arrays_and_the_command_line(redust_command: Callable[..., Any], scan_file: ScanFile, tmp_path: Path) -> None:
     array = draw()
-    restored = redust.restore(array, method="blind", generator="dimmer")
+    restored = redust.restore(array, method="generator", generator="dimmer")
     assert (restored != array).any()
     source, target = scan_file(), tmp_path / "o.tif"
-    ended = redust_command("restore", source, "-o", target, "--method", "blind", "--generator", "dimmer")
+    ended = redust_command("restore", source, "-o", target, "--method", "generator", "--generator", "dimmer")
     assert ended.code == 0
     np.testing.assert_array_equal(read_scan(target).pixels, restored)
-    with pytest.raises(SettingsError, match="belongs to the method blind"):
+    with pytest.raises(SettingsError, match="belongs to the method generator"):
         RestoreSettings.of(everywhere=True)

@@ -57,4 +57,4 @@ def test_the_default_engine_must_load_others_may_be_absent() -> None:
     usual = RestoreSettings().fill
     assert health._loads(health.Engine("fill", usual, True, problem="gone")).state == "broken"
     assert health._loads(health.Engine("fill", "other", False, problem="gone")).state == "absent"
-    assert health._loads(health.Engine("generator", "blind", True, problem="gone")).state == "absent"
+    assert health._loads(health.Engine("generator", "attentive", True, problem="gone")).state == "absent"

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_samples import picture
 
 from redust.core.errors import SettingsError, TrainingError
-from redust.evaluation.metrics import Figures, Tally
+from redust.evaluation.metrics import MetricCounter, Metrics
 from redust.files.pairs import Library, find_splits
 from redust.study import study
 from redust.study.report import Heading, Image, Table, Text, to_html, to_markdown
 from redust.study.study import Cell, StudyPlan, run_study, thesis_grid
 from redust.study.unseen import DISTURBANCES, OTHER_KINDS, Disturbed, OtherDamage, thesis_loss
 from redust.training.keeper import TrainingProgress
+from training_samples import picture
 
 TINY = {"channels": (8, 8, 8, 8), "patch": 32, "batch_size": 4, "precision": "float32", "val_share": 0.2}
 
@@ -142,9 +142,9 @@ def test_blocks_become_markdown_and_html() -> None:
 
 
 def test_a_result_survives_its_file() -> None:
-    tally = Tally()
+    tally = MetricCounter()
     tally.add(picture(0)[1], np.zeros((40, 48), np.float32))
     figures = tally.figures()
-    again = Figures.model_validate_json(figures.model_dump_json())
+    again = Metrics.model_validate_json(figures.model_dump_json())
     assert np.isnan(again.ap)
     assert again.recall == 0.0

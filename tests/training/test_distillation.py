@@ -9,12 +9,11 @@ import torch
 from safetensors.torch import load_file
 from test_run import interrupt_at
 from torch.nn import functional
-from training_samples import changed
 
 from redust.core.errors import SettingsError, TrainingError
 from redust.core.settings import Weights
-from redust.detectors.onnx_detector import NetworkDetector
-from redust.detectors.tta import Turned
+from redust.detectors.onnx_detector import OnnxDetector
+from redust.detectors.tta import AugmentedDetector
 from redust.models import shipped_folder
 from redust.models.networks import build
 from redust.training.config import TrainConfig
@@ -23,6 +22,7 @@ from redust.training.export import card_of, export_model
 from redust.training.keeper import LAST, save_weights
 from redust.training.losses import taught_loss
 from redust.training.run import fit, train
+from training_samples import changed
 
 CHANNELS = {"channels": [8, 8, 8, 8]}
 OLD = {"name": "old", "summary": "", "architecture": "unet", "options": CHANNELS}
@@ -54,7 +54,7 @@ def another(folder: Path, target: Path) -> Path:
 def test_with_eight_looks_it_says_what_detecting_with_eight_looks_says(folder: Path) -> None:
     light = np.random.default_rng(1).random((64, 64, 3), np.float32)
     batch = torch.from_numpy(light.transpose(2, 0, 1).copy())[None]
-    asked = Turned(NetworkDetector(folder, weights=Weights.float32), 8).detect(light)
+    asked = AugmentedDetector(OnnxDetector(folder, weights=Weights.float32), 8).detect(light)
     said = Teacher(folder, 8).opinion(batch)
     assert asked.std() > 0.1
     np.testing.assert_allclose(torch.sigmoid(said)[0, 0].numpy(), asked, atol=1e-3)
@@ -151,10 +151,10 @@ def test_the_teacher_is_not_saved_with_the_student(config: TrainConfig, folder: 
 
 
 def test_what_cannot_teach_is_refused(config: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="made to blind"):
-        Teacher(shipped_folder("blind"), 2)
+    with pytest.raises(TrainingError, match="made to generator"):
+        Teacher(shipped_folder("attentive"), 2)
     with pytest.raises(SettingsError, match="has no teacher"):
-        TrainConfig.load(flags={"task": "blind", "photos": tmp_path, "teacher": "unet"})
+        TrainConfig.load(flags={"task": "generator", "photos": tmp_path, "teacher": "unet"})
     network = build("unet", **CHANNELS)
     save_weights(network, tmp_path / "weights.safetensors")
     facts = {"name": "cut", "summary": "", "architecture": "unet", "options": {"channels": [8, 8, 8, 16]}}

@@ -10,8 +10,8 @@ import torch
 
 from redust.core.errors import SettingsError, TargetError
 from redust.core.settings import Weights
-from redust.detectors.onnx_detector import NetworkDetector
-from redust.detectors.run_detector import find_damage
+from redust.detectors.onnx_detector import OnnxDetector
+from redust.detectors.run_detector import detect_damage
 from redust.models import networks, read_card
 from redust.training import export
 from redust.training.export import export_model
@@ -162,7 +162,7 @@ def test_training_judges_at_two_scales_as_detecting_does(tmp_path: Path) -> None
     facts = {"name": "n", "summary": "s", "architecture": "unet"}
     card = export_model(network, tmp_path / "n", [light[:64, :64]], facts)
     assert card.scales == (1, 2)
-    asked = find_damage(NetworkDetector(tmp_path / "n", weights=Weights.float32), light)
+    asked = detect_damage(OnnxDetector(tmp_path / "n", weights=Weights.float32), light)
     seen = opinion(network, light)
     middle = (slice(192, 256), slice(192, 256))  # out of reach of the border, which training pads otherwise
     assert seen[middle].std() > 0.01

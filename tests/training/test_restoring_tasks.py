@@ -15,18 +15,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.utils.data import Dataset
-from training_samples import changed, picture, write_pairs, write_photos, write_restored
 
 from redust.core.contracts import check_generator, check_inpainter
 from redust.core.errors import ModelError, SettingsError, TrainingError
 from redust.detectors import make_detector
-from redust.detectors.run_detector import find_damage
+from redust.detectors.run_detector import detect_damage
 from redust.generators import make_generator
-from redust.generators.run_generator import generate
+from redust.generators.run_generator import run_generator
 from redust.inpainters import make_inpainter
 from redust.inpainters.fill_damage import fill_damage
 from redust.models import networks, read_card, shipped_folder
-from redust.models.card import weights
+from redust.models.card import weights_path
 from redust.training.config import Architecture, LossConfig, TrainConfig
 from redust.training.data import Key
 from redust.training.export import export_model
@@ -37,9 +36,10 @@ from redust.training.generative.reused import Reused
 from redust.training.generative.samples import Sample, Tensors
 from redust.training.keeper import HISTORY, SAMPLES, TrainingProgress
 from redust.training.run import Fitted, fit, make_network, train
+from training_samples import changed, picture, write_pairs, write_photos, write_restored
 
-TASKS = ("fill", "blind", "residual")  # the last: blind too, by a network that is told no damage map
-SMALL = {"fill": (4, 4, 4), "blind": (8, 8, 8, 8), "residual": (8, 8, 8, 8)}
+TASKS = ("fill", "generator", "residual")  # the last: blind too, by a network that is told no damage map
+SMALL = {"fill": (4, 4, 4), "generator": (8, 8, 8, 8), "residual": (8, 8, 8, 8)}
 
 
 def interrupt_at(*steps: int) -> Callable[[TrainingProgress], None]:
@@ -64,7 +64,7 @@ def run(photos: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
     """A run of four steps of a tiny network; the discriminator joins after the second."""
 
     def make(task: str, **flags: object) -> TrainConfig:
-        told = {"task": "blind", "architecture": "residual"} if task == "residual" else {"task": task}
+        told = {"task": "generator", "architecture": "residual"} if task == "residual" else {"task": task}
         return TrainConfig.load(
             flags=told
             | {
@@ -101,9 +101,9 @@ def test_a_paused_run_ends_as_one_never_paused(run: Callable[..., TrainConfig], 
 
 
 def test_the_discriminator_learns_only_once_it_has_joined(run: Callable[..., TrainConfig]) -> None:
-    before = fit(run("blind", name="a"), listener=interrupt_at(1)).module
-    later = fit(run("blind", name="b", adversarial_start=1.0), listener=interrupt_at(3)).module
-    joined = fit(run("blind", name="c"), listener=interrupt_at(3)).module
+    before = fit(run("generator", name="a"), listener=interrupt_at(1)).module
+    later = fit(run("generator", name="b", adversarial_start=1.0), listener=interrupt_at(3)).module
+    joined = fit(run("generator", name="c"), listener=interrupt_at(3)).module
     first, second, third = (one.critic.state_dict() for one in (before, later, joined))
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
     assert any(not torch.equal(tensor, third[name]) for name, tensor in first.items())
@@ -118,8 +118,8 @@ def test_ends_in_a_model_that_its_engine_runs(run: Callable[..., TrainConfig], t
     assert np.isfinite(seen[-1].score)
     assert result.card is not None
     assert set(result.card.files) == {"safetensors", "onnx"}
-    assert result.card.task == ("fill" if task == "fill" else "blind")
-    assert result.card.attention == ("unet" if task == "blind" else "")
+    assert result.card.task == ("fill" if task == "fill" else "generator")
+    assert result.card.attention == ("unet" if task == "generator" else "")
     assert list(result.figures) == ["my-model", "kriging" if task == "fill" else "untouched"]
     assert result.card.metrics["validation"]["gain"] == pytest.approx(result.figures["my-model"]["gain"], abs=1e-3)
     names = {path.name for path in result.folders.results.iterdir()}
@@ -158,10 +158,10 @@ def test_a_generator_may_start_from_a_detector(run: Callable[..., TrainConfig]) 
 
 def test_a_generator_that_is_told_the_map_may_start_from_any_other(run: Callable[..., TrainConfig]) -> None:
     light, none = torch.rand(1, 3, 32, 32), torch.zeros(1, 1, 32, 32)
-    for start in ("unet", "blind"):
-        network = make_network(run("blind", start=start, channels=None).model, seed=1).eval()
+    for start in ("unet", "attentive"):
+        network = make_network(run("generator", start=start, channels=None).model, seed=1).eval()
         torch.testing.assert_close(network(torch.cat([light, none], 1)), light, atol=1e-3, rtol=0)
-        own, found = network.state_dict(), load_file(weights(shipped_folder(start), "safetensors"))
+        own, found = network.state_dict(), load_file(weights_path(shipped_folder(start), "safetensors"))
         assert torch.equal(own["deepest.2.0.weight"], found["deepest.2.0.weight"])
         assert torch.equal(own["enter_2.0.0.weight"][:, :12], found["enter_2.0.0.weight"][:, :12])
         assert own["enter_2.0.0.weight"].shape[1] == 28
@@ -175,7 +175,7 @@ def test_a_generator_leaves_out_the_blocks_of_the_detector_it_starts_from(
     detector = networks.build("unet", **options)
     facts = {"name": "n", "summary": "s", "architecture": "unet", "options": options}
     export_model(detector, tmp_path / "n", [np.zeros((32, 32, 3), np.float32)], facts)
-    for task in ("blind", "residual"):
+    for task in ("generator", "residual"):
         network = make_network(run(task, start=str(tmp_path / "n")).model, seed=1)
         assert not [name for name in network.state_dict() if name.startswith("far_")]
         assert torch.equal(network.deepest[2][0].weight, detector.deepest[2][0].weight)
@@ -186,11 +186,11 @@ def test_a_generator_leaves_out_the_blocks_of_the_detector_it_starts_from(
 
 
 def test_what_is_given_holds_what_the_detector_says(run: Callable[..., TrainConfig], photos: Path) -> None:
-    fitted = fit(run("blind", attention="tophat", doubt=0.0), listener=interrupt_at(1))
+    fitted = fit(run("generator", attention="tophat", doubt=0.0), listener=interrupt_at(1))
     given, clean, where = fitted.data.patches[5, 1]
     assert (given.shape, clean.shape, where.shape) == ((4, 48, 48), (3, 48, 48), (1, 48, 48))
     light = np.ascontiguousarray(given[:3].permute(1, 2, 0).numpy())
-    np.testing.assert_array_equal(given[3], find_damage(make_detector("tophat"), light))
+    np.testing.assert_array_equal(given[3], detect_damage(make_detector("tophat"), light))
     held = fitted.module.pictures[0]
     assert held.given.shape[2] == 4
     assert held.given[..., 3].max() > 0
@@ -200,7 +200,7 @@ def test_what_is_given_holds_what_the_detector_says(run: Callable[..., TrainConf
 
 def test_maps_that_are_learned_from_are_doubted(run: Callable[..., TrainConfig]) -> None:
     sure, doubted = (
-        fit(run("blind", name=f"doubt-{doubt:g}", doubt=doubt), listener=interrupt_at(1)).data.patches
+        fit(run("generator", name=f"doubt-{doubt:g}", doubt=doubt), listener=interrupt_at(1)).data.patches
         for doubt in (0.0, 0.8)
     )
     moved = []
@@ -221,7 +221,7 @@ def test_bf16_takes_a_step(run: Callable[..., TrainConfig], task: str) -> None:
 
 def test_what_does_not_fit_the_task_is_refused(run: Callable[..., TrainConfig], config: TrainConfig) -> None:
     assert run("fill").model.architecture is Architecture.gated
-    assert run("blind").model.architecture is Architecture.attentive
+    assert run("generator").model.architecture is Architecture.attentive
     for flags, complaint in (
         ({"architecture": "unet"}, "choose gated"),
         ({"precision": "fp16"}, "one device"),
@@ -302,13 +302,13 @@ def test_blind_restoring_is_learned_from_restored_pictures(
     held = fitted.module.pictures[0]
     assert held.given.shape == (32, 32, 3)
     assert (held.where == (held.given != held.clean).any(2)).mean() > 0.99
-    assert train(run("blind", name="whole", photos=None, data=data)).finished
+    assert train(run("generator", name="whole", photos=None, data=data)).finished
 
 
 def test_restored_pictures_and_photos_are_mixed(run: Callable[..., TrainConfig], tmp_path: Path) -> None:
     data = write_restored(tmp_path / "pairs", 6)
     drawn, both, restored = (
-        fit(run("blind", name=f"share-{share}", data=data, photos_share=share), listener=interrupt_at(1)).data
+        fit(run("generator", name=f"share-{share}", data=data, photos_share=share), listener=interrupt_at(1)).data
         for share in (1.0, 0.5, 0.0)
     )
     keys = [(number, 3) for number in range(12)]
@@ -317,11 +317,11 @@ def test_restored_pictures_and_photos_are_mixed(run: Callable[..., TrainConfig],
     assert [one != other for one, other in zip(first, second, strict=True)] == [True] * 12
     assert {True} < set(first)
     assert both.facts == ["4 pictures and the same restored", "4 photos with drawn damage"]
-    assert train(run("blind", name="whole", data=data)).finished
+    assert train(run("generator", name="whole", data=data)).finished
 
 
 def test_restored_pictures_that_do_not_fit_are_named(run: Callable[..., TrainConfig], tmp_path: Path) -> None:
-    config = run("blind", photos=None, data=write_restored(tmp_path / "pairs", 6))
+    config = run("generator", photos=None, data=write_restored(tmp_path / "pairs", 6))
     clean = tmp_path / "pairs" / "clean"
     cv2.imwrite(str(clean / "3.png"), np.zeros((20, 48, 3), np.uint8))
     with pytest.raises(TrainingError, match=r"3\.png is 48 x 20, .*3\.png 48 x 40"):
@@ -424,11 +424,11 @@ def test_single_pixels_are_not_meant_and_spots_are_grown() -> None:
 
 
 def test_the_answer_of_a_generator_does_not_depend_on_the_tile(run: Callable[..., TrainConfig]) -> None:
-    config = run("blind", epochs=3, learning_rate=0.02, adversarial=0.0)
+    config = run("generator", epochs=3, learning_rate=0.02, adversarial=0.0)
     engine = make_generator(str(train(config).folders.model))
     pixels = np.random.default_rng(0).integers(0, 256, (150, 230, 3)).astype(np.uint8)
     damage = np.random.default_rng(1).random((150, 230)).astype(np.float32) ** 4
-    answers = [generate(engine, pixels, damage=damage, tile=tile) for tile in (64, 112, 1024)]
+    answers = [run_generator(engine, pixels, damage=damage, tile=tile) for tile in (64, 112, 1024)]
     assert answers[0][1].max() > 0
     for other in answers[1:]:
         np.testing.assert_allclose(answers[0][1], other[1], atol=2e-5)

@@ -12,15 +12,15 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from training_samples import changed, picture, write_pairs
 
 from redust.core.errors import SettingsError, TargetExists, TrainingError
 from redust.detectors import make_detector
-from redust.detectors.run_detector import find_damage
-from redust.evaluation.metrics import Tally
+from redust.detectors.run_detector import detect_damage
+from redust.evaluation.metrics import MetricCounter
 from redust.training.config import TrainConfig
 from redust.training.keeper import BEST, HISTORY, LAST, TrainingProgress
 from redust.training.run import Fitted, fit, train
+from training_samples import changed, picture, write_pairs
 
 SMALL = {
     "unet": {"channels": (8, 8, 8, 8)},
@@ -83,10 +83,10 @@ def test_ends_in_a_model_that_detects_and_results_that_people_read(config: Train
     assert seen[-1].share == 1.0
     assert seen[-1].score > 0.9
     detector = make_detector(str(result.folders.model))
-    tally = Tally(detector.level)
+    tally = MetricCounter(detector.level)
     for number in range(10):
         pixels, truth = picture(number)
-        tally.add(truth, find_damage(detector, pixels))
+        tally.add(truth, detect_damage(detector, pixels))
     assert tally.figures().f1_strict > 0.6
     names = {path.name for path in result.folders.results.iterdir()}
     assert names >= {"config.toml", "metrics.json", "curves.png", "precision_recall.png", "predictions.png", HISTORY}

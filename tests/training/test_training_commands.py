@@ -40,7 +40,7 @@ def test_train_says_what_a_fill_is_worth_and_how_it_is_used(tmp_path: Path) -> N
 def test_evaluate_asks_as_restoring_would(pairs: Path) -> None:
     plain, softened, twice = (
         json.loads(run("evaluate", "--data", pairs, "--model", "unet", "--no-tophat", *flags, "--json"))["unet"]["loss"]
-        for flags in (("--soften", 0), ("--soften", 0.6), ("--soften", 0.6, "--looks", 2))
+        for flags in (("--blur", 0), ("--blur", 0.6), ("--blur", 0.6, "--tta", 2))
     )
     assert len({plain, softened, twice}) == 3
 

@@ -13,14 +13,14 @@ from redust.pipeline.job import RESTORED, Job, beside
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundScan:
     """A scan and its place in the tree that is kept below an output folder."""
 
     path: Path
-    place: Path
+    relative_path: Path
 
 
-def worklist(
+def make_worklist(
     sources: Sequence[Path],
     *,
     target: Path | None = None,
@@ -33,7 +33,9 @@ def worklist(
     not_mask: Path | None = None,
     others: Sequence[Path] = (),
 ) -> list[Job]:
-    """Make a job of every scan that `sources` name; see :func:`find_scans`, :func:`place`, :func:`check_outputs`.
+    """Make a job of every scan that `sources` name.
+
+    See :func:`find_scans`, :func:`place_outputs`, :func:`check_outputs`.
 
     Parameters
     ----------
@@ -54,7 +56,9 @@ def worklist(
     """
     given = [path for path in (target, mask_out, map_out, compare, mask, add_mask, not_mask) if path is not None]
     found = find_scans(sources, leave_out=given)
-    targets = [beside(each.path) for each in found] if restored_beside and target is None else place(found, target)
+    targets = (
+        [beside(each.path) for each in found] if restored_beside and target is None else place_outputs(found, target)
+    )
     jobs = [
         Job(each.path, *places)
         for each, *places in zip(
@@ -63,9 +67,9 @@ def worklist(
             [_area(each, mask, needed=True) for each in found],
             [_area(each, add_mask) for each in found],
             [_area(each, not_mask) for each in found],
-            place(found, mask_out, suffix=".png"),
-            place(found, map_out, suffix=".png"),
-            place(found, compare, suffix=".png"),
+            place_outputs(found, mask_out, suffix=".png"),
+            place_outputs(found, map_out, suffix=".png"),
+            place_outputs(found, compare, suffix=".png"),
             strict=True,
         )
     ]
@@ -73,7 +77,7 @@ def worklist(
     return jobs
 
 
-def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> list[Found]:
+def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> list[FoundScan]:
     """Find the scans that `sources` name.
 
     Parameters
@@ -96,14 +100,16 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> li
     """
     avoided = {str(path.resolve()) for path in leave_out}
     base = _common([path if path.is_dir() else path.parent for path in sources])
-    found: dict[str, Found] = {}
+    found: dict[str, FoundScan] = {}
     for source in sources:
         for path in _scans_of(source, avoided):
-            found.setdefault(str(path.resolve()), Found(path, Path(os.path.relpath(_plain(path), base))))
+            found.setdefault(str(path.resolve()), FoundScan(path, Path(os.path.relpath(_plain(path), base))))
     return list(found.values())
 
 
-def place(found: Sequence[Found], output: Path | None, *, suffix: str | None = None) -> Sequence[Path | None]:
+def place_outputs(
+    found: Sequence[FoundScan], output: Path | None, *, suffix: str | None = None
+) -> Sequence[Path | None]:
     """Where each scan's result goes.
 
     Parameters
@@ -128,7 +134,9 @@ def place(found: Sequence[Found], output: Path | None, *, suffix: str | None = N
             f"{output} is neither a folder nor a file ReDust can write for {len(found)} scan(s). "
             "Name a folder that exists, or for one scan a file such as out.tif."
         )
-    return [output / (each.place if suffix is None else each.place.with_suffix(suffix)) for each in found]
+    return [
+        output / (each.relative_path if suffix is None else each.relative_path.with_suffix(suffix)) for each in found
+    ]
 
 
 def check_outputs(jobs: Sequence[Job], others: Iterable[Path] = ()) -> None:
@@ -161,11 +169,11 @@ def check_outputs(jobs: Sequence[Job], others: Iterable[Path] = ()) -> None:
         taken[key] = owner
 
 
-def _area(found: Found, given: Path | None, *, needed: bool = False) -> Path | None:
+def _area(found: FoundScan, given: Path | None, *, needed: bool = False) -> Path | None:
     """The mask of one scan, from a file for all or a folder with one for each."""
     if given is None or not given.is_dir():
         return given
-    path = given / found.place.with_suffix(".png")
+    path = given / found.relative_path.with_suffix(".png")
     return path if needed or path.exists() else None
 
 

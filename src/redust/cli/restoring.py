@@ -87,11 +87,11 @@ def restore(
     **choices: Any,
 ) -> None:
     """Find the damage of scans and repair it. Only damaged pixels change; the scans themselves are never written."""
-    from redust.batch.worklist import worklist
+    from redust.batch.worklist import make_worklist
     from redust.cli.run_jobs import run_jobs
 
     settings = _settings(RestoreSettings, preset, choices)
-    jobs = worklist(
+    jobs = make_worklist(
         scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
         mask=mask, add_mask=add_mask, not_mask=not_mask, others=_given(report),
     )  # fmt: skip
@@ -120,11 +120,11 @@ def detect(
     **choices: Any,
 ) -> None:
     """Find the damage of scans and write it as masks. Edit them, then repair with `redust repair`."""
-    from redust.batch.worklist import worklist
+    from redust.batch.worklist import make_worklist
     from redust.cli.run_jobs import run_jobs
 
     settings = _settings(DetectSettings, preset, choices)
-    jobs = worklist(
+    jobs = make_worklist(
         scans, mask_out=None if as_map else output, map_out=output if as_map else None,
         mask=mask, add_mask=add_mask, not_mask=not_mask, others=_given(report),
     )  # fmt: skip
@@ -146,11 +146,11 @@ def repair(
     **choices: Any,
 ) -> None:
     """Fill what a mask marks, and nothing else."""
-    from redust.batch.worklist import worklist
+    from redust.batch.worklist import make_worklist
     from redust.cli.run_jobs import run_jobs
 
     settings = _settings(RepairSettings, preset, choices)
-    jobs = worklist(
+    jobs = make_worklist(
         [scan],
         target=output,
         restored_beside=True,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _TITLES = {
     "detector": "Detectors: --detector NAME",
     "fill": "Fills: --fill NAME",
-    "generator": "Generators: --method blind --generator NAME",
+    "generator": "Generators: --method generator --generator NAME",
 }
 
 
@@ -78,9 +78,9 @@ def _levels(card: ModelCard) -> str:
         rate = card.false_positive_rates.get(name)
         said = "" if rate is None else f" ({1e6 * rate:.3g} ppm of undamaged pictures)"
         parts.append(f"{name} {level:g}{said}")
-    follow = "" if card.adaptation is None else "; they follow how dirty a scan is"
-    follow += ", and whether dark or bright" if card.adaptation and card.adaptation.polarity else ""
-    soft = "; soft and grainy scans are seen blurred" if card.softening else ""
+    follow = "" if card.prior_shift is None else "; they follow how dirty a scan is"
+    follow += ", and whether dark or bright" if card.prior_shift and card.prior_shift.minority_exponent else ""
+    soft = "; soft and grainy scans are seen blurred" if card.pre_blur else ""
     return f"levels by sensitivity: {', '.join(parts)}{follow}{soft}"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from redust.evaluation.calibration import Calibration
-    from redust.evaluation.metrics import Tally
+    from redust.evaluation.metrics import MetricCounter
     from redust.training.keeper import TrainingProgress
     from redust.training.run import TrainingResult
 
@@ -30,7 +30,7 @@ _FEW_PIXELS = 100
 _USES = {
     "detect": "redust detect --detector {} SCAN -o masks",
     "fill": "redust restore --fill {} SCAN -o restored.tif",
-    "blind": "redust restore --method blind --generator {} SCAN -o restored.tif",
+    "generator": "redust restore --method generator --generator {} SCAN -o restored.tif",
 }
 
 
@@ -88,10 +88,10 @@ def evaluate(
         float | None, typer.Option(min=0, max=1, help="Cut damage maps here instead of at the model's own level.")
     ] = None,
     tolerance: Annotated[int, typer.Option(min=0, max=64, help="Pixels by which a finding may miss.")] = 2,
-    looks: Annotated[
+    tta: Annotated[
         int, typer.Option(help="Look at each picture 1, 2, 4 or 8 times, turned and mirrored; the mean counts.")
     ] = 1,
-    soften: Annotated[
+    blur: Annotated[
         float | None,
         typer.Option(
             min=0,
@@ -109,7 +109,7 @@ def evaluate(
     """Score detectors at full size on pictures with true masks, beside an empty mask and `tophat`."""
     from redust.core.errors import SettingsError
     from redust.detectors import make_detector
-    from redust.evaluation.scoring import score, score_files
+    from redust.evaluation.scoring import score_detector, score_files
     from redust.files.pairs import Library, pairs_to_score
 
     names = model or ([] if predictions else ["unet"])
@@ -120,7 +120,9 @@ def evaluate(
     pairs = pairs_to_score(data)
     with _bar("evaluate") as tell:
         library = Library(pairs, mask_level, megabytes=0)
-        tallies = score(detectors, library, level=level, tolerance=tolerance, soften=soften, looks=looks, progress=tell)
+        tallies = score_detector(
+            detectors, library, level=level, tolerance=tolerance, blur=blur, tta=tta, progress=tell
+        )
         if predictions:
             cut = 0.5 if level is None else level
             written = score_files(pairs, predictions, mask_level, level=cut, tolerance=tolerance)
@@ -168,10 +170,10 @@ def calibrate(
             "--most", min=1e-5, max=1, help="With --strength: the share of damage above which levels fall no further."
         ),
     ] = 1.0,
-    soften: Annotated[
+    blur: Annotated[
         float | None,
         typer.Option(
-            "--soften",
+            "--blur",
             min=0,
             max=3,
             help="Let it see scans blurred by this many pixels (sigma) where that leaves it less in doubt; 0 never. As "
@@ -183,8 +185,8 @@ def calibrate(
 ) -> None:
     """Find a detector's levels for `--sensitivity` shy, normal and eager by what it marks on undamaged pictures."""
     from redust.core.errors import SettingsError
-    from redust.core.pre_blur import softening_at, softening_of
-    from redust.core.prior_shift import Adaptation
+    from redust.core.pre_blur import pre_blur_at, pre_blur_of
+    from redust.core.prior_shift import PriorShift
     from redust.detectors import make_detector
     from redust.evaluation.calibration import calibrate as find_levels
     from redust.evaluation.calibration import compare_weights
@@ -192,8 +194,8 @@ def calibrate(
     from redust.models.card import CARD_NAME, read_card
 
     detector: Any = make_detector(model, threads=threads, weights=Weights.float32)
-    if soften is not None:
-        detector.softening = softening_at(soften, softening_of(detector))
+    if blur is not None:
+        detector.pre_blur = pre_blur_at(blur, pre_blur_of(detector))
     folder: Path | None = getattr(detector, "folder", None)
     if (write or data) and folder is None:
         raise SettingsError(
@@ -203,9 +205,9 @@ def calibrate(
     with _bar("calibrate") as tell:
         follow = None
         if strength is not None:
-            follow = Adaptation(prior=prior, strength=strength, polarity=polarity, most=most)
+            follow = PriorShift(prior=prior, exponent=strength, minority_exponent=polarity, max_prior=most)
         pictures = Library(find_photos(photos), None, megabytes=0)
-        found = find_levels(detector, pictures, adaptation=follow, progress=tell)
+        found = find_levels(detector, pictures, prior_shift=follow, progress=tell)
     _tell_calibration(found)
     f1_by_weights = {}
     if pairs and folder is not None:
@@ -337,20 +339,20 @@ def _tell_result(result: TrainingResult) -> None:
     typer.echo(f"results: {results}")
 
 
-def show_figures(tallies: dict[str, Tally], *, as_json: bool) -> None:
+def show_figures(tallies: dict[str, MetricCounter], *, as_json: bool) -> None:
     """Print the figures of several detectors: a table, or all of them as JSON."""
     import json
 
-    from redust.evaluation.metrics import found_by_size, table
+    from redust.evaluation.metrics import format_table, recall_by_size
 
     figures = {name: tally.figures() for name, tally in tallies.items()}
     if as_json:
         typer.echo(json.dumps({name: json.loads(one.model_dump_json()) for name, one in figures.items()}, indent=1))
         return
-    rows = list(table(figures))
+    rows = list(format_table(figures))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
     for name, one in figures.items():
         alarms = f"{one.false_spots_per_clean_picture:.2f} false alarms per clean picture"
-        typer.echo(f"{name}: {found_by_size(one)}; {alarms}")
+        typer.echo(f"{name}: {recall_by_size(one)}; {alarms}")

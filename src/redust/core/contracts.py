@@ -22,9 +22,9 @@ import numpy as np
 
 from redust.core.arrays import PIXEL_DTYPES, DamageMap, Light, Mask, Pixels, from_light, full_scale
 from redust.core.engines import Detector, Generator, Inpainter, Needs, levels_of
-from redust.core.logits import adaptation_of
-from redust.core.pre_blur import Softening, softening_of
-from redust.core.prior_shift import Adaptation
+from redust.core.logits import prior_shift_of
+from redust.core.pre_blur import PreBlur, pre_blur_of
+from redust.core.prior_shift import PriorShift
 from redust.core.settings import Sensitivity
 from redust.core.tiles import round_up
 
@@ -129,15 +129,15 @@ def _check_levels(detector: Detector) -> None:
             0.0 <= levels[Sensitivity.eager] <= detector.level <= levels[Sensitivity.shy] <= 1.0,
             f"levels are {dict(levels)}, not in order from eager to shy within 0..1",
         )
-    adaptation = adaptation_of(detector)
+    prior_shift = prior_shift_of(detector)
     _demand(
-        adaptation is None or isinstance(adaptation, Adaptation),
-        f"adaptation is a {type(adaptation).__name__}, not an Adaptation of redust.core.prior_shift",
+        prior_shift is None or isinstance(prior_shift, PriorShift),
+        f"prior_shift is a {type(prior_shift).__name__}, not an Adaptation of redust.core.prior_shift",
     )
-    softening = softening_of(detector)
+    pre_blur = pre_blur_of(detector)
     _demand(
-        softening is None or isinstance(softening, Softening),
-        f"softening is a {type(softening).__name__}, not a Softening of redust.core.pre_blur",
+        pre_blur is None or isinstance(pre_blur, PreBlur),
+        f"pre_blur is a {type(pre_blur).__name__}, not a Softening of redust.core.pre_blur",
     )
 
 

@@ -41,7 +41,7 @@ class Needs:
     scales
         Detectors only: the factors by which the scan is shrunk before the detector sees it, 1 among them. It is asked
         at each, and the mean of its logits counts.
-    scale_shares
+    scale_weights
         How much the logits at each of the `scales` count, adding up to 1; all the same unless given.
     attention
         Generators only: a detector's damage map is wanted beside the light, as one more channel.
@@ -57,17 +57,19 @@ class Needs:
     per_tile: int | None = None
     threadsafe: bool = True
     scales: tuple[int, ...] = (1,)
-    scale_shares: tuple[float, ...] = ()
+    scale_weights: tuple[float, ...] = ()
     attention: bool = False
     attention_shift: float = 0.0
 
     def __post_init__(self) -> None:
-        check_scales(self.scales, self.scale_shares)
+        check_scales(self.scales, self.scale_weights)
 
-    def share_of(self, scale: int) -> float:
+    def weight_of(self, scale: int) -> float:
         """How much the logits at one of the scales count."""
         return (
-            dict(zip(self.scales, self.scale_shares, strict=True))[scale] if self.scale_shares else 1 / len(self.scales)
+            dict(zip(self.scales, self.scale_weights, strict=True))[scale]
+            if self.scale_weights
+            else 1 / len(self.scales)
         )
 
 
@@ -76,9 +78,9 @@ class Detector(Protocol):
     """Gives an opinion on every pixel.
 
     It may also have ``levels``, by the names of :class:`redust.core.settings.Sensitivity` (see :func:`levels_of`), and
-    an ``adaptation``, by which they follow the scan (see :class:`redust.core.prior_shift.Adaptation`), and a
-    ``softening``, by which it sees soft scans blurred (see :class:`redust.core.pre_blur.Softening`), itself or by the
-    detector ``for_blurred``. It may have a method ``rest``, called when it is not asked for a while.
+    an ``prior_shift``, by which they follow the scan (see :class:`redust.core.prior_shift.PriorShift`), and a
+    ``pre_blur``, by which it sees soft scans blurred (see :class:`redust.core.pre_blur.PreBlur`), itself or by the
+    detector ``blurred_detector``. It may have a method ``rest``, called when it is not asked for a while.
     """
 
     @property

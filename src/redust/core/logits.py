@@ -18,75 +18,77 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap
 from redust.core.engines import Detector, Generator
-from redust.core.prior_shift import Adaptation
+from redust.core.prior_shift import PriorShift
 from redust.core.tiles import bands
 
-Grades = NDArray[np.uint8]
+LogitBins = NDArray[np.uint8]
 Histogram = NDArray[np.int64]
 
-GRADES = 256
-PER_UNIT = 10  # grades per unit of log odds
+BINS = 256
+BINS_PER_UNIT = 10  # grades per unit of log odds
 _EVEN = 81  # the grade from even odds on: 1 begins at log odds of -8, 255 at +17.4, where float32 ends
 _LOWEST = -11.5  # log odds that stand for grade 0, about 1e-5: nearly all pixels have it
 _LEAST, _MOST = 1e-5, 0.05  # shares of damage beyond which a level does not follow
 _ROUNDS = 30  # after which the estimate no longer moves
 
 
-def shift(adaptation: Adaptation, histogram: Histogram) -> float:
+def logit_bias(prior_shift: PriorShift, histogram: Histogram) -> float:
     """By how much a scan's damage is judged by other log odds than its detector took for granted.
 
     Parameters
     ----------
     histogram : (256,) int64
-        Pixels of the scan by :func:`grades`.
+        Pixels of the scan by :func:`quantise_logits`.
     """
-    return _shift_at(adaptation, min(share_of_damage(histogram, adaptation.prior), adaptation.most))
+    return _shift_at(prior_shift, min(estimate_prior(histogram, prior_shift.prior), prior_shift.max_prior))
 
 
-def _shift_at(adaptation: Adaptation, share: float) -> float:
-    return adaptation.strength * (log_odds(share) - log_odds(adaptation.prior))
+def _shift_at(prior_shift: PriorShift, share: float) -> float:
+    return prior_shift.exponent * (log_odds(share) - log_odds(prior_shift.prior))
 
 
-def step_of(adaptation: Adaptation, histogram: Histogram, level: float) -> int:
+def threshold_bin(prior_shift: PriorShift, histogram: Histogram, level: float) -> int:
     """The grade, 1..255, from which on the pixels of a scan count as damaged.
 
     Rounded up, so that no more is marked than at the exact level.
     """
-    wanted = (log_odds(float(np.clip(level, 1e-6, 1 - 1e-7))) - shift(adaptation, histogram)) * PER_UNIT + _EVEN
-    return int(np.clip(np.ceil(wanted - 1e-6), 1, GRADES - 1))
+    wanted = (
+        log_odds(float(np.clip(level, 1e-6, 1 - 1e-7))) - logit_bias(prior_shift, histogram)
+    ) * BINS_PER_UNIT + _EVEN
+    return int(np.clip(np.ceil(wanted - 1e-6), 1, BINS - 1))
 
 
-def adaptation_of(engine: Detector | Generator) -> Adaptation | None:
+def prior_shift_of(engine: Detector | Generator) -> PriorShift | None:
     """How an engine's levels follow the scan; None where they do not."""
-    found: Adaptation | None = getattr(engine, "adaptation", None)
+    found: PriorShift | None = getattr(engine, "prior_shift", None)
     return found
 
 
-def grades(damage: DamageMap) -> Grades:
+def quantise_logits(damage: DamageMap) -> LogitBins:
     """A damage map in 256 steps of its log odds, (H, W) uint8: 10 to a unit, 81 where the odds are even."""
     found = np.zeros(damage.shape, np.uint8)
-    some = damage >= np.float32(level_of(1))  # few pixels of any scan
+    some = damage >= np.float32(bin_probability(1))  # few pixels of any scan
     likely = damage[some].astype(np.float64)
     with np.errstate(divide="ignore"):
-        graded = np.floor((np.log(likely) - np.log1p(-likely)) * PER_UNIT + 1e-9) + _EVEN
-    found[some] = np.clip(graded, 0, GRADES - 1)
+        graded = np.floor((np.log(likely) - np.log1p(-likely)) * BINS_PER_UNIT + 1e-9) + _EVEN
+    found[some] = np.clip(graded, 0, BINS - 1)
     return found
 
 
-def histogram_of(graded: Grades) -> Histogram:
+def count_bins(graded: LogitBins) -> Histogram:
     """How many pixels have each grade, (256,) int64."""
-    counted = np.zeros(GRADES, np.int64)
+    counted = np.zeros(BINS, np.int64)
     for rows in bands(graded.shape[0]):  # counting takes eight bytes per pixel for a while
-        counted += np.bincount(graded[rows].ravel(), minlength=GRADES)
+        counted += np.bincount(graded[rows].ravel(), minlength=BINS)
     return counted
 
 
-def level_of(step: int) -> float:
+def bin_probability(step: int) -> float:
     """The probability from which on pixels have at least this grade."""
-    return float(1.0 / (1.0 + np.exp(-(step - _EVEN) / PER_UNIT)))
+    return float(1.0 / (1.0 + np.exp(-(step - _EVEN) / BINS_PER_UNIT)))
 
 
-def share_of_damage(histogram: Histogram, prior: float) -> float:
+def estimate_prior(histogram: Histogram, prior: float) -> float:
     """Estimate which share of a scan is damaged, by expectation and maximisation from the share taken for granted."""
     likelihood = _odds() * (1 - prior) / prior
     total, share = max(int(histogram.sum()), 1), prior
@@ -96,21 +98,21 @@ def share_of_damage(histogram: Histogram, prior: float) -> float:
     return share
 
 
-def chances_of(adaptation: Adaptation, histogram: Histogram) -> NDArray[np.float32]:
+def bin_posteriors(prior_shift: PriorShift, histogram: Histogram) -> NDArray[np.float32]:
     """How likely a pixel of each grade is damaged on a scan, (256,) in 0..1, once its share of damage is known."""
     # Of the scan as it is: `most` says how it is judged, not what is likely.
-    odds = _odds() * np.exp(_shift_at(adaptation, share_of_damage(histogram, adaptation.prior)))
+    odds = _odds() * np.exp(_shift_at(prior_shift, estimate_prior(histogram, prior_shift.prior)))
     return np.asarray(odds / (1 + odds), np.float32)
 
 
 def _odds() -> NDArray[np.float64]:
     """The odds that each grade stands for, (256,)."""
-    odds = np.exp((np.arange(GRADES) - _EVEN + 0.5) / PER_UNIT)
+    odds = np.exp((np.arange(BINS) - _EVEN + 0.5) / BINS_PER_UNIT)
     odds[0] = np.exp(_LOWEST)
     return odds
 
 
-def moved(damage: DamageMap, more: float) -> DamageMap:
+def shift_logits(damage: DamageMap, more: float) -> DamageMap:
     """A map, or some of its values, with so much added to the log odds."""
     factor, found = np.exp(more), np.empty_like(damage)
     for rows in bands(damage.shape[0]):

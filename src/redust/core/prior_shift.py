@@ -8,19 +8,19 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Adaptation(BaseModel):
+class PriorShift(BaseModel):
     """How a detector's levels follow the scan.
 
     Parameters
     ----------
     prior
         The share of damaged pixels, 0..1, of a scan for which the levels hold as they are.
-    strength
+    exponent
         The power by which the odds follow a scan's own share: 0 not at all, 1 as independent pixels would ask for.
-    polarity
+    minority_exponent
         The power by which the odds of the polarity, dark or bright, that a scan shows less of follow its share of the
         scan's damage: 0 not at all.
-    most
+    max_prior
         The share, 0..1, above which levels fall no further: a scan that shows more damage is judged as if it showed
         this much. Much that is marked is as often texture as damage.
     """
@@ -28,6 +28,6 @@ class Adaptation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prior: Annotated[float, Field(gt=0, lt=1)]
-    strength: Annotated[float, Field(ge=0, le=1)]
-    polarity: Annotated[float, Field(ge=0, le=4)] = 0.0
-    most: Annotated[float, Field(gt=0, le=1)] = 1.0
+    exponent: Annotated[float, Field(ge=0, le=1)]
+    minority_exponent: Annotated[float, Field(ge=0, le=4)] = 0.0
+    max_prior: Annotated[float, Field(gt=0, le=1)] = 1.0

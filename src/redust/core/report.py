@@ -13,7 +13,7 @@ class Report(BaseModel):
     ``source`` is the scan; ``target``, ``mask_file``, ``map_file`` and ``compare_file`` are what was written;
     ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
     ``regions`` counts connected damage, ``fills`` the same by what a fill that chooses took for it, ``classes`` by its
-    class, before growing joins it; ``softened`` is the sigma in pixels by which the detector saw the scan blurred, 0
+    class, before growing joins it; ``blurred_by`` is the sigma in pixels by which the detector saw the scan blurred, 0
     for as it is; ``seconds`` holds the wall time
     of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
     ``largest_change_outside`` is the largest change of a sample outside the mask in the written file, in steps of the
@@ -41,7 +41,7 @@ class Report(BaseModel):
     fill: str | None = None
     generator: str | None = None
     level: float | None = None
-    softened: float | None = None
+    blurred_by: float | None = None
     provider: str | None = None
     models: dict[str, str] = {}
     settings: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The scales at which a detector looks, and how much each counts. Cards need this too, so nothing heavy is loaded."""
+"""The scales at which a detector tta, and how much each counts. Cards need this too, so nothing heavy is loaded."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ def check_scales(scales: Sequence[int], shares: Sequence[float]) -> None:
     if 1 not in scales or len(set(scales)) < len(scales):
         raise ValueError("scales are different factors, 1 among them")
     if shares and (len(shares) != len(scales) or min(shares) <= 0 or abs(sum(shares) - 1) > _ROUNDING):
-        raise ValueError("scale_shares are one positive share for each of the scales, adding up to 1")
+        raise ValueError("scale_weights are one positive share for each of the scales, adding up to 1")

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from redust.core.errors import SettingsError
 
-LOOKS = (1, 2, 4, 8)
+TTA_COUNTS = (1, 2, 4, 8)
 """How often a detector may be asked: whole sets of turns and mirrors."""
 
 
@@ -32,7 +32,7 @@ class Method(StrEnum):
     """How a scan is restored."""
 
     mask = "mask"
-    blind = "blind"
+    generator = "generator"
 
 
 class Sensitivity(StrEnum):
@@ -180,23 +180,23 @@ class DetectSettings(ScanSettings):
             "per million of undamaged pictures, in place of a level; normal unless given."
         ),
     ] = None
-    through: Annotated[
+    frame_scratches: Annotated[
         bool,
         Field(
             description="Also look for scratches that run straight through the whole scan, whatever lies under them, "
             "as film is scratched along its travel."
         ),
     ] = True
-    looks: Annotated[
+    tta: Annotated[
         int,
         Field(
             ge=1,
             le=8,
-            description="Look at the scan 1, 2, 4 or 8 times, turned and mirrored, and take the mean: more looks are "
+            description="Look at the scan 1, 2, 4 or 8 times, turned and mirrored, and take the mean: more tta are "
             "right more often, and take as many times as long to detect.",
         ),
     ] = 1
-    soften: Annotated[
+    blur: Annotated[
         float | None,
         Field(
             ge=0,
@@ -225,7 +225,7 @@ class DetectSettings(ScanSettings):
             gt=0,
             le=1,
             description="Leave squares of about 768 pixels alone of which more than this share is marked: that is more "
-            "than damage looks like. 1 accepts everything.",
+            "than damage tta like. 1 accepts everything.",
         ),
     ] = 0.05
     tile: Annotated[
@@ -246,12 +246,12 @@ class DetectSettings(ScanSettings):
         ),
     ] = Weights.auto
 
-    @field_validator("looks")
+    @field_validator("tta")
     @classmethod
-    def _whole_set_of_turns(cls, looks: int) -> int:
-        if looks not in LOOKS:
-            raise ValueError(f"{looks} looks are no whole set of turns: choose 1, 2, 4 or 8")
-        return looks
+    def _whole_set_of_turns(cls, tta: int) -> int:
+        if tta not in TTA_COUNTS:
+            raise ValueError(f"tta cannot be {tta}: choose 1, 2, 4 or 8")
+        return tta
 
     @model_validator(mode="after")
     def _sizes_in_order(self) -> Self:
@@ -282,7 +282,7 @@ class RepairSettings(ScanSettings):
         float,
         Field(gt=0, le=100, description="Neighbourhood in pixels for the fills telea and navier-stokes."),
     ] = 3.0
-    recover: Annotated[
+    recover_translucent: Annotated[
         bool,
         Field(
             description="Put back what still shines through translucent damage: hairs out of focus, stains, thick soft "
@@ -303,20 +303,21 @@ class RestoreSettings(DetectSettings, RepairSettings):
         Method,
         Field(
             description="Find damage, then fill it (mask), or let a network restore the scan and keep what it changed "
-            "by at least the level (blind)."
+            "by at least the level (generator)."
         ),
     ] = Method.mask
     generator: Annotated[
-        str, Field(description="What restores with the method blind: a name that `redust models` lists, or a folder.")
-    ] = "blind"
+        str,
+        Field(description="What restores with the method generator: a name that `redust models` lists, or a folder."),
+    ] = "attentive"
     everywhere: Annotated[
-        bool, Field(description="With the method blind: keep all of its answer, also where nothing seems damaged.")
+        bool, Field(description="With the method generator: keep all of its answer, also where nothing seems damaged.")
     ] = False
 
     @model_validator(mode="after")
-    def _everywhere_is_blind(self) -> Self:
-        if self.everywhere and self.method is not Method.blind:
-            raise ValueError("everywhere belongs to the method blind; say so, or leave it out")
+    def _everywhere_needs_generator(self) -> Self:
+        if self.everywhere and self.method is not Method.generator:
+            raise ValueError("everywhere belongs to the method generator; say so, or leave it out")
         return self
 
     @classmethod

@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from redust.core.arrays import DamageMap, Mask, Pixels, check_mask, full_scale
 from redust.core.settings import DamageClass, Polarity
 from redust.core.tiles import bands, with_margin
-from redust.decision.guard import Spared, spare
+from redust.decision.guard import GuardResult, apply_guard
 from redust.decision.regions import Regions
-from redust.decision.shape_classes import of_classes
+from redust.decision.shape_classes import filter_by_class
 
 # How far around a region the sound pixels lie that it is compared with.
 _RING = 7
 
 
 @dataclass(frozen=True, eq=False)
-class Decision:
+class MaskDecision:
     """Which pixels to repair, and what was seen on the way.
 
     Parameters
@@ -42,10 +42,10 @@ class Decision:
 
     mask: Mask
     found: Mask
-    spared: Spared
+    spared: GuardResult
 
 
-def decide(damage: DamageMap, level: float = 0.5, **choices: Any) -> Mask:
+def decide_mask(damage: DamageMap, level: float = 0.5, **choices: Any) -> Mask:
     """Decide which pixels to repair.
 
     Parameters
@@ -55,7 +55,7 @@ def decide(damage: DamageMap, level: float = 0.5, **choices: Any) -> Mask:
     level : 0..1
         Pixels at or above it count as damaged.
     **choices
-        As for :func:`judge`.
+        As for :func:`filter_components`.
 
     Returns
     -------
@@ -76,10 +76,10 @@ def decide(damage: DamageMap, level: float = 0.5, **choices: Any) -> Mask:
     >>> decide(damage, 0.5, grow=1).tolist()
     [[False, False, True, True, True]]
     """
-    return judge(cut(damage, level), **choices).mask
+    return filter_components(threshold_at(damage, level), **choices).mask
 
 
-def cut(damage: DamageMap, level: float) -> Mask:
+def threshold_at(damage: DamageMap, level: float) -> Mask:
     """Mark what is at or above the level in a damage map, or in a tile of one: (H, W) bool.
 
     Raises
@@ -93,7 +93,7 @@ def cut(damage: DamageMap, level: float) -> Mask:
     return mask
 
 
-def judge(
+def filter_components(
     mask: Mask,
     *,
     grow: int = 0,
@@ -105,7 +105,7 @@ def judge(
     max_tile_coverage: float = 1.0,
     pixels: Pixels | None = None,
     protect: Mask | None = None,
-) -> Decision:
+) -> MaskDecision:
     """Decide which pixels of a map that is cut to repair, and say what was seen on the way.
 
     Parameters
@@ -137,25 +137,25 @@ def judge(
         If `pixels` are missing or of another size.
     """
     if min_size > 1 or max_size is not None:
-        mask = by_size(mask, min_size, max_size)
+        mask = filter_by_size(mask, min_size, max_size)
     if polarity is not Polarity.both:
         if pixels is None:
             raise ValueError("polarity needs the pixels of the scan")
-        mask = by_polarity(mask, pixels, polarity)
+        mask = filter_by_polarity(mask, pixels, polarity)
     if only or skip:
-        mask = of_classes(mask, only, skip)
-    mask, spared = spare(mask, max_tile_coverage, protect)
-    return Decision(grown(mask, grow), mask, spared)
+        mask = filter_by_class(mask, only, skip)
+    mask, spared = apply_guard(mask, max_tile_coverage, protect)
+    return MaskDecision(dilate_mask(mask, grow), mask, spared)
 
 
-def by_size(mask: Mask, least: int, most: int | None) -> Mask:
+def filter_by_size(mask: Mask, least: int, most: int | None) -> Mask:
     """Keep the regions of `least` to `most` pixels."""
     found = Regions(mask)
     sizes = found.sizes()
     return found.keep((sizes >= least) & (sizes <= (mask.size if most is None else most)))
 
 
-def by_polarity(mask: Mask, pixels: Pixels, polarity: Polarity) -> Mask:
+def filter_by_polarity(mask: Mask, pixels: Pixels, polarity: Polarity) -> Mask:
     """Keep the regions that are brighter (or darker) than the sound pixels around them.
 
     A region's light is its mean over pixels and channels; the light around it is the mean of the sound pixels
@@ -184,7 +184,7 @@ def by_polarity(mask: Mask, pixels: Pixels, polarity: Polarity) -> Mask:
     return found.keep((contrast > margin if polarity is Polarity.bright else contrast < -margin)[1:])
 
 
-def grown(mask: Mask, radius: int) -> Mask:
+def dilate_mask(mask: Mask, radius: int) -> Mask:
     """Widen every masked pixel to a disc of `radius` pixels; the mask itself if that is 0."""
     if radius == 0:
         return mask

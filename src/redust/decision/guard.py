@@ -22,7 +22,7 @@ _LEAST_AREA = 256 * 256  # pixels: in a scan smaller than this a few spots are a
 
 
 @dataclass(frozen=True)
-class Spared:
+class GuardResult:
     """What was left alone.
 
     Parameters
@@ -54,7 +54,7 @@ class Spared:
         )
 
 
-def spare(mask: Mask, limit: float, protect: Mask | None = None) -> tuple[Mask, Spared]:
+def apply_guard(mask: Mask, limit: float, protect: Mask | None = None) -> tuple[Mask, GuardResult]:
     """Drop what lies in squares that are marked beyond belief.
 
     Regions go as a whole, those of which more than half lies in such squares: a scratch that crosses one stays, and
@@ -79,10 +79,10 @@ def spare(mask: Mask, limit: float, protect: Mask | None = None) -> tuple[Mask, 
     share = _shares(mask, protect, rows, columns)
     over = share > limit
     if not over.any():
-        return mask, Spared()
+        return mask, GuardResult()
     found = Regions(mask)
     wanted = ~_mostly_in(found, over, rows, columns)
-    spared = Spared(int(over.sum()), over.size, int((~wanted).sum()), float(share.max()))
+    spared = GuardResult(int(over.sum()), over.size, int((~wanted).sum()), float(share.max()))
     return found.keep(wanted), spared
 
 

@@ -3,7 +3,7 @@
 Dust, hairs and scratches on a negative keep light from the film and come out bright; on a slide or a print they are
 mostly dark. So when a scan shows a hundred bright specks, a dark spot is rather a keyhole. Which polarity is the rarer
 one, and by how much, is counted where the detector is sure; how much its odds lose for that is up to
-:class:`redust.core.prior_shift.Adaptation`.
+:class:`redust.core.prior_shift.PriorShift`.
 
 A pixel is dark if what is likely damage around it is darker than the ground near by, which is looked at without what
 is likely damage.
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.logits import Grades
+from redust.core.logits import LogitBins
 from redust.core.tiles import Place, Tile, tiles, window
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -36,7 +36,7 @@ _UNSEEN = 20.0  # pixels of either polarity that are taken for granted
 
 
 @dataclass(frozen=True, eq=False)
-class Rarer:
+class MinorityPolarity:
     """The polarity that a scan shows less of.
 
     Parameters
@@ -60,23 +60,23 @@ class Rarer:
     def places(self) -> Iterator[tuple[Place, Mask]]:
         """Blocks of the scan, and which of their pixels are of this polarity."""
         for tile, packed in self.blocks:
-            dark = unpacked(packed, (tile.height, tile.width))
+            dark = unpack_mask(packed, (tile.height, tile.width))
             yield tile.core, dark if self.dark else ~dark
 
 
-def unpacked(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Mask:
+def unpack_mask(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Mask:
     """The mask that was packed, eight pixels to a byte."""
     return np.unpackbits(packed, count=int(np.prod(shape))).reshape(shape).view(np.bool_)
 
 
-def rarer(pixels: Pixels, graded: Grades, chances: Floats) -> Rarer:
+def find_minority_polarity(pixels: Pixels, graded: LogitBins, chances: Floats) -> MinorityPolarity:
     """Find the rarer polarity of a scan's damage.
 
     Parameters
     ----------
     pixels : (H, W, C) uint8, uint16 or float32
     graded : (H, W) uint8
-        Its damage map, by :func:`redust.core.logits.grades`.
+        Its damage map, by :func:`redust.core.logits.quantise_logits`.
     chances : (256,) float32
         How likely a pixel of each grade is damaged on this scan, 0..1.
     """
@@ -90,7 +90,7 @@ def rarer(pixels: Pixels, graded: Grades, chances: Floats) -> Rarer:
         dark_count, count = dark_count + _counted(sure * dark), count + _counted(sure * ~dark)
         blocks.append((tile, np.packbits(dark)))
     least = min(dark_count, count)
-    return Rarer((least + _UNSEEN) / (dark_count + count + 2 * _UNSEEN), dark_count < count, blocks)
+    return MinorityPolarity((least + _UNSEEN) / (dark_count + count + 2 * _UNSEEN), dark_count < count, blocks)
 
 
 def _darker(pixels: Pixels, chances: Floats) -> Mask:

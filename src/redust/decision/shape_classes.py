@@ -29,7 +29,7 @@ _LARGE = 1024  # pixels: longer regions are looked at from farther away
 Measures = NDArray[np.float64]
 
 
-def classify(mask: Mask) -> NDArray[np.int8]:
+def classify_regions(mask: Mask) -> NDArray[np.int8]:
     """Say what each region of a mask is.
 
     Parameters
@@ -45,7 +45,7 @@ def classify(mask: Mask) -> NDArray[np.int8]:
     return _classes_of(Regions(mask))
 
 
-def of_classes(mask: Mask, only: Sequence[DamageClass], skip: Sequence[DamageClass]) -> Mask:
+def filter_by_class(mask: Mask, only: Sequence[DamageClass], skip: Sequence[DamageClass]) -> Mask:
     """Keep the regions of the classes in `only` (all if there are none) that are not in `skip`."""
     found = Regions(mask)
     wanted = np.array([name not in skip and (not only or name in only) for name in CLASSES])
@@ -54,7 +54,7 @@ def of_classes(mask: Mask, only: Sequence[DamageClass], skip: Sequence[DamageCla
 
 def count_classes(mask: Mask) -> dict[str, int]:
     """How many regions of each class a mask has, every class named."""
-    counts = np.bincount(classify(mask), minlength=len(CLASSES))
+    counts = np.bincount(classify_regions(mask), minlength=len(CLASSES))
     return {name.value: int(count) for name, count in zip(CLASSES, counts, strict=True)}
 
 
@@ -63,8 +63,8 @@ def _classes_of(found: Regions) -> NDArray[np.int8]:
     classes = np.full(found.count, CLASSES.index(DamageClass.dust), np.int8)
     (shaped,) = np.nonzero((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) > _SPECK)
     if shaped.size:
-        measured = np.stack([measures(_alone(found.mask, boxes[one], int(sizes[one]))) for one in shaped])
-        classes[shaped] = rule().apply(measured)
+        measured = np.stack([measure_shape(_alone(found.mask, boxes[one], int(sizes[one]))) for one in shaped])
+        classes[shaped] = load_classifier().apply(measured)
     return classes
 
 
@@ -94,7 +94,7 @@ def _shrunk(mask: Mask, step: int) -> Mask:
     return largest
 
 
-def measures(region: Mask) -> Measures:
+def measure_shape(region: Mask) -> Measures:
     """Measure the shape of one region.
 
     Parameters
@@ -148,7 +148,7 @@ def _corners(outline: NDArray[np.int32], width: float) -> tuple[int, float]:
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class ShapeClassifier:
     """A quadratic logistic regression.
 
     Parameters
@@ -187,7 +187,7 @@ class Rule:
 
 
 @cache
-def rule() -> Rule:
+def load_classifier() -> ShapeClassifier:
     """The rule that comes with ReDust."""
     read = json.loads(FILE.read_text(encoding="utf-8"))
-    return Rule(**{name: np.array(values, np.float64) for name, values in read.items()})
+    return ShapeClassifier(**{name: np.array(values, np.float64) for name, values in read.items()})

@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 from redust.core.arrays import DamageMap, Mask, Pixels
 from redust.core.engines import Detector, Generator
 from redust.core.logits import (
-    GRADES,
-    PER_UNIT,
-    Grades,
-    adaptation_of,
-    chances_of,
-    grades,
-    histogram_of,
-    level_of,
-    moved,
-    shift,
-    step_of,
+    BINS,
+    BINS_PER_UNIT,
+    LogitBins,
+    bin_posteriors,
+    bin_probability,
+    count_bins,
+    logit_bias,
+    prior_shift_of,
+    quantise_logits,
+    shift_logits,
+    threshold_bin,
 )
-from redust.core.prior_shift import Adaptation
+from redust.core.prior_shift import PriorShift
 from redust.core.tiles import Place
-from redust.decision.polarity import rarer, unpacked
+from redust.decision.polarity import find_minority_polarity, unpack_mask
 
 
-def cut_for(
+def threshold_for_engine(
     engine: Detector | Generator, damage: DamageMap, pixels: Pixels, level: float | None = None
 ) -> tuple[Mask, float]:
     """Cut a whole map of an engine: at `level` to the letter, or at its own, which may follow the scan.
@@ -44,36 +44,38 @@ def cut_for(
         Where it was cut; damage of the polarity that the scan shows less of may have been cut at a higher one.
     """
     if level is not None:
-        return cut_following(None, damage, pixels, level)
-    return cut_following(adaptation_of(engine), damage, pixels, engine.level)
+        return threshold_map(None, damage, pixels, level)
+    return threshold_map(prior_shift_of(engine), damage, pixels, engine.level)
 
 
-def cut_following(adaptation: Adaptation | None, damage: DamageMap, pixels: Pixels, level: float) -> tuple[Mask, float]:
-    """Cut a whole map as :func:`cut_for` does; at `level` to the letter where there is no adaptation."""
-    if adaptation is None:
+def threshold_map(
+    prior_shift: PriorShift | None, damage: DamageMap, pixels: Pixels, level: float
+) -> tuple[Mask, float]:
+    """Cut a whole map as :func:`threshold_for_engine` does; at `level` to the letter where there is no prior_shift."""
+    if prior_shift is None:
         return damage >= np.float32(level), level
-    graded = grades(damage)
-    return cut_graded(adaptation, graded, pixels, level)
+    graded = quantise_logits(damage)
+    return threshold_bins(prior_shift, graded, pixels, level)
 
 
-def cut_graded(adaptation: Adaptation, graded: Grades, pixels: Pixels, level: float) -> tuple[Mask, float]:
+def threshold_bins(prior_shift: PriorShift, graded: LogitBins, pixels: Pixels, level: float) -> tuple[Mask, float]:
     """Cut a map that is kept as grades, in place: the mask takes their bytes."""
-    histogram = histogram_of(graded)
-    step = step_of(adaptation, histogram, level)
-    spared = _against(adaptation, graded, pixels, histogram, step) if adaptation.polarity else []
+    histogram = count_bins(graded)
+    step = threshold_bin(prior_shift, histogram, level)
+    spared = _against(prior_shift, graded, pixels, histogram, step) if prior_shift.minority_exponent else []
     mask = graded.view(np.bool_)
     np.greater_equal(graded, step, out=mask)
     for place, packed in spared:
-        mask[place] &= ~unpacked(packed, mask[place].shape)
-    return mask, level_of(step)
+        mask[place] &= ~unpack_mask(packed, mask[place].shape)
+    return mask, bin_probability(step)
 
 
 def _against(
-    adaptation: Adaptation, graded: Grades, pixels: Pixels, histogram: NDArray[np.int64], step: int
+    prior_shift: PriorShift, graded: LogitBins, pixels: Pixels, histogram: NDArray[np.int64], step: int
 ) -> list[tuple[Place, NDArray[np.uint8]]]:
     """By blocks, the pixels that pass the step, but are of the rarer polarity and do not pass its own, packed."""
-    found = rarer(pixels, graded, chances_of(adaptation, histogram))
-    own = min(step + int(np.ceil(found.loss(adaptation.polarity) * PER_UNIT - 1e-6)), GRADES - 1)
+    found = find_minority_polarity(pixels, graded, bin_posteriors(prior_shift, histogram))
+    own = min(step + int(np.ceil(found.loss(prior_shift.minority_exponent) * BINS_PER_UNIT - 1e-6)), BINS - 1)
     spared = []
     for place, against in found.places():
         here = graded[place]
@@ -81,13 +83,13 @@ def _against(
     return spared
 
 
-def adapted(adaptation: Adaptation | None, damage: DamageMap, pixels: Pixels, more: float = 0.0) -> DamageMap:
+def adapt_posteriors(prior_shift: PriorShift | None, damage: DamageMap, pixels: Pixels, more: float = 0.0) -> DamageMap:
     """The map of a scan as its detector would have stated it, had it known the scan's damage: how much, and of which
     polarity.
 
     Parameters
     ----------
-    adaptation
+    prior_shift
         None leaves the map as it is but for `more`.
     damage : (H, W) float32 in 0..1
     pixels : (H, W, C)
@@ -95,15 +97,15 @@ def adapted(adaptation: Adaptation | None, damage: DamageMap, pixels: Pixels, mo
     more
         Log odds that are added besides.
     """
-    if adaptation is None:
-        return moved(damage, more)
-    graded = grades(damage)
-    histogram = histogram_of(graded)
-    more += shift(adaptation, histogram)
-    found = moved(damage, more)
-    if adaptation.polarity:
-        against = rarer(pixels, graded, chances_of(adaptation, histogram))
-        less = more - against.loss(adaptation.polarity)
+    if prior_shift is None:
+        return shift_logits(damage, more)
+    graded = quantise_logits(damage)
+    histogram = count_bins(graded)
+    more += logit_bias(prior_shift, histogram)
+    found = shift_logits(damage, more)
+    if prior_shift.minority_exponent:
+        against = find_minority_polarity(pixels, graded, bin_posteriors(prior_shift, histogram))
+        less = more - against.loss(prior_shift.minority_exponent)
         for place, where in against.places():
-            found[place][where] = moved(damage[place][where], less)
+            found[place][where] = shift_logits(damage[place][where], less)
     return found

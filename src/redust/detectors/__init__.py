@@ -47,8 +47,8 @@ def make_detector(
     """
     folder = Path(name)
     if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
-        from redust.detectors.onnx_detector import NetworkDetector
+        from redust.detectors.onnx_detector import OnnxDetector
 
-        return NetworkDetector(folder, threads=threads, provider=provider, weights=weights)
+        return OnnxDetector(folder, threads=threads, provider=provider, weights=weights)
     detector: Detector = catalogue.make(name, threads=threads, provider=provider, weights=weights)
     return detector

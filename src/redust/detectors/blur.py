@@ -15,12 +15,12 @@ import numpy as np
 
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Detector, Needs
-from redust.detectors.wrapper import Asked
+from redust.detectors.wrapper import DetectorWrapper
 
 _REACH = 3  # sigmas to where a blur reaches: 0.3 % of a Gaussian lie beyond
 
 
-class Softened(Asked):
+class BlurredDetector(DetectorWrapper):
     """A detector that sees everything blurred.
 
     Parameters
@@ -53,9 +53,9 @@ class Softened(Asked):
         return self.seen_by.detect(shown)
 
 
-def softening(detector: Detector, sigma: float) -> Detector:
+def blur_detector(detector: Detector, sigma: float) -> Detector:
     """The detector, shown everything blurred by so many pixels; 0 leaves it as it is.
 
-    One that has another ``for_blurred`` lets that see it.
+    One that has another ``blurred_detector`` lets that see it.
     """
-    return Softened(detector, sigma, getattr(detector, "for_blurred", None)) if sigma > 0 else detector
+    return BlurredDetector(detector, sigma, getattr(detector, "blurred_detector", None)) if sigma > 0 else detector

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from redust.core.arrays import DamageMap, Pixels, check_pixels
 from redust.core.engines import Detector
-from redust.core.pre_blur import softening_of
+from redust.core.pre_blur import pre_blur_of
 from redust.core.tiles import Place
-from redust.detectors.blur import Softened, softening
-from redust.detectors.run_detector import glimpse
-from redust.detectors.tta import looking
-from redust.detectors.wrapper import Asked
+from redust.detectors.blur import BlurredDetector, blur_detector
+from redust.detectors.run_detector import predict_patch
+from redust.detectors.tta import augment_detector
+from redust.detectors.wrapper import DetectorWrapper
 
 _SIDE = 512  # of a square, in pixels
 _PIXELS_PER_SQUARE = 12_000_000
@@ -32,7 +32,7 @@ _DOWN, _ACROSS = 0.7548776662466927, 0.5698402909980532
 
 
 @dataclass
-class Doubt:
+class UncertaintyMeter:
     """How unsure a detector is of the damage it sees, by its own chances.
 
     A pixel with the chance p is damaged with the variance p (1 - p): nothing where it is sure of either. The sum of
@@ -53,7 +53,7 @@ class Doubt:
         return self.variance / self.expected
 
 
-def seeing(detector: Detector, pixels: Pixels, *, soften: float | None = None, looks: int = 1) -> Detector:
+def choose_view(detector: Detector, pixels: Pixels, *, blur: float | None = None, tta: int = 1) -> Detector:
     """The detector as it is to see a scan.
 
     Parameters
@@ -62,11 +62,11 @@ def seeing(detector: Detector, pixels: Pixels, *, soften: float | None = None, l
         Any.
     pixels : (H, W, C) uint8, uint16 or float32
         The scan.
-    soften
+    blur
         Sigma in pixels by which it sees the scan blurred, 0 for as it is. Unless given, a detector that has a
-        ``softening`` (:class:`redust.core.pre_blur.Softening`) sees it in the way that leaves it less in doubt.
+        ``pre_blur`` (:class:`redust.core.pre_blur.PreBlur`) sees it in the way that leaves it less in doubt.
     looks
-        How often it is asked; see :func:`redust.detectors.tta.looking`.
+        How often it is asked; see :func:`redust.detectors.tta.augment_detector`.
 
     Raises
     ------
@@ -75,12 +75,12 @@ def seeing(detector: Detector, pixels: Pixels, *, soften: float | None = None, l
     SettingsError
         If `looks` is no whole set of turns.
     """
-    sigma = surer_sigma(detector, pixels) if soften is None else soften
-    return looking(softening(detector, sigma), looks)
+    sigma = choose_blur_sigma(detector, pixels) if blur is None else blur
+    return augment_detector(blur_detector(detector, sigma), tta)
 
 
-def seen_by(detector: Detector) -> tuple[float, Detector]:
-    """How a detector from :func:`seeing` sees the scan.
+def describe_view(detector: Detector) -> tuple[float, Detector]:
+    """How a detector from :func:`choose_view` sees the scan.
 
     Returns
     -------
@@ -89,15 +89,15 @@ def seen_by(detector: Detector) -> tuple[float, Detector]:
     detector
         What sees it in the end.
     """
-    while isinstance(detector, Asked):
-        if isinstance(detector, Softened):
+    while isinstance(detector, DetectorWrapper):
+        if isinstance(detector, BlurredDetector):
             return detector.sigma, detector.seen_by
         detector = detector.detector
     return 0.0, detector
 
 
-def surer_sigma(detector: Detector, pixels: Pixels) -> float:
-    """The sigma of a detector's softening if it leaves it less in doubt about a scan, else 0.
+def choose_blur_sigma(detector: Detector, pixels: Pixels) -> float:
+    """The sigma of a detector's pre_blur if it leaves it less in doubt about a scan, else 0.
 
     Raises
     ------
@@ -105,24 +105,24 @@ def surer_sigma(detector: Detector, pixels: Pixels) -> float:
         If the detector fails or breaks its contract.
     """
     check_pixels(pixels)
-    rule = softening_of(detector)
+    rule = pre_blur_of(detector)
     if rule is None:
         return 0.0
-    sharp, soft, softened = Doubt(), Doubt(), Softened(detector, rule.sigma)
-    for place in squares((pixels.shape[0], pixels.shape[1])):
-        sharp.add(glimpse(detector, pixels[place]))
-        soft.add(glimpse(softened, pixels[place]))
+    sharp, soft, blurred_by = UncertaintyMeter(), UncertaintyMeter(), BlurredDetector(detector, rule.sigma)
+    for place in probe_tiles((pixels.shape[0], pixels.shape[1])):
+        sharp.add(predict_patch(detector, pixels[place]))
+        soft.add(predict_patch(blurred_by, pixels[place]))
         if sharp.expected - _WEIGHT >= _ENOUGH:
             break
     if rest := getattr(detector, "rest", None):
         rest()  # another may be asked from here on
-    return rule.sigma if soft.share < rule.doubt * sharp.share else 0.0
+    return rule.sigma if soft.share < rule.max_uncertainty_ratio * sharp.share else 0.0
 
 
-def squares(shape: tuple[int, int]) -> Iterator[Place]:
+def probe_tiles(shape: tuple[int, int]) -> Iterator[Place]:
     """Places of a scan to look at, from its middle outwards in no order a scene could follow.
 
-    >>> list(squares((600, 1000)))
+    >>> list(probe_tiles((600, 1000)))
     [(slice(44, 556, None), slice(244, 756, None))]
     """
     height, width = shape

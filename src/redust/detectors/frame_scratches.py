@@ -59,7 +59,7 @@ class _Candidate:
     kept: bool
 
 
-def find_through(pixels: Pixels) -> list[Line]:
+def find_frame_scratches(pixels: Pixels) -> list[Line]:
     """Find the scratches that run through a whole scan, level or upright within a degree.
 
     Parameters

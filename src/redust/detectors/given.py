@@ -7,6 +7,6 @@ from redust.core.arrays import DamageMap, Mask
 NAME = "given"
 
 
-def as_damage(mask: Mask) -> DamageMap:
+def mask_to_map(mask: Mask) -> DamageMap:
     """A mask (H, W) bool as a damage map (H, W) float32 of certainties, 0 and 1."""
     return mask.astype("float32")

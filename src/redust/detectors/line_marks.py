@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import LUMA, DamageMap, Pixels, full_scale
-from redust.core.logits import GRADES, Grades
+from redust.core.logits import BINS, LogitBins
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +38,17 @@ def grey(pixels: Pixels) -> NDArray[np.float32]:
     return np.clip(np.nan_to_num(light.astype(np.float32, copy=False)), 0.0, 1.0)
 
 
-def mark_lines(found: NDArray[np.bool_] | Grades | DamageMap, lines: Sequence[Line]) -> None:
+def mark_lines(found: NDArray[np.bool_] | LogitBins | DamageMap, lines: Sequence[Line]) -> None:
     """Mark lines as certain damage, in place.
 
     Parameters
     ----------
     found : (H, W) bool, uint8 or float32
-        A mask, a damage map in grades (:func:`redust.core.logits.grades`) or a damage map of the whole scan.
+        A mask, a damage map in grades (:func:`redust.core.logits.quantise_logits`) or a damage map of the whole scan.
     lines
-        What :func:`find_lines` or :func:`redust.detectors.frame_scratches.find_through` gave.
+        What :func:`find_lines` or :func:`redust.detectors.frame_scratches.find_frame_scratches` gave.
     """
-    certain = GRADES - 1 if found.dtype == np.uint8 else 1
+    certain = BINS - 1 if found.dtype == np.uint8 else 1
     for line in lines:
         reach = np.arange(line.width) - line.width // 2
         rows, columns = np.rint(line.points).astype(np.int64).T

@@ -22,17 +22,17 @@ _SURE = 1e-5  # a probability nearer to 0 or 1 counts as this near: one scale's 
 _SIDE = 384  # of a tile of a shrunk scan: its window is `factor` times as large in the scan
 
 
-def shrunk_shape(shape: tuple[int, int], factor: int) -> tuple[int, int]:
+def downscaled_shape(shape: tuple[int, int], factor: int) -> tuple[int, int]:
     """Height and width of a scan shrunk by `factor`; a rest of pixels at the border counts as one."""
     return -(-shape[0] // factor), -(-shape[1] // factor)
 
 
-def shrunk_side(tile: int | None) -> int:
+def downscaled_tile_side(tile: int | None) -> int:
     """Side of a tile of a shrunk scan where the user asked for `tile`."""
     return min(tile or _SIDE, _SIDE)
 
 
-def shrunk_window(pixels: Pixels, tile: Tile, factor: int) -> Light:
+def downscaled_window(pixels: Pixels, tile: Tile, factor: int) -> Light:
     """The window of a shrunk scan, each pixel the mean of `factor` x `factor`: it never exists as a whole.
 
     Parameters
@@ -56,7 +56,7 @@ def shrunk_window(pixels: Pixels, tile: Tile, factor: int) -> Light:
     return np.concatenate(parts)
 
 
-def logits(damage: DamageMap) -> NDArray[np.float32]:
+def clipped_logits(damage: DamageMap) -> NDArray[np.float32]:
     """Logits of probabilities, bounded."""
     kept = np.clip(damage, _SURE, 1 - _SURE)
     found: NDArray[np.float32] = np.log(kept / (1 - kept))
@@ -64,7 +64,7 @@ def logits(damage: DamageMap) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, eq=False)
-class Coarse:
+class CoarseLogits:
     """What a detector says to a scan shrunk by a factor.
 
     Parameters
@@ -82,7 +82,7 @@ class Coarse:
     found: Logits
 
 
-def averaged(damage: DamageMap, tile: Tile, coarse: Sequence[Coarse]) -> DamageMap:
+def average_scales(damage: DamageMap, tile: Tile, coarse: Sequence[CoarseLogits]) -> DamageMap:
     """The opinion on the core of a tile, its logits averaged with those of shrunk scans.
 
     Parameters
@@ -98,14 +98,14 @@ def averaged(damage: DamageMap, tile: Tile, coarse: Sequence[Coarse]) -> DamageM
     -------
     damage : (h, w) float32 in 0..1
     """
-    total = np.float32(1 - sum(one.share for one in coarse)) * logits(damage)
+    total = np.float32(1 - sum(one.share for one in coarse)) * clipped_logits(damage)
     for one in coarse:
-        total += np.float32(one.share) * enlarged(one.found, tile, one.factor)
+        total += np.float32(one.share) * upsample_logits(one.found, tile, one.factor)
     mean: DamageMap = 1 / (1 + np.exp(-total))
     return mean
 
 
-def enlarged(found: Logits, tile: Tile, factor: int) -> NDArray[np.float32]:
+def upsample_logits(found: Logits, tile: Tile, factor: int) -> NDArray[np.float32]:
     """Logits of a shrunk scan for the core of a tile of the scan, interpolated linearly."""
     # One pixel more on each side than the core covers, so that the answer is that of the whole scan enlarged.
     top, left = tile.row // factor - 1, tile.column // factor - 1

@@ -20,7 +20,7 @@ _WIDE_TILE = 1024  # for networks whose halo would else be more than half of wha
 _WIDE_HALO = 128
 
 
-class NetworkDetector:
+class OnnxDetector:
     """A network from a model folder.
 
     Parameters
@@ -54,11 +54,11 @@ class NetworkDetector:
         self.kind, self.provider, self.remarks = self._session.kind, self._session.provider, self._session.remarks
         self.level = self.card.level
         self.levels = self.card.levels
-        self.adaptation = self.card.adaptation
-        self.softening = self.card.softening
+        self.prior_shift = self.card.prior_shift
+        self.pre_blur = self.card.pre_blur
         self._how: dict[str, Any] = {"threads": threads, "provider": provider, "weights": weights}
-        if self.softening is not None and self.softening.network:
-            read_card(folder / self.softening.network)  # better missed now than amid a run
+        if self.pre_blur is not None and self.pre_blur.network:
+            read_card(folder / self.pre_blur.network)  # better missed now than amid a run
         size = self.card.fixed_size
         self.needs = Needs(
             multiple_of=self.card.stride,
@@ -68,14 +68,14 @@ class NetworkDetector:
             per_tile=_TILE if self.card.halo <= _WIDE_HALO else _WIDE_TILE,
             threadsafe=True,
             scales=self.card.scales,
-            scale_shares=self.card.scale_shares,
+            scale_weights=self.card.scale_weights,
         )
 
     @cached_property
-    def for_blurred(self) -> NetworkDetector:
+    def blurred_detector(self) -> OnnxDetector:
         """What sees blurred scans in its place: the network that its card names for them, loaded now, or itself."""
-        network = self.softening.network if self.softening else ""
-        return NetworkDetector(self.folder / network, **self._how) if network else self
+        network = self.pre_blur.network if self.pre_blur else ""
+        return OnnxDetector(self.folder / network, **self._how) if network else self
 
     def detect(self, light: Light) -> DamageMap:
         """Give the probability of damage; see :class:`redust.core.engines.Detector`."""
@@ -89,6 +89,6 @@ class NetworkDetector:
 
 def shipped_unet(
     *, threads: int | None = None, provider: Provider = Provider.cpu, weights: Weights = Weights.auto
-) -> NetworkDetector:
+) -> OnnxDetector:
     """The network that comes with ReDust."""
-    return NetworkDetector(shipped_folder("unet"), threads=threads, provider=provider, weights=weights)
+    return OnnxDetector(shipped_folder("unet"), threads=threads, provider=provider, weights=weights)

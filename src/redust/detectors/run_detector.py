@@ -16,12 +16,20 @@ from redust.core.arrays import LUMA, DamageMap, Light, Pixels, check_pixels, to_
 from redust.core.engines import Detector, Needs
 from redust.core.errors import EngineError
 from redust.core.tiles import Place, Tile, round_up, tiles, window
-from redust.detectors.multiscale import Coarse, Logits, averaged, logits, shrunk_shape, shrunk_side, shrunk_window
+from redust.detectors.multiscale import (
+    CoarseLogits,
+    Logits,
+    average_scales,
+    clipped_logits,
+    downscaled_shape,
+    downscaled_tile_side,
+    downscaled_window,
+)
 
 _DEFAULT_TILE = 1024
 
 
-def find_damage(
+def detect_damage(
     detector: Detector,
     pixels: Pixels,
     *,
@@ -51,12 +59,12 @@ def find_damage(
     """
     check_pixels(pixels)
     damage = np.empty(pixels.shape[:2], np.float32)
-    for place, found in damage_by_tile(detector, pixels, tile=tile, progress=progress):
+    for place, found in iter_damage_tiles(detector, pixels, tile=tile, progress=progress):
         damage[place] = found
     return damage
 
 
-def damage_by_tile(
+def iter_damage_tiles(
     detector: Detector,
     pixels: Pixels,
     *,
@@ -68,7 +76,7 @@ def damage_by_tile(
     Parameters
     ----------
     detector, pixels, tile, progress
-        As for :func:`find_damage`.
+        As for :func:`detect_damage`.
 
     Yields
     ------
@@ -85,24 +93,26 @@ def damage_by_tile(
     check_pixels(pixels)
     shape, needs = (pixels.shape[0], pixels.shape[1]), detector.needs
     shrunk = {
-        factor: _cut(shrunk_shape(shape, factor), shrunk_side(tile), needs) for factor in needs.scales if factor > 1
+        factor: _cut(downscaled_shape(shape, factor), downscaled_tile_side(tile), needs)
+        for factor in needs.scales
+        if factor > 1
     }
     cut = _cut(shape, tile or needs.per_tile or _DEFAULT_TILE, needs)
     told = _counted(len(cut) + sum(map(len, shrunk.values())), progress)
     coarse = [
-        Coarse(factor, needs.share_of(factor), _coarse(detector, pixels, factor, part, told))
+        CoarseLogits(factor, needs.weight_of(factor), _coarse(detector, pixels, factor, part, told))
         for factor, part in shrunk.items()
     ]
     for one in cut:
         found = _on_core(detector, to_light(window(pixels, one)), one)
-        yield one.core, averaged(found, one, coarse) if coarse else found
+        yield one.core, average_scales(found, one, coarse) if coarse else found
         told()
 
 
-def glimpse(detector: Detector, pixels: Pixels) -> DamageMap:
+def predict_patch(detector: Detector, pixels: Pixels) -> DamageMap:
     """What a detector says of a small part of a scan by itself: at full size only, in one piece, nothing around it.
 
-    Parameters, answer and errors are those of :func:`find_damage`.
+    Parameters, answer and errors are those of :func:`detect_damage`.
     """
     needs = replace(detector.needs, context=0)
     (one,) = _cut((pixels.shape[0], pixels.shape[1]), max(pixels.shape[:2]), needs)
@@ -111,9 +121,9 @@ def glimpse(detector: Detector, pixels: Pixels) -> DamageMap:
 
 def _coarse(detector: Detector, pixels: Pixels, factor: int, cut: list[Tile], told: Callable[[], None]) -> Logits:
     """The logits of a whole scan shrunk by `factor`, in half precision: a 1 / (2 factor^2) of a damage map's memory."""
-    found = np.empty(shrunk_shape((pixels.shape[0], pixels.shape[1]), factor), np.float16)
+    found = np.empty(downscaled_shape((pixels.shape[0], pixels.shape[1]), factor), np.float16)
     for one in cut:
-        found[one.core] = logits(_on_core(detector, shrunk_window(pixels, one, factor), one))
+        found[one.core] = clipped_logits(_on_core(detector, downscaled_window(pixels, one, factor), one))
         told()
     return found
 
@@ -139,7 +149,7 @@ def _enlarged(tile: Tile, needs: Needs) -> Tile:
     return Tile(tile.row, tile.column, tile.height, tile.width, tile.top, tile.left, bottom, right)
 
 
-def suited(light: Light, needs: Needs) -> Light:
+def match_channels(light: Light, needs: Needs) -> Light:
     """Light (H, W, C) with a channel count the engine takes: luma of colour, grey repeated."""
     channels = light.shape[2]
     if channels in needs.channels:
@@ -152,7 +162,7 @@ def suited(light: Light, needs: Needs) -> Light:
 
 def _on_core(detector: Detector, light: Light, tile: Tile) -> DamageMap:
     """What the detector says of a tile's core, given the light of its window."""
-    return _asked(detector, suited(light, detector.needs))[tile.core_in_window]
+    return _asked(detector, match_channels(light, detector.needs))[tile.core_in_window]
 
 
 def _asked(detector: Detector, light: Light) -> DamageMap:

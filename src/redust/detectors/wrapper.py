@@ -7,7 +7,7 @@ from typing import Any
 from redust.core.engines import Detector, Needs
 
 
-class Asked:
+class DetectorWrapper:
     """A detector that asks another one; whatever else that has is lent as it is.
 
     Parameters

@@ -14,15 +14,15 @@ import numpy as np
 
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.core.logits import adaptation_of
-from redust.core.pre_blur import Softening, softening_of
-from redust.core.prior_shift import Adaptation
+from redust.core.logits import prior_shift_of
+from redust.core.pre_blur import PreBlur, pre_blur_of
+from redust.core.prior_shift import PriorShift
 from redust.core.settings import Sensitivity, Weights
-from redust.decision.threshold import adapted
-from redust.detectors.choose_view import seeing
-from redust.detectors.onnx_detector import NetworkDetector
-from redust.detectors.run_detector import find_damage
-from redust.evaluation.scoring import score
+from redust.decision.threshold import adapt_posteriors
+from redust.detectors.choose_view import choose_view
+from redust.detectors.onnx_detector import OnnxDetector
+from redust.detectors.run_detector import detect_damage
+from redust.evaluation.scoring import score_detector
 from redust.files.pairs import Pictures
 from redust.models.card import FLOAT32, INT8, ModelCard
 
@@ -49,9 +49,9 @@ class Calibration:
         Pictures that stay without any mark at these levels.
     pictures, megapixels
         What was measured on.
-    adaptation
+    prior_shift
         How the levels follow the scan; None where they hold for every scan as they are.
-    softening
+    pre_blur
         How the detector saw the pictures blurred; None where it saw them as they are.
     """
 
@@ -60,8 +60,8 @@ class Calibration:
     unmarked: Mapping[Sensitivity, int]
     pictures: int
     megapixels: float
-    adaptation: Adaptation | None = None
-    softening: Softening | None = None
+    prior_shift: PriorShift | None = None
+    pre_blur: PreBlur | None = None
 
     def on_card(self, card: ModelCard, f1_by_weights: Mapping[str, float] | None = None) -> ModelCard:
         """The card with these levels, its own one becoming that of ``normal``.
@@ -71,8 +71,8 @@ class Calibration:
         changed = {
             "level": self.levels[Sensitivity.normal],
             "levels": dict(self.levels),
-            "adaptation": self.adaptation,
-            "softening": self.softening,
+            "prior_shift": self.prior_shift,
+            "pre_blur": self.pre_blur,
             "false_positive_rates": dict(self.rates),
             "f1_by_weights": dict(f1_by_weights or {}),
             "calibrated_on": f"{self.pictures} undamaged pictures, {self.megapixels:.1f} megapixels",
@@ -85,7 +85,7 @@ def calibrate(
     pictures: Pictures,
     *,
     rates: Mapping[Sensitivity, float] = RATES,
-    adaptation: Adaptation | None = None,
+    prior_shift: PriorShift | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Calibration:
     """Find the levels of a detector by what it marks on undamaged pictures.
@@ -93,12 +93,12 @@ def calibrate(
     Parameters
     ----------
     detector
-        It sees them as it would scans; see :func:`redust.detectors.choose_view.seeing`.
+        It sees them as it would scans; see :func:`redust.detectors.choose_view.choose_view`.
     pictures
         Undamaged, at the size they are scanned at; their truth is not looked at.
     rates
         The largest share of pixels that may be marked, 0..1, by sensitivity.
-    adaptation
+    prior_shift
         How the levels are to follow the scan; as the detector says unless given.
     progress
         Called with the share done, 0..1.
@@ -108,13 +108,13 @@ def calibrate(
     TrainingError
         If the detector marks more than that with certainty, so that no level would do.
     """
-    adaptation = adaptation or adaptation_of(detector)
+    prior_shift = prior_shift or prior_shift_of(detector)
     at_step, highest = np.zeros(len(_LEVELS) + 1, np.int64), []
     for index in range(len(pictures)):
         pixels, _ = pictures[index]
-        damage = find_damage(seeing(detector, pixels), pixels)
-        if adaptation is not None:
-            damage = adapted(adaptation, damage, pixels)
+        damage = detect_damage(choose_view(detector, pixels), pixels)
+        if prior_shift is not None:
+            damage = adapt_posteriors(prior_shift, damage, pixels)
         # The steps that are at or below a pixel's opinion: at each of those levels the pixel is marked.
         steps = np.searchsorted(_LEVELS, damage.ravel(), side="right")
         at_step += np.bincount(steps, minlength=len(at_step))
@@ -130,8 +130,8 @@ def calibrate(
         unmarked={name: sum(top < float(np.float32(level)) for top in highest) for name, level in levels.items()},
         pictures=len(pictures),
         megapixels=at_step.sum() / 1e6,
-        adaptation=adaptation,
-        softening=softening_of(detector),
+        prior_shift=prior_shift,
+        pre_blur=pre_blur_of(detector),
     )
 
 
@@ -152,10 +152,10 @@ def compare_weights(
     """
     measured = {}
     for done, (kind, weights) in enumerate(((FLOAT32, Weights.float32), (INT8, Weights.int8))):
-        detector = NetworkDetector(folder, threads=threads, weights=weights)
-        detector.level, detector.adaptation = found.levels[Sensitivity.normal], found.adaptation
-        detector.softening = found.softening
-        tally = score([detector], pictures, progress=_part(progress, done))[detector.name]
+        detector = OnnxDetector(folder, threads=threads, weights=weights)
+        detector.level, detector.prior_shift = found.levels[Sensitivity.normal], found.prior_shift
+        detector.pre_blur = found.pre_blur
+        tally = score_detector([detector], pictures, progress=_part(progress, done))[detector.name]
         measured[kind] = round(tally.figures().f1, 6)
     return measured
 

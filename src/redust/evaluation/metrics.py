@@ -45,7 +45,7 @@ def area_names() -> list[str]:
     return [f"{low}-{high - 1}" for low, high in zip(starts, AREA_EDGES, strict=False)] + [f"{AREA_EDGES[-1]}+"]
 
 
-class Figures(BaseModel):
+class Metrics(BaseModel):
     """What was measured, pooled over all pictures; NaN where a figure is undefined.
 
     Parameters
@@ -94,7 +94,7 @@ class Figures(BaseModel):
 
 
 @dataclass
-class Tally:
+class MetricCounter:
     """Counts over many pictures; add pictures, merge tallies, then ask for the figures.
 
     Parameters
@@ -135,8 +135,8 @@ class Tally:
             raise ValueError(f"the truth is {truth.shape}, the damage map is {damage.shape} (height, width)")
         judged, true = truth != Label.ignore, truth == Label.damage
         predicted = (damage >= self.level if predicted is None else predicted) & judged
-        near_true, near_predicted = grown(true, self.tolerance), grown(predicted, self.tolerance)
-        false_spots = _false_spots(predicted, near_true | grown(~judged, self.tolerance))
+        near_true, near_predicted = dilate_disc(true, self.tolerance), dilate_disc(predicted, self.tolerance)
+        false_spots = _false_spots(predicted, near_true | dilate_disc(~judged, self.tolerance))
         clean = not true.any()
         self.counts += [
             1, clean, judged.sum(), true.sum(), predicted.sum(),
@@ -161,7 +161,7 @@ class Tally:
         opinion = np.clip(damage.astype(np.float64), _EPSILON, 1 - _EPSILON)
         self.entropy -= np.log(opinion[true]).sum() + np.log1p(-opinion[sound]).sum()
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: MetricCounter) -> None:
         """Add the counts of `other`, which was made with the same level and tolerance."""
         if (self.level, self.tolerance) != (other.level, other.tolerance):
             raise ValueError("only tallies of one level and tolerance can be merged")
@@ -182,14 +182,14 @@ class Tally:
             array[...] = state[first : first + array.size].reshape(array.shape)
             first += array.size
 
-    def figures(self) -> Figures:
+    def figures(self) -> Metrics:
         """The figures of all pictures counted so far."""
         count = dict(zip(_COUNTS, self.counts.tolist(), strict=True))
         precision = _ratio(count["near_true"], count["predicted"])
         recall = _ratio(count["near_predicted"], count["true"])
         union = count["predicted"] + count["true"] - count["both"]
         wrong = union - count["both"]
-        return Figures(
+        return Metrics(
             files=int(count["pictures"]),
             level=self.level,
             tolerance=self.tolerance,
@@ -243,7 +243,7 @@ class Tally:
         return _ratio(float(np.abs(true - stated).sum()), float((self.positives + self.negatives).sum()))
 
 
-def grown(mask: Mask, radius: int) -> Mask:
+def dilate_disc(mask: Mask, radius: int) -> Mask:
     """`mask` (H, W) bool, every True widened to a disc of `radius` pixels."""
     if radius == 0:
         return mask
@@ -278,13 +278,13 @@ def _harmonic(one: float, other: float) -> float:
     return 2 * one * other / (one + other) if one + other > 0 else 0.0
 
 
-def found_by_size(figures: Figures) -> str:
+def recall_by_size(figures: Metrics) -> str:
     """The share of objects found, by their size, as one line of text."""
     found = "  ".join(f"{area} px {share:.2f}" for area, share in figures.objects_by_area.items())
     return f"objects found by size  {found}"
 
 
-def table(rows: dict[str, Figures]) -> Iterator[tuple[str, ...]]:
+def format_table(rows: dict[str, Metrics]) -> Iterator[tuple[str, ...]]:
     """The figures people compare by, as rows of text, headings first."""
     columns = ("f1", "f1_strict", "precision", "recall", "iou", "ap", "objects", "false_ppm", "accuracy", "loss", "ece")
     yield ("", *columns)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap, Pixels, from_light, three_channels, to_light
 from redust.core.labels import Label, Truth
-from redust.evaluation.metrics import Tally
+from redust.evaluation.metrics import MetricCounter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def draw_lines(
     _finish(figure, [], path)
 
 
-def draw_precision_recall(tallies: dict[str, Tally], path: Path) -> None:
+def draw_precision_recall(tallies: dict[str, MetricCounter], path: Path) -> None:
     """Draw precision against recall, one line per detector, with a dot where each is cut."""
     figure, axes = _figure(1, 1, side=5.0)
     for name, tally in tallies.items():

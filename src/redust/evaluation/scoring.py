@@ -10,25 +10,25 @@ import numpy as np
 from redust.core.arrays import full_scale
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.decision.threshold import cut_for
-from redust.detectors.choose_view import seeing
-from redust.detectors.run_detector import find_damage
-from redust.evaluation.metrics import Tally
+from redust.decision.threshold import threshold_for_engine
+from redust.detectors.choose_view import choose_view
+from redust.detectors.run_detector import detect_damage
+from redust.evaluation.metrics import MetricCounter
 from redust.files.pairs import PairPaths, Pictures, read_picture, read_truth
 
 EMPTY = "empty mask"
 
 
-def score(
+def score_detector(
     detectors: Sequence[Detector],
     pictures: Pictures,
     *,
     level: float | None = None,
     tolerance: int = 2,
-    soften: float | None = None,
-    looks: int = 1,
+    blur: float | None = None,
+    tta: int = 1,
     progress: Callable[[float], None] | None = None,
-) -> dict[str, Tally]:
+) -> dict[str, MetricCounter]:
     """Score detectors over pictures at full size.
 
     Parameters
@@ -41,8 +41,8 @@ def score(
         Cut the first detector here instead, to the letter.
     tolerance
         Radius in pixels within which a predicted pixel may miss.
-    soften, looks
-        How each is to see the pictures; see :func:`redust.detectors.choose_view.seeing`.
+    blur, looks
+        How each is to see the pictures; see :func:`redust.detectors.choose_view.choose_view`.
     progress
         Called with the share done, 0..1.
 
@@ -51,15 +51,15 @@ def score(
     tallies
         By the detector's name, and the empty mask's.
     """
-    tallies = {one.name: Tally(one.level, tolerance) for one in detectors}
+    tallies = {one.name: MetricCounter(one.level, tolerance) for one in detectors}
     if level is not None and detectors:
-        tallies[detectors[0].name] = Tally(level, tolerance)
-    tallies[EMPTY] = Tally(0.5, tolerance)
+        tallies[detectors[0].name] = MetricCounter(level, tolerance)
+    tallies[EMPTY] = MetricCounter(0.5, tolerance)
     for index in range(len(pictures)):
         pixels, truth = pictures[index]
         for place, detector in enumerate(detectors):
-            damage = find_damage(seeing(detector, pixels, soften=soften, looks=looks), pixels)
-            mask, _ = cut_for(detector, damage, pixels, level if place == 0 else None)
+            damage = detect_damage(choose_view(detector, pixels, blur=blur, tta=tta), pixels)
+            mask, _ = threshold_for_engine(detector, damage, pixels, level if place == 0 else None)
             tallies[detector.name].add(truth, damage, mask)
         tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))
         if progress:
@@ -69,7 +69,7 @@ def score(
 
 def score_files(
     pairs: Sequence[PairPaths], folder: Path, mask_level: int | None = None, *, level: float = 0.5, tolerance: int = 2
-) -> Tally:
+) -> MetricCounter:
     """Score masks or damage maps that any tool wrote, NAME.png for each pair.
 
     Raises
@@ -77,7 +77,7 @@ def score_files(
     TrainingError
         If one is missing or has another size: nothing is skipped.
     """
-    tally = Tally(level, tolerance)
+    tally = MetricCounter(level, tolerance)
     for pair in pairs:
         path = folder / f"{pair.name}.png"
         if not path.is_file():

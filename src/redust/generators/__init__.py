@@ -8,7 +8,9 @@ from redust.core.catalogue import Catalogue
 from redust.core.engines import Generator
 from redust.core.settings import Provider, Weights
 
-catalogue = Catalogue("generator", {"blind": "redust.generators.onnx_generator:shipped_blind"}, "redust.generators")
+catalogue = Catalogue(
+    "generator", {"attentive": "redust.generators.onnx_generator:shipped_generator"}, "redust.generators"
+)
 
 
 def make_generator(
@@ -23,8 +25,8 @@ def make_generator(
     Parameters
     ----------
     name
-        A name of the catalogue, or the path of a model folder that `redust train --task blind` made (anything with a
-        path separator, or an existing folder that holds a ``card.json``).
+        A name of the catalogue, or the path of a model folder that `redust train --task generator` made (anything with
+        a path separator, or an existing folder that holds a ``card.json``).
     threads
         Threads it may use; all cores unless given.
     provider, weights
@@ -40,8 +42,8 @@ def make_generator(
     """
     folder = Path(name)
     if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
-        from redust.generators.onnx_generator import NetworkGenerator
+        from redust.generators.onnx_generator import OnnxGenerator
 
-        return NetworkGenerator(folder, threads=threads, provider=provider, weights=weights)
+        return OnnxGenerator(folder, threads=threads, provider=provider, weights=weights)
     generator: Generator = catalogue.make(name, threads=threads, provider=provider, weights=weights)
     return generator

@@ -13,7 +13,7 @@ from redust.models.runtime import open_model
 _TILE = 768
 
 
-class NetworkGenerator:
+class OnnxGenerator:
     """A network from a model folder.
 
     Parameters
@@ -41,7 +41,7 @@ class NetworkGenerator:
         provider: Provider = Provider.cpu,
         weights: Weights = Weights.auto,
     ) -> None:
-        self.card, self._session = open_model(folder, "blind", threads=threads, provider=provider, weights=weights)
+        self.card, self._session = open_model(folder, "generator", threads=threads, provider=provider, weights=weights)
         self.name = self.card.name
         self.kind, self.provider, self.remarks = self._session.kind, self._session.provider, self._session.remarks
         self.level = self.card.level
@@ -60,9 +60,9 @@ class NetworkGenerator:
         return self._session.run(light)
 
 
-def shipped_blind(
+def shipped_generator(
     *, threads: int | None = None, provider: Provider = Provider.cpu, weights: Weights = Weights.auto
-) -> NetworkGenerator:
+) -> OnnxGenerator:
     """The generator that comes with ReDust."""
-    folder = shipped_for("blind", "blind", "--generator")
-    return NetworkGenerator(folder, threads=threads, provider=provider, weights=weights)
+    folder = shipped_for("attentive", "generator", "--generator")
+    return OnnxGenerator(folder, threads=threads, provider=provider, weights=weights)

@@ -18,7 +18,7 @@ from redust.core.tiles import Tile, round_up, tiles, window
 _DEFAULT_TILE = 1024
 
 
-def generate(
+def run_generator(
     generator: Generator,
     pixels: Pixels,
     *,

@@ -48,7 +48,7 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
     """
     folder = Path(name)
     if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
-        from redust.inpainters.onnx_inpainter import NetworkInpainter
+        from redust.inpainters.onnx_inpainter import OnnxInpainter
 
-        return NetworkInpainter(folder)
+        return OnnxInpainter(folder)
     return cast(Inpainter, catalogue.make(name, radius=radius))

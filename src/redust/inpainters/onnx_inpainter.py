@@ -20,7 +20,7 @@ from redust.models.runtime import open_model
 _CONTEXT = 32  # pixels: the network has the reach, and its means the ground
 
 
-class NetworkInpainter:
+class OnnxInpainter:
     """A network from a model folder.
 
     Parameters
@@ -63,6 +63,6 @@ def with_mask(light: Light, mask: Mask) -> Light:
     return np.concatenate([three, mask[..., None].astype(np.float32)], axis=2)
 
 
-def shipped_network() -> NetworkInpainter:
+def shipped_network() -> OnnxInpainter:
     """The network that comes with ReDust."""
-    return NetworkInpainter(shipped_for("fill", "fill", "--fill"))
+    return OnnxInpainter(shipped_for("fill", "fill", "--fill"))

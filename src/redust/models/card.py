@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from redust.core.errors import ModelError
-from redust.core.pre_blur import Softening
-from redust.core.prior_shift import Adaptation
+from redust.core.pre_blur import PreBlur
+from redust.core.prior_shift import PriorShift
 from redust.core.scales import check_scales
 from redust.core.settings import Sensitivity
 
@@ -33,14 +33,14 @@ class ModelCard(BaseModel):
     being ``level``; ``false_positive_rates`` the shares of pixels they mark on the undamaged pictures that
     ``calibrated_on`` describes. All three are empty where nobody has calibrated the model.
 
-    ``adaptation`` says how the levels follow the scan (:class:`redust.core.prior_shift.Adaptation`); where there is
+    ``prior_shift`` says how the levels follow the scan (:class:`redust.core.prior_shift.PriorShift`); where there is
     none, they hold for every scan as they are.
 
-    ``softening`` says how much the network may see a scan blurred where that leaves it less in doubt
-    (:class:`redust.core.pre_blur.Softening`); it always sees scans as they are where there is none.
+    ``pre_blur`` says how much the network may see a scan blurred where that leaves it less in doubt
+    (:class:`redust.core.pre_blur.PreBlur`); it always sees scans as they are where there is none.
 
     ``scales`` are the factors by which a scan is shrunk before the network sees it; the mean of the logits counts,
-    weighted by ``scale_shares`` where there are any.
+    weighted by ``scale_weights`` where there are any.
     ``gflop_per_megapixel`` is that of all of them together.
 
     ``attention`` names the detector whose damage map a network that restores blindly is told, raised by log
@@ -52,7 +52,7 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     name: str
-    task: Literal["detect", "fill", "blind"] = "detect"
+    task: Literal["detect", "fill", "generator"] = "detect"
     summary: str
     architecture: str
     options: dict[str, Any] = {}
@@ -61,7 +61,7 @@ class ModelCard(BaseModel):
     channels: Literal[1, 3] = 3
     normalisation: str
     scales: tuple[Annotated[int, Field(ge=1, le=16)], ...] = (1,)
-    scale_shares: tuple[Share, ...] = ()
+    scale_weights: tuple[Share, ...] = ()
     attention: str = ""
     attention_shift: Annotated[float, Field(ge=-5, le=5)] = 0.0
     stride: Annotated[int, Field(ge=1)] = 1
@@ -70,8 +70,8 @@ class ModelCard(BaseModel):
     fixed_size: int | None = None
     level: Share = 0.5
     levels: dict[Sensitivity, Share] = {}
-    adaptation: Adaptation | None = None
-    softening: Softening | None = None
+    prior_shift: PriorShift | None = None
+    pre_blur: PreBlur | None = None
     false_positive_rates: dict[Sensitivity, Share] = {}
     calibrated_on: str = ""
     f1_by_weights: dict[str, Share] = {}
@@ -94,7 +94,7 @@ class ModelCard(BaseModel):
 
     @model_validator(mode="after")
     def _scales_fit(self) -> Self:
-        check_scales(self.scales, self.scale_shares)
+        check_scales(self.scales, self.scale_weights)
         return self
 
     @model_validator(mode="after")
@@ -157,7 +157,7 @@ def _faults(error: ValidationError) -> str:
     return said if error.error_count() == 1 else f"{said}; {error.error_count()} faults"
 
 
-def weights(folder: Path, kind: str) -> Path:
+def weights_path(folder: Path, kind: str) -> Path:
     """The checked weight file of one kind (``"onnx"``, ``"onnx-int8"``, ``"safetensors"``).
 
     Raises
@@ -173,12 +173,12 @@ def weights(folder: Path, kind: str) -> Path:
         raise ModelError(f"The card of {card.name} points outside its folder. Do not use this model.")
     if not path.is_file():
         raise ModelError(f"{path} is missing. Install ReDust again, or copy the whole model folder.")
-    if digest(path) != card.sha256.get(kind):
+    if sha256_of(path) != card.sha256.get(kind):
         raise ModelError(f"{path} is not what its card describes (sha256 differs). Copy the model again.")
     return path
 
 
-def digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

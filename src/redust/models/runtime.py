@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from redust.core.errors import EngineError, ModelError
 from redust.core.settings import Provider, Weights
 from redust.models.card import FLOAT32, INT8, ModelCard, read_card
-from redust.models.card import weights as weights_file
+from redust.models.card import weights_path as weights_file
 
 # ONNX Runtime's exceptions have no common base but Exception.
 FAILURES = (
@@ -46,7 +46,7 @@ PACKAGES = {
 }
 
 
-def offered() -> list[Provider]:
+def available_providers() -> list[Provider]:
     """The providers that the ONNX Runtime installed here was built with."""
     built = set(onnxruntime.get_available_providers())
     return [provider for provider, (name, _) in _PROVIDERS.items() if name in built]
@@ -103,8 +103,8 @@ class Session:
         if provider is Provider.cpu:
             return None
         name, choices = _PROVIDERS[provider]
-        why = f"the ONNX Runtime installed here offers {', '.join(offered())} only"
-        if provider in offered():
+        why = f"the ONNX Runtime installed here offers {', '.join(available_providers())} only"
+        if provider in available_providers():
             try:
                 session = onnxruntime.InferenceSession(content, options, providers=[(name, choices), _CPU])
             except FAILURES as error:
@@ -170,12 +170,12 @@ def open_model(
     """
     card = read_card(folder)
     if card.task != task:
-        wanted = {"detect": "to detect", "fill": "to fill", "blind": "to restore blindly"}
+        wanted = {"detect": "to detect", "fill": "to fill", "generator": "to restore blindly"}
         raise ModelError(
             f"The model {card.name} is made {wanted[card.task]}, not {wanted[task]}. Choose another, or train one "
             f"with redust train --task {task}."
         )
-    kind = _kind(card, weights, on_cpu=provider is Provider.cpu or provider not in offered())
+    kind = _kind(card, weights, on_cpu=provider is Provider.cpu or provider not in available_providers())
     return card, Session(weights_file(folder, kind), threads, provider, kind)
 
 

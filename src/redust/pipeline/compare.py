@@ -25,7 +25,7 @@ _FRAME = (20, 20, 20)
 _MARK = np.array([255, 60, 30], np.float32)
 
 
-def comparison(before: Scan, mask: Mask, after: Scan) -> Scan:
+def draw_comparison(before: Scan, mask: Mask, after: Scan) -> Scan:
     """Draw a scan before, its mask and the scan after, whole and at 1:1 where the most damage is.
 
     Parameters

@@ -16,7 +16,7 @@ from redust.decision.regions import Regions
 _FAR = 64  # pixels: what is wider than twice that is measured as that wide
 
 
-def count_choices(mask: Mask, choice: Callable[[float], str]) -> dict[str, int]:
+def count_fills(mask: Mask, choice: Callable[[float], str]) -> dict[str, int]:
     """Count the regions of a mask by what fills them.
 
     Parameters
@@ -26,10 +26,10 @@ def count_choices(mask: Mask, choice: Callable[[float], str]) -> dict[str, int]:
     choice
         What fills a region that is so many pixels wide where it is widest.
     """
-    return dict(Counter(choice(float(width)) for width in widths(Regions(mask))))
+    return dict(Counter(choice(float(width)) for width in measure_widths(Regions(mask))))
 
 
-def widths(found: Regions) -> NDArray[np.float64]:
+def measure_widths(found: Regions) -> NDArray[np.float64]:
     """How wide each region is where it is widest, in pixels: (count,). No array is of the scan's size."""
     widest = np.zeros(found.count + 1)
     for rows, labels in found.bands():

@@ -22,7 +22,7 @@ from redust.core.scan import Scan
 from redust.core.settings import Provider, RestoreSettings
 from redust.files import read_scan, write_scan
 from redust.models import ModelCard, read_card, shipped, shipped_folder
-from redust.models.card import CARD_NAME, weights
+from redust.models.card import CARD_NAME, weights_path
 from redust.pipeline.pipeline import Pipeline
 
 _NEEDED = (
@@ -159,7 +159,7 @@ def _engine(catalogue: Catalogue, name: str, make: Callable[[str], Any], usual: 
 
 def _blurred(card: ModelCard) -> ModelCard | None:
     """The card of the network for blurred scans that a model that comes with the package has."""
-    network = card.softening.network if card.softening else ""
+    network = card.pre_blur.network if card.pre_blur else ""
     return read_card(shipped_folder(card.name) / network) if network else None
 
 
@@ -180,7 +180,7 @@ def _loads(engine: Engine) -> Finding:
 def _weights(folder: Path, card: ModelCard) -> Finding:
     name = f"weights of {card.name}"
     try:
-        paths = [weights(folder, kind) for kind in card.files]
+        paths = [weights_path(folder, kind) for kind in card.files]
     except ModelError as error:
         return Finding(name, "broken", str(error))
     return Finding(name, "ok", f"{len(paths)} files, as their card describes")
@@ -195,9 +195,9 @@ def _package(name: str) -> Finding:
 
 def _providers() -> Iterator[Finding]:
     """What can run networks here."""
-    from redust.models.runtime import PACKAGES, offered
+    from redust.models.runtime import PACKAGES, available_providers
 
-    there = offered()
+    there = available_providers()
     for provider in Provider:
         found = provider in there
         yield Finding(

@@ -25,31 +25,31 @@ import numpy as np
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
 from redust.core.engines import Detector, Generator, Inpainter, levels_of
-from redust.core.logits import adaptation_of, grades, log_odds
-from redust.core.prior_shift import Adaptation
+from redust.core.logits import log_odds, prior_shift_of, quantise_logits
+from redust.core.prior_shift import PriorShift
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import Method, Provider, RestoreSettings, Weights
-from redust.decision.filters import Decision, cut, judge
-from redust.decision.guard import Spared
+from redust.decision.filters import MaskDecision, filter_components, threshold_at
+from redust.decision.guard import GuardResult
 from redust.decision.shape_classes import count_classes
-from redust.decision.threshold import adapted, cut_following, cut_graded
+from redust.decision.threshold import adapt_posteriors, threshold_bins, threshold_map
 from redust.detectors import given, make_detector
-from redust.detectors.choose_view import seeing, seen_by
-from redust.detectors.frame_scratches import find_through
+from redust.detectors.choose_view import choose_view, describe_view
+from redust.detectors.frame_scratches import find_frame_scratches
 from redust.detectors.line_marks import Line, mark_lines
-from redust.detectors.run_detector import damage_by_tile, find_damage
+from redust.detectors.run_detector import detect_damage, iter_damage_tiles
 from redust.files import read_scan, write_map, write_mask, write_scan
 from redust.generators import make_generator
-from redust.generators.run_generator import generate
+from redust.generators.run_generator import run_generator
 from redust.inpainters import make_inpainter
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
-from redust.pipeline.compare import comparison
-from redust.pipeline.fill_counts import count_choices
+from redust.pipeline.compare import draw_comparison
+from redust.pipeline.fill_counts import count_fills
 from redust.pipeline.job import Job, as_path
 from redust.pipeline.outputs import change_outside, prepare_outputs
-from redust.pipeline.report_builder import Journal, Progress
+from redust.pipeline.report_builder import Progress, ReportBuilder
 
 _LOG = logging.getLogger(__name__)
 E = TypeVar("E")
@@ -118,7 +118,7 @@ class Pipeline:
     @property
     def blind(self) -> bool:
         """Whether a generator restores, and not a detector and a fill."""
-        return self.settings.method is Method.blind
+        return self.settings.method is Method.generator
 
     @property
     def finder(self) -> Detector | Generator:
@@ -129,7 +129,7 @@ class Pipeline:
     def level(self) -> float:
         """Where the damage map is cut: the user's level, the engine's for the sensitivity, or its own.
 
-        The engine's may follow the scan (:attr:`adaptation`); the user's is taken to the letter.
+        The engine's may follow the scan (:attr:`prior_shift`); the user's is taken to the letter.
         """
         if self.settings.level is not None:
             return self.settings.level
@@ -141,9 +141,9 @@ class Pipeline:
         return engine.level if wanted is None else levels_of(engine).get(wanted, engine.level)
 
     @property
-    def adaptation(self) -> Adaptation | None:
+    def prior_shift(self) -> PriorShift | None:
         """How the level follows the scan; None where it does not."""
-        return None if self.settings.level is not None else adaptation_of(self.finder)
+        return None if self.settings.level is not None else prior_shift_of(self.finder)
 
     def remarks(self) -> list[str]:
         """What cannot be done as the settings say, one sentence each."""
@@ -201,12 +201,12 @@ class Pipeline:
 
     def _seeing(self, scan: Scan) -> Detector:
         """The detector as it is to see this scan."""
-        return seeing(self.detector, scan.pixels, soften=self.settings.soften, looks=self.settings.looks)
+        return choose_view(self.detector, scan.pixels, blur=self.settings.blur, tta=self.settings.tta)
 
     def _damage(self, scan: Scan, detector: Detector, progress: Told) -> DamageMap:
         """The map of the detector that sees the scan in its way."""
         lines = self._lines(scan)
-        damage = find_damage(detector, scan.pixels, tile=self.settings.tile, progress=progress)
+        damage = detect_damage(detector, scan.pixels, tile=self.settings.tile, progress=progress)
         mark_lines(damage, lines)
         return damage
 
@@ -233,7 +233,7 @@ class Pipeline:
             damage = self._attention(scan, detector, first)
             if known is not None:
                 damage[known] = 1.0
-        made, change = generate(generator, scan.pixels, damage=damage, tile=self.settings.tile, progress=progress)
+        made, change = run_generator(generator, scan.pixels, damage=damage, tile=self.settings.tile, progress=progress)
         return scan.with_pixels(made), change
 
     def _attention(self, scan: Scan, detector: Detector, progress: Told) -> DamageMap:
@@ -243,7 +243,9 @@ class Pipeline:
         sensitivity stands where its usual level is.
         """
         more = log_odds(detector.level) - log_odds(self._level_of(detector)) + self.generator.needs.attention_shift
-        return adapted(adaptation_of(detector), self._damage(scan, self._seeing(scan), progress), scan.pixels, more)
+        return adapt_posteriors(
+            prior_shift_of(detector), self._damage(scan, self._seeing(scan), progress), scan.pixels, more
+        )
 
     def decide(self, damage: DamageMap, scan: Scan, areas: Areas | None = None) -> Mask:
         """Decide which pixels to repair: quick enough for a slider.
@@ -262,9 +264,9 @@ class Pipeline:
 
     def _cut(self, damage: DamageMap, scan: Scan) -> tuple[Mask, float]:
         """A whole map cut at the level, and the level that this came to."""
-        return cut_following(self.adaptation, damage, scan.pixels, self.level)
+        return threshold_map(self.prior_shift, damage, scan.pixels, self.level)
 
-    def _logged(self, decision: Decision) -> Mask:
+    def _logged(self, decision: MaskDecision) -> Mask:
         """Log what the user should know of a decision."""
         for remark in self._remarks_on(decision):
             _LOG.warning(remark)
@@ -272,26 +274,26 @@ class Pipeline:
 
     def _found(self, scan: Scan, detector: Detector, progress: Told = None) -> tuple[Mask, float]:
         """The same map, cut at the level, and that level. One byte per pixel is held."""
-        lines, adaptation = self._lines(scan), self.adaptation
+        lines, prior_shift = self._lines(scan), self.prior_shift
         kept = np.empty(scan.shape, np.uint8)
-        for place, damage in damage_by_tile(detector, scan.pixels, tile=self.settings.tile, progress=progress):
-            kept[place] = cut(damage, self.level) if adaptation is None else grades(damage)
-        if adaptation is None:
+        for place, damage in iter_damage_tiles(detector, scan.pixels, tile=self.settings.tile, progress=progress):
+            kept[place] = threshold_at(damage, self.level) if prior_shift is None else quantise_logits(damage)
+        if prior_shift is None:
             mask = kept.view(np.bool_)  # the same bytes
             mark_lines(mask, lines)
             return mask, self.level
         mark_lines(kept, lines)
-        return cut_graded(adaptation, kept, scan.pixels, self.level)
+        return threshold_bins(prior_shift, kept, scan.pixels, self.level)
 
     def _lines(self, scan: Scan) -> list[Line]:
         """The lines that only the whole scan shows, as far as they are asked for."""
-        return find_through(scan.pixels) if self.settings.through else []
+        return find_frame_scratches(scan.pixels) if self.settings.frame_scratches else []
 
-    def _decision(self, found: Mask, scan: Scan, areas: Areas) -> Decision:
+    def _decision(self, found: Mask, scan: Scan, areas: Areas) -> MaskDecision:
         settings = self.settings
         if settings.everywhere:
-            return Decision(areas.apply(np.ones(found.shape, np.bool_)), found, Spared())
-        decision = judge(
+            return MaskDecision(areas.apply(np.ones(found.shape, np.bool_)), found, GuardResult())
+        decision = filter_components(
             found,
             grow=settings.grow,
             min_size=max(settings.min_size, _LEAST_CHANGE if self.blind else 1),
@@ -305,7 +307,7 @@ class Pipeline:
         )
         return replace(decision, mask=areas.apply(decision.mask))
 
-    def _remarks_on(self, decision: Decision) -> list[str]:
+    def _remarks_on(self, decision: MaskDecision) -> list[str]:
         """What the user should know of a decision, one sentence each."""
         return [said] if (said := decision.spared.sentence(self.settings.max_tile_coverage)) else []
 
@@ -359,7 +361,7 @@ class Pipeline:
             composite(restored, (made or self.generate(scan, known=known, progress=progress)[0]).pixels, mask)
             return scan.with_pixels(restored)
         filled = fill_damage(
-            self.inpainter, scan.pixels, mask, recover=self.settings.recover,
+            self.inpainter, scan.pixels, mask, recover=self.settings.recover_translucent,
             grain=self.settings.grain, threads=self.settings.threads, progress=progress,
         )  # fmt: skip
         return scan.with_pixels(filled)
@@ -410,7 +412,7 @@ class Pipeline:
 
     def run(self, job: Job, *, progress: Progress | None = None) -> Report:
         """Do what a job says: :meth:`restore` with its arguments in one hand."""
-        journal = Journal(str(job.source), self.settings, progress)
+        journal = ReportBuilder(str(job.source), self.settings, progress)
         with journal.step("read"):
             scan, areas = self._read(job)
         journal.saw_scan(scan)
@@ -436,14 +438,14 @@ class Pipeline:
         prepare_outputs(job, scan, self.settings)
         return scan, Areas.read(scan.shape, only=job.mask, add=job.add_mask, protect=job.not_mask)
 
-    def _mask(self, job: Job, scan: Scan, areas: Areas, journal: Journal) -> tuple[Mask, Scan | None]:
+    def _mask(self, job: Job, scan: Scan, areas: Areas, journal: ReportBuilder) -> tuple[Mask, Scan | None]:
         """The mask, and what a generator has made on the way."""
         if areas.only is not None:
             journal.note(detector=given.NAME)
             mask = areas.apply(areas.only)
             journal.note(classes=count_classes(mask))
             if job.map_out is not None:
-                self._write_map(given.as_damage(mask), job.map_out, journal)
+                self._write_map(given.mask_to_map(mask), job.map_out, journal)
             return mask, None
         (found, level), made = self._detected(job, scan, areas, journal)
         self._note_finders(journal)
@@ -459,7 +461,9 @@ class Pipeline:
             journal.warn(remark)
         return decision.mask, made
 
-    def _detected(self, job: Job, scan: Scan, areas: Areas, journal: Journal) -> tuple[tuple[Mask, float], Scan | None]:
+    def _detected(
+        self, job: Job, scan: Scan, areas: Areas, journal: ReportBuilder
+    ) -> tuple[tuple[Mask, float], Scan | None]:
         """The damage map, cut, with its level; and what a generator has made. A detector's map is held if written."""
         made = None
         with journal.step("detect") as tell:
@@ -467,8 +471,8 @@ class Pipeline:
                 made, damage = self.generate(scan, known=areas.add, progress=tell)
             else:
                 looking = self._seeing(scan)
-                sigma, last = seen_by(looking)
-                journal.note(softened=sigma)
+                sigma, last = describe_view(looking)
+                journal.note(blurred_by=sigma)
                 journal.used_weights(last)
                 if job.map_out is None:
                     return self._found(scan, looking, tell), None
@@ -477,7 +481,7 @@ class Pipeline:
             self._write_map(damage, job.map_out, journal)
         return self._cut(damage, scan), made
 
-    def _note_finders(self, journal: Journal) -> None:
+    def _note_finders(self, journal: ReportBuilder) -> None:
         """Write down what the damage map came from."""
         if not self.blind:
             journal.used("detector", self.detector)
@@ -487,13 +491,13 @@ class Pipeline:
             journal.used("detector", detector)
         journal.used("generator", generator)
 
-    def _write_map(self, damage: DamageMap, path: Path, journal: Journal) -> None:
+    def _write_map(self, damage: DamageMap, path: Path, journal: ReportBuilder) -> None:
         with journal.step("write"):
             write_map(damage, path, overwrite=self.settings.overwrite)
         journal.note(map_file=str(path))
 
     def _repaired(
-        self, job: Job, scan: Scan, mask: Mask, made: Scan | None, journal: Journal
+        self, job: Job, scan: Scan, mask: Mask, made: Scan | None, journal: ReportBuilder
     ) -> tuple[Scan, Scan | None]:
         with journal.step("fill") as tell:
             restored = self.repair(scan, mask, made=made, progress=tell)
@@ -502,13 +506,13 @@ class Pipeline:
         else:
             journal.used("fill", self.inpainter)
             if (choice := getattr(self.inpainter, "choice", None)) is not None:
-                journal.note(fills=count_choices(mask, choice))
+                journal.note(fills=count_fills(mask, choice))
         if job.compare is None:
             return restored, None
         with journal.step("compare"):
-            return restored, comparison(scan, mask, restored)
+            return restored, draw_comparison(scan, mask, restored)
 
-    def _write(self, job: Job, restored: Scan, picture: Scan | None, mask: Mask, journal: Journal) -> None:
+    def _write(self, job: Job, restored: Scan, picture: Scan | None, mask: Mask, journal: ReportBuilder) -> None:
         """The restored scan comes last: where it is, everything else is."""
         settings = self.settings
         with journal.step("write"):

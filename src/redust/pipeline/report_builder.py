@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 _MUCH = 0.05
 
 
-class Journal:
+class ReportBuilder:
     """Facts, times and warnings about one scan.
 
     Parameters

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redust.evaluation.metrics import Figures
+from redust.evaluation.metrics import Metrics
 from redust.evaluation.plots import draw_bars, draw_lines
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ class Findings:
 
     done: Done
     missing: Sequence[str]
-    yardsticks: dict[str, Figures]
-    unseen: Sequence[tuple[str, str, Figures]]
+    yardsticks: dict[str, Metrics]
+    unseen: Sequence[tuple[str, str, Metrics]]
     scale: float
     thesis: dict[str, float]
     coverages: dict[int, float]
@@ -230,11 +230,11 @@ def _accuracy(findings: Findings) -> Iterator[Block]:
     yield _figure_table([*rows, *findings.yardsticks.items()])
 
 
-def _figure_table(rows: Sequence[tuple[str, Figures]]) -> Table:
+def _figure_table(rows: Sequence[tuple[str, Metrics]]) -> Table:
     return Table([("", *_COLUMNS), *((name, *_numbers(figures)) for name, figures in rows)])
 
 
-def _numbers(figures: Figures) -> tuple[str, ...]:
+def _numbers(figures: Metrics) -> tuple[str, ...]:
     return tuple(f"{getattr(figures, column):.4f}" for column in _COLUMNS)
 
 

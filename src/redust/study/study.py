@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict
 from redust.core.errors import SettingsError, TrainingError
 from redust.core.labels import Label
 from redust.detectors import make_detector
-from redust.evaluation.metrics import Figures, Tally
+from redust.evaluation.metrics import MetricCounter, Metrics
 from redust.evaluation.plots import sample_sheet, write_picture
-from redust.evaluation.scoring import score
+from redust.evaluation.scoring import score_detector
 from redust.files.pairs import Library, Pictures, find_splits, fingerprint
 from redust.study.report import Findings, write_report
 from redust.study.unseen import DISTURBANCES, OTHER_KINDS, Disturbed, OtherDamage, thesis_loss
@@ -90,8 +90,8 @@ class CellResult(BaseModel):
     parameters: int
     device: str
     level: float
-    figures: Figures
-    train_figures: Figures
+    figures: Metrics
+    train_figures: Metrics
     history: list[dict[str, float | None]]
 
 
@@ -311,16 +311,16 @@ def run_cell(plan: StudyPlan, cell: Cell, epochs: int, listener: Listener | None
     return True
 
 
-def scored(network: torch.nn.Module, pictures: Pictures, level: float) -> Tally:
+def scored(network: torch.nn.Module, pictures: Pictures, level: float) -> MetricCounter:
     """A network scored over pictures at full size."""
-    tally = Tally(level)
+    tally = MetricCounter(level)
     for index in range(len(pictures)):
         pixels, truth = pictures[index]
         tally.add(truth, opinion(network, pixels))
     return tally
 
 
-def _keep(fitted: Fitted, network: torch.nn.Module, result: CellResult, tested: Tally) -> None:
+def _keep(fitted: Fitted, network: torch.nn.Module, result: CellResult, tested: MetricCounter) -> None:
     """Put result, card, weights and configuration into the cell's results; free what only training needs."""
     folder = fitted.folders.results
     shutil.copyfile(fitted.folders.state / BEST, folder / BEST)
@@ -351,7 +351,7 @@ def _first(library: Library | None, number: int) -> Library:
     return Library(library.pairs[:number], library.mask_level)
 
 
-def unseen(plan: StudyPlan, cell: Cell) -> Iterator[tuple[str, str, Figures]]:
+def unseen(plan: StudyPlan, cell: Cell) -> Iterator[tuple[str, str, Metrics]]:
     """The base network under disturbances and other damage: (group, name, figures)."""
     result = _result(plan, cell)
     if result is None:
@@ -370,7 +370,7 @@ def _report(plan: StudyPlan, scale: float) -> Path:
     cells = [(cell, result) for cell in plan.cells() if (result := _result(plan, cell))]
     splits = find_splits(plan.data)
     test = Library(splits.test, plan.mask_level)
-    yardsticks = {name: tally.figures() for name, tally in score([make_detector("tophat")], test).items()}
+    yardsticks = {name: tally.figures() for name, tally in score_detector([make_detector("tophat")], test).items()}
     base = next((cell for cell in plan.cells() if cell.name == BASE), None)
     others = list(unseen(plan, base)) if base else []
     if base and _result(plan, base):

@@ -26,7 +26,7 @@ class Task(StrEnum):
 
     detect = "detect"
     fill = "fill"
-    blind = "blind"
+    generator = "generator"
 
 
 class Architecture(StrEnum):
@@ -43,7 +43,7 @@ class Architecture(StrEnum):
 ARCHITECTURES = {
     Task.detect: (Architecture.unet, Architecture.unet_thesis, Architecture.cnn),
     Task.fill: (Architecture.gated,),
-    Task.blind: (Architecture.attentive, Architecture.residual),
+    Task.generator: (Architecture.attentive, Architecture.residual),
 }
 """The networks for each task, the usual one first."""
 
@@ -80,7 +80,7 @@ class DataConfig(Settings):
         Path | None,
         Field(
             description="Folder of pairs: images/ and masks/, or the thesis's layout; for the task fill the same, of "
-            "which what is sound is learned from; for the task blind images/ and clean/, the same pictures restored."
+            "which what is sound is learned from; for the task generator images/ and clean/, the pictures repaired."
         ),
     ] = None
     mask_level: Annotated[

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from redust.core.settings import LOOKS
+from redust.core.settings import TTA_COUNTS
 
-TURNS = max(LOOKS)
+TURNS = max(TTA_COUNTS)
 
 
 def turned(planes: Tensor, turn: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from redust.core.errors import TrainingError
 from redust.models import networks, read_card
-from redust.models.card import weights
+from redust.models.card import weights_path
 from redust.training.config import ModelConfig
 from redust.training.dihedral import TURNS, turned, turned_back
 from redust.training.opinion import judged
@@ -47,7 +47,7 @@ class Teacher:
             raise TrainingError(f"The teacher {card.name} was made to {card.task}: choose a model that detects.")
         self.network: nn.Module = networks.build(card.architecture, **card.options).eval().requires_grad_(False)
         try:
-            self.network.load_state_dict(load_file(weights(folder, "safetensors")))
+            self.network.load_state_dict(load_file(weights_path(folder, "safetensors")))
         except RuntimeError as error:
             raise TrainingError(f"The weights of the teacher {folder} do not fit its card. Copy it again.") from error
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs

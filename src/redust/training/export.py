@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from redust.core.arrays import Light
 from redust.core.atomic import whole_files
 from redust.core.errors import TrainingError
-from redust.models.card import CARD_NAME, ModelCard, digest
+from redust.models.card import CARD_NAME, ModelCard, sha256_of
 from redust.models.networks import to_run
 from redust.training.keeper import save_weights
 from redust.training.opinion import scales_of
@@ -36,7 +36,7 @@ _BETWEEN = ("Relu", "Add", "Resize", "Concat", "MaxPool")
 _NORMALISATION = {
     "detect": "light in 0..1, R G B; grey is repeated",
     "fill": "light in 0..1, R G B, filled by kriging where masked, and the mask, 0 or 1; grey is repeated",
-    "blind": "light in 0..1, R G B; grey is repeated",
+    "generator": "light in 0..1, R G B; grey is repeated",
 }
 
 
@@ -101,7 +101,7 @@ def card_of(network: nn.Module, folder: Path, files: dict[str, str], facts: dict
         stride=int(network.stride),  # type: ignore[arg-type]
         halo=int(network.halo),  # type: ignore[arg-type]
         files=files,
-        sha256={kind: digest(folder / name) for kind, name in files.items()},
+        sha256={kind: sha256_of(folder / name) for kind, name in files.items()},
         **facts,
     )
 

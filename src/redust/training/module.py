@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from redust.core.errors import TrainingError
-from redust.evaluation.metrics import Tally
+from redust.evaluation.metrics import MetricCounter
 from redust.evaluation.plots import Picture, sample_sheet
 from redust.files.pairs import Pictures
 from redust.training.config import OptimiserConfig, Precision, Schedule, TrainConfig
@@ -203,7 +203,7 @@ class DamageModule(TrainingModule):
         # No module of torch's: what is registered here is saved and moved with the student.
         self.teachers = teachers_of(config.model)
         self.pictures: Pictures = validation
-        self.tally = Tally()
+        self.tally = MetricCounter()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One for the network."""
@@ -236,7 +236,7 @@ class DamageModule(TrainingModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
-        self.tally = Tally()
+        self.tally = MetricCounter()
 
     def validation_step(self, number: int) -> None:
         """Count one picture, whole."""
@@ -251,7 +251,7 @@ class DamageModule(TrainingModule):
         self.history.append(self._row(self.tally))
         self.log_dict({name: value for name, value in self.history[-1].items() if name != "step"}, rank_zero_only=True)
 
-    def _row(self, tally: Tally) -> Row:
+    def _row(self, tally: MetricCounter) -> Row:
         numbers = tally.figures().model_dump(exclude={"objects_by_area", "files", "level", "tolerance"})
         numbers["f1_best_level"] = tally.best()[1]
         return self.place() | {f"val_{name}": float(value) for name, value in numbers.items()}

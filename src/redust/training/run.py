@@ -36,14 +36,14 @@ from redust.core.errors import TargetExists, TrainingError
 from redust.core.labels import Label
 from redust.core.settings import Weights
 from redust.detectors import make_detector
-from redust.detectors.onnx_detector import NetworkDetector
-from redust.detectors.run_detector import find_damage
-from redust.evaluation.metrics import Tally
+from redust.detectors.onnx_detector import OnnxDetector
+from redust.detectors.run_detector import detect_damage
+from redust.evaluation.metrics import MetricCounter
 from redust.evaluation.plots import draw_curves, draw_precision_recall, sample_sheet, write_picture
-from redust.evaluation.scoring import score
+from redust.evaluation.scoring import score_detector
 from redust.files.pairs import Library, Pictures
 from redust.models import ModelCard, networks, read_card
-from redust.models.card import FLOAT32, INT8, weights
+from redust.models.card import FLOAT32, INT8, weights_path
 from redust.training.config import Architecture, ModelConfig, Precision, Task, TrainConfig
 from redust.training.data import Ahead, Numbers, Stream, TrainingData, prepare, stack
 from redust.training.export import export_model
@@ -98,7 +98,7 @@ class TrainingResult:
 
     folders: Folders
     card: ModelCard | None
-    tallies: dict[str, Tally]
+    tallies: dict[str, MetricCounter]
     main: bool = True
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -237,7 +237,7 @@ def start_from(network: nn.Module, config: ModelConfig) -> None:
     """
     folder = config.start_folder
     assert folder is not None
-    found = load_file(weights(folder, "safetensors"))
+    found = load_file(weights_path(folder, "safetensors"))
     fresh = tuple(getattr(network, "fresh", ()))  # parts that another task's network lacks keep their own beginning
     own = network.state_dict()
     found |= {
@@ -467,10 +467,10 @@ def finish(fitted: Fitted) -> TrainingResult:
     level = choose_level(network, data.validation)
     card = export_model(network, folders.model, _calibration(data), facts_of(module, data, level))
     pictures: Pictures = Library(data.test, config.data.mask_level) if data.test else data.validation
-    detector = NetworkDetector(folders.model, weights=Weights.float32)
+    detector = OnnxDetector(folders.model, weights=Weights.float32)
     beside = [make_detector("tophat")] if config.run.tophat else []
-    tallies = score([detector, *beside], pictures)
-    fast = score([NetworkDetector(folders.model, weights=Weights.int8)], pictures)[detector.name]
+    tallies = score_detector([detector, *beside], pictures)
+    fast = score_detector([OnnxDetector(folders.model, weights=Weights.int8)], pictures)[detector.name]
     card = _with_metrics(card, tallies[detector.name], fast, "test" if data.test else "validation")
     card.to_folder(folders.model)
     write_results(folders.results, module, tallies, detector, pictures)
@@ -479,7 +479,7 @@ def finish(fitted: Fitted) -> TrainingResult:
 
 def choose_level(network: nn.Module, pictures: Pictures) -> float:
     """The level, 0.05 to 0.95, at which strict f1 on the validation pictures is highest."""
-    tally = Tally()
+    tally = MetricCounter()
     for index in range(len(pictures)):
         pixels, truth = pictures[index]
         tally.add(truth, opinion(network, pixels))
@@ -516,7 +516,7 @@ def facts_of(module: TrainingModule, data: TrainingData, level: float = 0.5) -> 
     }  # fmt: skip
 
 
-def _with_metrics(card: ModelCard, full: Tally, fast: Tally, on: str) -> ModelCard:
+def _with_metrics(card: ModelCard, full: MetricCounter, fast: MetricCounter, on: str) -> ModelCard:
     names = ("f1", "f1_strict", "precision", "recall", "iou", "ap", "objects", "false_ppm", "accuracy", "ece")
     measured = {
         f"{on}{kind}": {name: round(value, 6) for name in names if np.isfinite(value := getattr(figures, name))}
@@ -528,7 +528,7 @@ def _with_metrics(card: ModelCard, full: Tally, fast: Tally, on: str) -> ModelCa
 
 
 def write_results(
-    folder: Path, module: DamageModule, tallies: dict[str, Tally], detector: NetworkDetector, pictures: Pictures
+    folder: Path, module: DamageModule, tallies: dict[str, MetricCounter], detector: OnnxDetector, pictures: Pictures
 ) -> None:
     """Write ``metrics.json``, ``curves.png``, ``precision_recall.png`` and ``predictions.png``."""
     metrics = {
@@ -545,5 +545,5 @@ def write_results(
     count = min(module.config.run.samples, len(damaged))
     if count:
         chosen = [pictures[damaged[place]] for place in np.linspace(0, len(damaged) - 1, count).astype(int)]
-        rows = [(pixels, truth, find_damage(detector, pixels)) for pixels, truth in chosen]
+        rows = [(pixels, truth, detect_damage(detector, pixels)) for pixels, truth in chosen]
         write_picture(sample_sheet(rows, detector.level), folder / "predictions.png")

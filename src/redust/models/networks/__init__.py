@@ -23,7 +23,7 @@ _NETWORKS = {
         "unet-thesis": "redust.models.networks.unet_thesis:ThesisUNet",
     },
     "fill": {"gated": "redust.models.networks.gated:GatedFill"},
-    "blind": {
+    "generator": {
         "attentive": "redust.models.networks.attentive:AttentiveUNet",
         "residual": "redust.models.networks.residual:ResidualUNet",
     },

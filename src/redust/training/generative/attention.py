@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 
 from redust.core.arrays import DamageMap, Light
 from redust.core.engines import Detector
-from redust.core.logits import moved
+from redust.core.logits import shift_logits
 from redust.core.settings import Weights
 from redust.detectors import make_detector
-from redust.detectors.run_detector import find_damage
+from redust.detectors.run_detector import detect_damage
 from redust.training.data import Key
 from redust.training.generative.samples import Sample, Tensors
 
@@ -53,7 +53,7 @@ class Attention:
 
     def map_of(self, light: Light) -> DamageMap:
         """Light (H, W, 3) float32 in 0..1 to a damage map (H, W) float32 in 0..1."""
-        return find_damage(self.detector, light)
+        return detect_damage(self.detector, light)
 
     def beside(self, make: Callable[[int], Sample]) -> Callable[[int], Sample]:
         """Samples with the map as a fourth channel of what is given."""
@@ -92,5 +92,5 @@ class AttendedPatches(Dataset[Tensors]):
         given, clean, where = self.patches[key]
         damage = self.attention.map_of(np.ascontiguousarray(given.permute(1, 2, 0).numpy()))
         if self.doubt:
-            damage = moved(damage, np.random.default_rng([self.seed, key[0], 3]).normal(-self.doubt, self.doubt))
+            damage = shift_logits(damage, np.random.default_rng([self.seed, key[0], 3]).normal(-self.doubt, self.doubt))
         return torch.cat([given, torch.from_numpy(damage)[None]]), clean, where

@@ -220,7 +220,7 @@ def _prepare_blind(config: TrainConfig, stride: int) -> TrainingData:
         items=sum(len(one) for one in (pairs, photos) if one) * patches_per_picture(data, patch, min(areas)),
         validation=HeldBack(look, number, data.cache_megabytes),
         test=(),
-        sha256=fingerprint((*learned, *held, *sound, *held_photos), data.mask_level, f"{Task.blind} {drawn}"),
+        sha256=fingerprint((*learned, *held, *sound, *held_photos), data.mask_level, f"{Task.generator} {drawn}"),
         facts=facts,
     )
 

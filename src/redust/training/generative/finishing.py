@@ -12,10 +12,10 @@ from torch import nn
 
 from redust.core.arrays import Light
 from redust.evaluation.plots import draw_curves, write_picture
-from redust.generators.onnx_generator import NetworkGenerator
-from redust.generators.run_generator import generate
+from redust.generators.onnx_generator import OnnxGenerator
+from redust.generators.run_generator import run_generator
 from redust.inpainters.fill_damage import fill_damage
-from redust.inpainters.onnx_inpainter import NetworkInpainter
+from redust.inpainters.onnx_inpainter import OnnxInpainter
 from redust.models import ModelCard
 from redust.training.config import Task
 from redust.training.export import export_restorer
@@ -56,7 +56,7 @@ def export_and_measure(
         The model's figures on the validation samples, and those of what it is to be compared with.
     """
     samples = module.pictures
-    if module.config.run.task is Task.blind:
+    if module.config.run.task is Task.generator:
         facts = facts | {"level": choose_level(network, samples)}
     card = export_restorer(network, folder, np.ascontiguousarray(samples[0].given.transpose(2, 0, 1)[None]), facts)
     measure = _measured_fill if module.config.run.task is Task.fill else _measured_blind
@@ -77,7 +77,7 @@ def choose_level(network: nn.Module, samples: HeldBack) -> float:
 
 def _measured_fill(folder: Path, card: ModelCard, samples: HeldBack) -> tuple[list[Light], dict[str, Figures]]:
     """What the model fills, and its figures beside those of the fill that it begins with."""
-    engine = NetworkInpainter(folder)
+    engine = OnnxInpainter(folder)
     every = [samples[index] for index in range(len(samples))]
     made = [fill_damage(engine, sample.clean, sample.where, threads=1) for sample in every]
     own = mean_figures([fill_figures(sample, light) for sample, light in zip(every, made, strict=True)])
@@ -87,7 +87,7 @@ def _measured_fill(folder: Path, card: ModelCard, samples: HeldBack) -> tuple[li
 
 def _measured_blind(folder: Path, card: ModelCard, samples: HeldBack) -> tuple[list[Light], dict[str, Figures]]:
     """What the model restores, and its figures beside those of the damaged pictures."""
-    engine = NetworkGenerator(folder, threads=1)
+    engine = OnnxGenerator(folder, threads=1)
     every = [samples[index] for index in range(len(samples))]
     made = [_restored(engine, sample) for sample in every]
     rows = [blind_figures(sample, light, card.level) for sample, light in zip(every, made, strict=True)]
@@ -95,10 +95,10 @@ def _measured_blind(folder: Path, card: ModelCard, samples: HeldBack) -> tuple[l
     return made, {card.name: mean_figures(rows), BEFORE: {"gain": 0.0, "harm_ppm": 0.0} | inside}
 
 
-def _restored(engine: NetworkGenerator, sample: Sample) -> Light:
+def _restored(engine: OnnxGenerator, sample: Sample) -> Light:
     """The engine's raw answer, (H, W, 3) float32."""
     damage = sample.given[..., 3] if engine.needs.attention else None
-    return np.asarray(generate(engine, np.ascontiguousarray(sample.light), damage=damage)[0], np.float32)
+    return np.asarray(run_generator(engine, np.ascontiguousarray(sample.light), damage=damage)[0], np.float32)
 
 
 def _write(results: Path, module: RestoringModule, made: Sequence[Light], figures: dict[str, Figures]) -> None:

@@ -21,7 +21,7 @@ from redust.training.generative.results import restored_sheet
 from redust.training.generative.samples import HeldBack
 from redust.training.module import Row, TrainingModule
 
-_MEASURES = {Task.fill: ("val_inside", "inside dB"), Task.blind: ("val_gain", "gain dB")}
+_MEASURES = {Task.fill: ("val_inside", "inside dB"), Task.generator: ("val_gain", "gain dB")}
 
 
 class RestoringModule(TrainingModule):
