@@ -1,11 +1,11 @@
-"""How much of each kind of damage is found, at three resolutions: damage of one kind at a time, drawn on photos.
+"""Measure how much of each kind of damage is found, at three resolutions: one kind at a time, drawn on photos.
 
     python benchmarks/kinds.py PHOTOS [--detector unet] [--level 0.35] [--number 40] [--side 512]
 
 PHOTOS is a folder of undamaged pictures that the network was not trained on. Damage is drawn with the defaults of
-`redust synthesize`, as opaque, grainy and coloured as those say, but of one kind. Printed are, per kind, the share of
-damaged pixels found (tolerance 2 pixels; barely visible ones are not judged) at 1,800, 3,600 and 7,200 dpi, then the
-share of all drawn objects found by their size, and the falsely marked pixels per million.
+`redust synthesize`, but of one kind. Printed are, per kind, the share of damaged pixels found (tolerance 2 pixels;
+barely visible ones are not judged) at 1,800, 3,600 and 7,200 dpi, then the share of all drawn objects found by their
+size, and the falsely marked pixels per million.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench_sets import run_main
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
 from redust.core.tiles import Tile, window
@@ -29,29 +30,31 @@ from redust.synthesis.synthesizer import Synthesizer
 SCALES = (0.5, 1.0, 2.0)
 
 
-def drawing(kind: str, scale: float) -> Synthesizer:
-    """What draws one kind at one resolution."""
+def make_synthesizer(kind: str, scale: float) -> Synthesizer:
+    """Draws one kind at one resolution."""
     recipe = Recipe(clean=0.0, negatives=0.0, layers=1, scale_low=scale, scale_high=scale, kinds={kind: 1.0})
     return Synthesizer(recipe, seed=len(kind))
 
 
-def cut_out(pixels: Pixels, side: int, number: int) -> Light:
-    """A square of a photo, (side, side, 3), somewhere that the number decides."""
-    room = np.maximum(0, np.array(pixels.shape[:2]) - side)
-    top, left = (int(one) for one in np.random.default_rng(number).random(2) * room)
+def crop_square(pixels: Pixels, side: int, seed: int) -> Light:
+    """A square of a photo, (side, side, 3), at a random position."""
+    margin = np.maximum(0, np.array(pixels.shape[:2]) - side)
+    top, left = (int(offset) for offset in np.random.default_rng(seed).random(2) * margin)
     return three_channels(to_light(window(pixels, Tile(0, 0, 0, 0, top, left, top + side, left + side))))
 
 
-def score(detector: Detector, photos: Library, drawn: Synthesizer, options: argparse.Namespace) -> MetricCounter:
+def score_kind(
+    detector: Detector, photos: Library, synthesizer: Synthesizer, options: argparse.Namespace
+) -> MetricCounter:
     """What is found of one kind at one resolution."""
-    tally = MetricCounter(level=detector.level if options.level is None else options.level)
+    counter = MetricCounter(level=detector.level if options.level is None else options.level)
     for number in range(options.number):
         pixels, _ = photos[number % len(photos)]
-        pair = drawn.draw(cut_out(pixels, options.side, number), number)
-        seen = from_light(pair.damaged, np.dtype(np.uint8))
-        damage = detect_damage(detector, seen)
-        tally.add(pair.target, damage, threshold_for_engine(detector, damage, seen, options.level)[0])
-    return tally
+        pair = synthesizer.draw(crop_square(pixels, options.side, number), number)
+        damaged = from_light(pair.damaged, np.dtype(np.uint8))
+        damage = detect_damage(detector, damaged)
+        counter.add(pair.target, damage, threshold_for_engine(detector, damage, damaged, options.level)[0])
+    return counter
 
 
 def main() -> None:
@@ -65,18 +68,18 @@ def main() -> None:
     options = parser.parse_args()
     detector = make_detector(options.detector)
     level = detector.level if options.level is None else options.level
-    photos, everything = Library(find_photos(options.photos), None), MetricCounter(level=level)
+    photos, total = Library(find_photos(options.photos), None), MetricCounter(level=level)
     kinds = [kind for kind, weight in Recipe().kinds.items() if weight and kind not in MATERIAL]
     print(f"{'kind':<14}" + "".join(f"{f'scale {scale:g}':>12}" for scale in SCALES))
     for kind in kinds:
-        tallies = [score(detector, photos, drawing(kind, scale), options) for scale in SCALES]
-        print(f"{kind:<14}" + "".join(f"{tally.figures().recall:>12.2f}" for tally in tallies), flush=True)
-        for tally in tallies:
-            everything.merge(tally)
-    figures = everything.figures()
+        counters = [score_kind(detector, photos, make_synthesizer(kind, scale), options) for scale in SCALES]
+        print(f"{kind:<14}" + "".join(f"{counter.figures().recall:>12.2f}" for counter in counters), flush=True)
+        for counter in counters:
+            total.merge(counter)
+    figures = total.figures()
     print(recall_by_size(figures))
     print(f"falsely marked {figures.false_ppm:.0f} ppm at level {level:g}")
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

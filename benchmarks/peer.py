@@ -10,7 +10,7 @@ run too, such as those of an earlier version. Columns:
 
 GFLOP/MP     billions of operations per megapixel of scan; a multiply-add counts as 2
 MP/s         megapixels of scan per second, from the median of the rounds (halos are not counted out; the smaller
-             sizes that the shipped network looks at as well are counted in)
+             scales of the shipped network are counted in)
 GFLOP/s      the product of the two
 of the time  the median, over the rounds, of the time in which the matrix product does as many multiply-adds,
              as a share of the network's time: above 100 % it is faster than a plain product
@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench_sets import run_main
 from redust.core.settings import Weights
 from redust.models import shipped_folder
 from redust.models.card import read_card
@@ -41,7 +42,7 @@ from redust.training.export import Probability, gflop_per_megapixel, write_onnx
 
 PEER = "U-Net 64-1024"
 MATRIX = 1536
-REST = 0.2  # seconds: the threads of the one before go on spinning for a while
+PAUSE = 0.2  # seconds: the threads of the one before go on spinning for a while
 
 
 class Peer(nn.Module):
@@ -52,9 +53,9 @@ class Peer(nn.Module):
     def __init__(self, top: int = 64, depth: int = 4) -> None:
         super().__init__()
         widths = [top * 2**level for level in range(depth + 1)]
-        self.down = nn.ModuleList(_double(*pair) for pair in zip([3, *widths], widths, strict=False))
+        self.down = nn.ModuleList(_make_block(*pair) for pair in zip([3, *widths], widths, strict=False))
         self.widen = nn.ModuleList(nn.ConvTranspose2d(2 * width, width, 2, stride=2) for width in widths[:-1])
-        self.up = nn.ModuleList(_double(2 * width, width) for width in widths[:-1])
+        self.up = nn.ModuleList(_make_block(2 * width, width) for width in widths[:-1])
         self.head = nn.Conv2d(top, 1, 1)
 
     def forward(self, light: Tensor) -> Tensor:
@@ -69,14 +70,14 @@ class Peer(nn.Module):
         return logits
 
 
-def _double(inputs: int, outputs: int) -> nn.Sequential:
+def _make_block(inputs: int, outputs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before in (inputs, outputs):
         layers += [nn.Conv2d(before, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
     return nn.Sequential(*layers)
 
 
-def peer(threads: int) -> tuple[Session, float]:
+def make_peer(threads: int) -> tuple[Session, float]:
     """The peer, ready to be run, and its GFLOP per megapixel."""
     network = Peer().eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -85,19 +86,19 @@ def peer(threads: int) -> tuple[Session, float]:
         return Session(path, threads), gflop_per_megapixel(network)
 
 
-def detector(folder: Path, weights: Weights, threads: int) -> tuple[Session, float]:
-    """A detector with some weights, and its GFLOP per megapixel of one scan, looked at in all its sizes."""
+def open_detector(folder: Path, weights: Weights, threads: int) -> tuple[Session, float]:
+    """A detector with some weights, and its GFLOP per megapixel of a scan, over all its scales."""
     card, session = open_model(folder, "detect", threads=threads, weights=weights)
     assert card.gflop_per_megapixel is not None
     return session, card.gflop_per_megapixel
 
 
-def looks(folder: Path) -> float:
-    """Megapixels that a detector is given per megapixel of a scan: full size and the smaller ones."""
+def pixel_ratio(folder: Path) -> float:
+    """Megapixels that a detector computes per megapixel of a scan, over all its scales."""
     return sum(1 / scale**2 for scale in read_card(folder).scales)
 
 
-def seconds_of(action: Callable[[], object]) -> float:
+def time_call(action: Callable[[], object]) -> float:
     """How long one call takes."""
     start = time.perf_counter()
     action()
@@ -116,33 +117,35 @@ def main() -> None:
     light = rng.random((options.side, options.side, 3), dtype=np.float32)
     matrix = rng.random((MATRIX, MATRIX), dtype=np.float32)
     unet = shipped_folder("unet")
-    ours = {"unet, float32": (unet, Weights.float32), "unet, int8": (unet, Weights.int8)}
-    ours |= {f"{folder}, int8": (folder, Weights.int8) for folder in options.also}
-    networks = {name: detector(*one, options.threads) for name, one in ours.items()} | {PEER: peer(options.threads)}
-    seen = {name: looks(folder) for name, (folder, _) in ours.items()}
+    detectors = {"unet, float32": (unet, Weights.float32), "unet, int8": (unet, Weights.int8)}
+    detectors |= {f"{folder}, int8": (folder, Weights.int8) for folder in options.also}
+    networks = {name: open_detector(*model, options.threads) for name, model in detectors.items()} | {
+        PEER: make_peer(options.threads)
+    }
+    ratios = {name: pixel_ratio(folder) for name, (folder, _) in detectors.items()}
     times: dict[str, list[float]] = {name: [] for name in networks}
     shares: dict[str, list[float]] = {name: [] for name in networks}
     rates = []
     megapixels = options.side**2 / 1e6
     for number in range(options.rounds + 1):
         for name, (session, gflop) in networks.items():
-            product = min(seconds_of(lambda: matrix @ matrix) for _ in range(2))
-            time.sleep(REST)
-            seconds = min(seconds_of(lambda run=session.run: run(light)) for _ in range(2))
-            seconds *= seen.get(name, 1.0)
+            product = min(time_call(lambda: matrix @ matrix) for _ in range(2))
+            time.sleep(PAUSE)
+            seconds = min(time_call(lambda run=session.run: run(light)) for _ in range(2))
+            seconds *= ratios.get(name, 1.0)
             if number:  # the first round warms up
                 rates.append(2 * MATRIX**3 / product / 1e9)
                 times[name].append(seconds)
                 shares[name].append(gflop * megapixels / rates[-1] / seconds)
     print(f"tile {options.side} x {options.side}, {options.threads} threads, median of {options.rounds} rounds")
-    wide = max(map(len, networks)) + 2
-    print(f"{'network':<{wide}}{'GFLOP/MP':>10}{'MP/s':>8}{'GFLOP/s':>9}{'of the time':>13}")
+    width = max(map(len, networks)) + 2
+    print(f"{'network':<{width}}{'GFLOP/MP':>10}{'MP/s':>8}{'GFLOP/s':>9}{'of the time':>13}")
     for name, (_, gflop) in networks.items():
         speed = megapixels / statistics.median(times[name])
         share = statistics.median(shares[name])
-        print(f"{name:<{wide}}{gflop:>10.1f}{speed:>8.3g}{gflop * speed:>9.0f}{share:>13.0%}")
+        print(f"{name:<{width}}{gflop:>10.1f}{speed:>8.3g}{gflop * speed:>9.0f}{share:>13.0%}")
     print(f"plain float32 matrix product: {statistics.median(rates):.0f} GFLOP/s")
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -7,7 +7,7 @@ would (a new process), and prints the seconds, the share of each step, the peak 
 decoded pixels plus 500 MB), and the network's GFLOP/s beside the machine's plain float32 matrix product
 measured in the same run. With `--tear` the scan is torn from corner to corner, 80 pixels wide, and the tear marked
 by hand (`--add-mask`): no fill sees across it, which is what takes the most memory. With `--choice` each restoration
-is followed by one with `--blur 0`: what it costs to ask whether a scan is better seen blurred. Needs a POSIX system.
+is followed by one with `--blur 0`: what it costs to choose the blur. Needs a POSIX system.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 import tifffile
 
+from bench_sets import run_main
 from redust.core.tiles import tiles
 from redust.detectors.onnx_detector import shipped_unet
 
@@ -36,7 +37,7 @@ COVERAGE = 0.005
 TEAR = 80
 
 
-def draw(path: Path, megapixels: float, grey: bool) -> int:
+def draw_scan(path: Path, megapixels: float, grey: bool) -> int:
     """Write a scan of smooth light, grain, specks and hairs, and a mask of a tear; returns the bytes of its pixels."""
     rng = np.random.default_rng(1)
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
@@ -65,10 +66,10 @@ def draw(path: Path, megapixels: float, grey: bool) -> int:
     return pixels.nbytes
 
 
-def drawn(path: Path, megapixels: float, grey: bool) -> int:
-    """Draw in a process of its own: what a process is told to have taken includes what the one took that started it."""
+def draw_in_process(path: Path, megapixels: float, grey: bool) -> int:
+    """Draw in a process of its own: the peak memory of a child includes that of its parent when it was started."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(draw, path, megapixels, grey).result()
+        return pool.submit(draw_scan, path, megapixels, grey).result()
 
 
 def peak_bytes(usage: resource.struct_rusage) -> int:
@@ -76,18 +77,18 @@ def peak_bytes(usage: resource.struct_rusage) -> int:
     return int(usage.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
-def matrix_product() -> float:
+def time_matrix_product() -> float:
     """GFLOP/s of a plain float32 matrix product, the best of five."""
-    one = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
+    matrix = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
     best = 1e9
     for _ in range(5):
         start = time.perf_counter()
-        one @ one
+        matrix @ matrix
         best = min(best, time.perf_counter() - start)
     return 2 * 2048**3 / best / 1e9
 
 
-def restore(source: Path, target: Path, *more: str) -> tuple[float, float, dict[str, float]]:
+def time_restore(source: Path, target: Path, *flags: str) -> tuple[float, float, dict[str, float]]:
     """Seconds, peak bytes, and seconds by step of one restoration in a process of its own."""
     command = [
         sys.executable,
@@ -99,7 +100,7 @@ def restore(source: Path, target: Path, *more: str) -> tuple[float, float, dict[
         str(target),
         "--overwrite",
         "--json",
-        *more,
+        *flags,
     ]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -109,22 +110,22 @@ def restore(source: Path, target: Path, *more: str) -> tuple[float, float, dict[
     seconds = time.perf_counter() - start
     if status:
         sys.exit(f"redust restore failed: {answer.decode()}")
-    peak, own = peak_bytes(usage), peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
-    if peak <= own:
-        sys.exit(f"this script has taken {own / 1e6:.0f} MB itself, which hides what redust took")
+    peak, script_peak = peak_bytes(usage), peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
+    if peak <= script_peak:
+        sys.exit(f"this script has taken {script_peak / 1e6:.0f} MB itself, which hides what redust took")
     return seconds, peak, json.loads(answer.splitlines()[0])["seconds"]
 
 
-def measure(folder: Path, megapixels: float, repeat: int, *, grey: bool, tear: bool, choice: bool) -> None:
+def measure_size(folder: Path, megapixels: float, repeat: int, *, grey: bool, tear: bool, choice: bool) -> None:
     """Print the figures of one size."""
     source, target = folder / "scan.tif", folder / "restored.tif"
-    size = drawn(source, megapixels, grey)
-    more = ("--add-mask", str(source.with_suffix(".png"))) if tear else ()
-    runs, without = [], []
+    size = draw_in_process(source, megapixels, grey)
+    flags = ("--add-mask", str(source.with_suffix(".png"))) if tear else ()
+    runs, unblurred = [], []
     for _ in range(repeat):
-        runs.append(restore(source, target, *more))
+        runs.append(time_restore(source, target, *flags))
         if choice:
-            without.append(restore(source, target, *more, "--blur", "0")[2]["detect"])
+            unblurred.append(time_restore(source, target, *flags, "--blur", "0")[2]["detect"])
     seconds, peak, steps = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
     limit = 3 * size + 500e6
     kind = ("8-bit grey" if grey else "16-bit RGB") + (", torn" if tear else "")
@@ -134,19 +135,19 @@ def measure(folder: Path, megapixels: float, repeat: int, *, grey: bool, tear: b
         f"peak memory {peak / 1e6:.0f} MB of {limit / 1e6:.0f} MB allowed"
     )
     print("  " + ", ".join(f"{name} {value:.2f} s ({value / seconds:.0%})" for name, value in steps.items()))
-    if without:
-        ratios = [run[2]["detect"] / other for run, other in zip(runs, without, strict=True)]
+    if unblurred:
+        ratios = [run[2]["detect"] / seconds_unblurred for run, seconds_unblurred in zip(runs, unblurred, strict=True)]
         print(f"  detecting takes {statistics.median(ratios):.3f} of what it takes with --blur 0")
     detector = shipped_unet()
     card = detector.card
     if card.gflop_per_megapixel:
         shape = (round((megapixels * 1e6 / 1.5) ** 0.5), round((megapixels * 1e6 / 1.5) ** 0.5 * 1.5))
-        seen = sum(
-            (one.bottom - one.top) * (one.right - one.left)
-            for one in tiles(shape, detector.needs.per_tile or max(shape), halo=card.halo, multiple_of=card.stride)
+        computed = sum(
+            (tile.bottom - tile.top) * (tile.right - tile.left)
+            for tile in tiles(shape, detector.needs.per_tile or max(shape), halo=card.halo, multiple_of=card.stride)
         )
-        rate = card.gflop_per_megapixel * seen / 1e6 / steps["detect"]
-        plain = statistics.median(matrix_product() for _ in range(3))
+        rate = card.gflop_per_megapixel * computed / 1e6 / steps["detect"]
+        plain = statistics.median(time_matrix_product() for _ in range(3))
         print(
             f"  network {rate:.0f} GFLOP/s (halos included), "
             f"plain float32 matrix product {plain:.0f} GFLOP/s: {rate / plain:.2f}"
@@ -165,10 +166,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for megapixels in options.megapixels:
-            measure(
+            measure_size(
                 Path(folder), megapixels, options.repeat, grey=options.grey, tear=options.tear, choice=options.choice
             )
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -1,4 +1,4 @@
-"""Compare two ways of restoring: find damage and fill it, or let a generator restore without a mask.
+"""Compare two ways of restoring: detect and fill, or blind inpainting by a generator.
 
     python benchmarks/two_ways.py PHOTOS [--recipe FILE] [--number 30] [--side 384] [--fill NAME|DIR]
         [--generator NAME|DIR] [--sheet FILE.png]
@@ -28,112 +28,105 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 import redust
+from bench_sets import Picture, join_pictures, psnr, run_main
 from redust.core.arrays import Mask, Pixels, from_light, three_channels, to_light
 from redust.core.errors import RedustError
 from redust.core.labels import Label
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
 from redust.files.pairs import find_photos
-from redust.inpainters import make_inpainter
-from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.pipeline import Pipeline
 from redust.synthesis.recipe import Recipe
 from redust.synthesis.synthesizer import Synthesizer
 
-CAP = 99.0
-
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture with drawn damage."""
+class Sample:
+    """A picture with drawn damage, without it, and the true mask."""
 
     damaged: Pixels
     clean: Pixels
-    where: Mask
+    mask: Mask
 
 
-def decibels(restored: Pixels, clean: Pixels, where: Mask | None = None) -> float:
-    """PSNR for 8 bit."""
-    square = np.square(restored.astype(np.float64) - clean)
-    mean = float((square if where is None else square[where]).mean())
-    return min(CAP, float(10 * np.log10(255**2 / max(mean, 1e-9))))
-
-
-def drawn(folder: Path, recipe: Recipe, number: int, side: int) -> Iterator[Picture]:
+def draw_samples(folder: Path, recipe: Recipe, number: int, side: int) -> Iterator[Sample]:
     """Pictures with drawn damage."""
     synthesizer = Synthesizer(recipe=recipe, seed=2026)
     for index, photo in enumerate(find_photos(folder)[:number]):
         light = three_channels(to_light(redust.read_scan(photo.picture).pixels))
         top, left = ((length - side) // 2 if length > side else 0 for length in light.shape[:2])
         pair = synthesizer.draw(np.ascontiguousarray(light[top : top + side, left : left + side]), index)
-        eight = np.dtype(np.uint8)
-        yield Picture(from_light(pair.damaged, eight), from_light(pair.clean, eight), pair.target != Label.background)
+        uint8 = np.dtype(np.uint8)
+        yield Sample(from_light(pair.damaged, uint8), from_light(pair.clean, uint8), pair.target != Label.background)
 
 
-def score(restore: Callable[[Pixels], Pixels], pictures: list[Picture]) -> tuple[dict[str, float], list[Pixels]]:
+def psnr_gain(restored: Pixels, sample: Sample) -> float:
+    """PSNR of the whole picture after minus before, in dB."""
+    return psnr(restored, sample.clean) - psnr(sample.damaged, sample.clean)
+
+
+def score_method(restore: Callable[[Pixels], Pixels], samples: list[Sample]) -> tuple[dict[str, float], list[Pixels]]:
     """The figures of one way, and its pictures."""
-    rows, made, changed, total = [], [], 0, 0
     start = time.process_time()
-    made = [restore(one.damaged) for one in pictures]
-    used = time.process_time() - start
-    for one, restored in zip(pictures, made, strict=True):
-        whole = decibels(restored, one.clean) - decibels(one.damaged, one.clean)
-        rows.append((whole, decibels(restored, one.clean, one.where), decibels(restored, one.clean, ~one.where)))
-        changed += int((restore(one.clean) != one.clean).any(axis=2).sum())
-        total += one.where.size
+    pictures = [restore(sample.damaged) for sample in samples]
+    cpu_seconds = time.process_time() - start
+    rows, changed_count, pixel_count = [], 0, 0
+    for sample, restored in zip(samples, pictures, strict=True):
+        inside, outside = (psnr(restored, sample.clean, mask) for mask in (sample.mask, ~sample.mask))
+        rows.append((psnr_gain(restored, sample), inside, outside))
+        changed_count += int((restore(sample.clean) != sample.clean).any(axis=2).sum())
+        pixel_count += sample.mask.size
     gain, inside, outside = np.mean(rows, axis=0).tolist()
-    worse = sum(row[0] < -0.01 for row in rows)
-    return {
-        "gain": gain, "worse": float(worse), "inside": inside, "outside": outside, "harm": 1e6 * changed / total,
-        "cpu": 1e6 * used / total,
-    }, made  # fmt: skip
+    worse = float(sum(row[0] < -0.01 for row in rows))
+    harm, cpu = 1e6 * changed_count / pixel_count, 1e6 * cpu_seconds / pixel_count
+    return {"gain": gain, "worse": worse, "inside": inside, "outside": outside, "harm": harm, "cpu": cpu}, pictures
 
 
-def score_fill(name: str, pictures: list[Picture]) -> dict[str, float]:
+def score_fill(name: str, samples: list[Sample]) -> dict[str, float]:
     """The figures of a fill with the true mask."""
-    inpainter, rows, used, total = make_inpainter(name), [], 0.0, 0
-    for one in pictures:
-        mask = cv2.dilate(one.where.view(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_)
+    pipeline = Pipeline(RestoreSettings.of(fill=name, grain=0.0, recover_translucent=False, threads=1))
+    rows, cpu_seconds, pixel_count = [], 0.0, 0
+    for sample in samples:
+        mask = cv2.dilate(sample.mask.view(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_)
         start = time.process_time()
-        filled = fill_damage(inpainter, one.damaged, mask, threads=1)
-        used, total = used + time.process_time() - start, total + mask.size
-        rows.append(decibels(filled, one.clean, one.where))
-    return {"inside": float(np.mean(rows)), "cpu": 1e6 * used / total}
+        filled = pipeline.repair(Scan(sample.damaged), mask).pixels
+        cpu_seconds, pixel_count = cpu_seconds + time.process_time() - start, pixel_count + mask.size
+        rows.append(psnr(filled, sample.clean, sample.mask))
+    return {"inside": float(np.mean(rows)), "cpu": 1e6 * cpu_seconds / pixel_count}
 
 
-def ways(options: argparse.Namespace) -> dict[str, Callable[[Pixels], Pixels]]:
+def make_methods(options: argparse.Namespace) -> dict[str, Callable[[Pixels], Pixels]]:
     """Ways to restore, by name."""
     choices: dict[str, dict[str, Any]] = {
         "mask, kriging": {"fill": "kriging"},
-        "mask, network": {"fill": options.fill},
+        f"mask, {options.fill}": {"fill": options.fill},
         "generator": {"method": "generator", "generator": options.generator},
     }
-    return {name: _way(Pipeline(RestoreSettings.of(threads=1, **chosen))) for name, chosen in choices.items()}
+    pipelines = {name: Pipeline(RestoreSettings.of(threads=1, **settings)) for name, settings in choices.items()}
+    return {name: lambda pixels, pipeline=pipeline: pipeline.mend(Scan(pixels)).pixels
+            for name, pipeline in pipelines.items()}  # fmt: skip
 
 
-def _way(pipeline: Pipeline) -> Callable[[Pixels], Pixels]:
-    return lambda pixels: pipeline.mend(Scan(pixels)).pixels
-
-
-def sheet(pictures: list[Picture], answers: dict[str, list[Pixels]], number: int, side: int = 160) -> NDArray[np.uint8]:
-    """At 1:1 about the damage: damaged, each way's answer, clean; where blind did best, then where it did worst."""
-    last = list(answers.values())[-1]
-    gains = [decibels(made, one.clean) - decibels(one.damaged, one.clean)
-             for made, one in zip(last, pictures, strict=True)]  # fmt: skip
-    order = np.argsort(gains)[::-1]
+def draw_sheet(samples: list[Sample], results: dict[str, list[Pixels]], count: int, side: int = 160) -> Picture:
+    """At 1:1: damaged, each way's result, clean; where the generator did best, then where it did worst."""
+    last = list(results.values())[-1]
+    order = np.argsort([-psnr_gain(restored, sample) for restored, sample in zip(last, samples, strict=True)])
     rows = []
-    for index in [*order[: number // 2], *order[-(number - number // 2) :]]:
-        one = pictures[index]
-        places = [np.median(places) for places in np.nonzero(one.where)]
-        top, left = (int(np.clip(place - side / 2, 0, max(0, length - side)))
-                     for place, length in zip(places, one.where.shape, strict=True))  # fmt: skip
-        views = [one.damaged, *(made[index] for made in answers.values()), one.clean]
-        rows.append(np.hstack([np.pad(view[top : top + side, left : left + side], ((2, 2), (2, 2), (0, 0)))
-                               for view in views]))  # fmt: skip
-    return np.vstack(rows)
+    for index in [*order[: count // 2], *order[-(count - count // 2) :]]:
+        sample = samples[index]
+        centre = [float(np.median(axis)) for axis in np.nonzero(sample.mask)]
+        top, left = (int(np.clip(middle - side / 2, 0, max(0, length - side)))
+                     for middle, length in zip(centre, sample.mask.shape, strict=True))  # fmt: skip
+        pictures = [sample.damaged, *(restored[index] for restored in results.values()), sample.clean]
+        rows.append(join_pictures((picture[top : top + side, left : left + side] for picture in pictures), axis=1))
+    return join_pictures(rows, axis=0)
+
+
+def print_figures(title: str, figures: dict[str, float]) -> None:
+    """One line of figures."""
+    print(f"{title:<20}" + "".join(f"  {name} {value:.2f}" for name, value in figures.items()), flush=True)
 
 
 def main() -> None:
@@ -150,26 +143,22 @@ def main() -> None:
     cv2.setNumThreads(1)
     recipe = Recipe.from_preset(options.recipe) if options.recipe else Recipe()
     recipe = recipe.model_copy(update={"clean": 0.0, "negatives": 0.0})
-    pictures = [one for one in drawn(options.photos, recipe, options.number, options.side) if one.where.any()]
-    print(f"{len(pictures)} pictures, {100 * np.mean([one.where.mean() for one in pictures]):.2f} % damaged")
-    answers: dict[str, list[Pixels]] = {}
-    for name, restore in ways(options).items():
+    samples = [sample for sample in draw_samples(options.photos, recipe, options.number, options.side)
+               if sample.mask.any()]  # fmt: skip
+    print(f"{len(samples)} pictures, {100 * np.mean([sample.mask.mean() for sample in samples]):.2f} % damaged")
+    results: dict[str, list[Pixels]] = {}
+    for name, restore in make_methods(options).items():
         try:
-            figures, answers[name] = score(restore, pictures)
+            figures, results[name] = score_method(restore, samples)
         except RedustError as error:
-            print(f"{name:<15} {error}")
-            continue
-        print(f"{name:<15}" + "".join(f"  {what} {value:.2f}" for what, value in figures.items()), flush=True)
+            print(f"{name:<20} {error}")
+        else:
+            print_figures(name, figures)
     for name in ("kriging", options.fill):
-        try:
-            figures = score_fill(name, pictures)
-        except RedustError as error:
-            print(f"fill {name:<20} {error}")
-            continue
-        print(f"fill {name:<20}" + "".join(f"  {what} {value:.2f}" for what, value in figures.items()), flush=True)
+        print_figures(f"fill {name}", score_fill(name, samples))
     if options.sheet:
-        redust.write_scan(Scan(sheet(pictures, answers, 6)), options.sheet, overwrite=True)
+        redust.write_scan(Scan(draw_sheet(samples, results, 6)), options.sheet, overwrite=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

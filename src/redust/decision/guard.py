@@ -16,7 +16,7 @@ from redust.core.arrays import Mask
 from redust.decision.regions import Regions
 
 # Real dirt seldom fills 5 % of a square of this side, while smaller squares are filled by one hair; see
-# docs/decisions/0006. The squares have nothing to do with the tiles a detector is given.
+# docs/decisions/0006-over-detection-guard.md. The squares have nothing to do with the tiles a detector is given.
 _SIDE = 768
 _LEAST_AREA = 256 * 256  # pixels: in a scan smaller than this a few spots are a large share, and mean little
 

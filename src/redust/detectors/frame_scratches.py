@@ -7,7 +7,7 @@ in units of how much cells differ around it, and lines nearly level are tried th
 stands out in nearly every cell, over ground that changes along it and is alike on both sides, and is not one of many:
 what a ledge, a horizon, a row of bricks and a gap between planks are not.
 
-The bounds were set on 375 undamaged photos so that none of them is marked (``benchmarks/through.py``).
+The bounds were set on 375 undamaged photos so that none of them is marked.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Regions are told apart by how wide they are where they are widest. For each shape a table lists what may fill it, the
 best first; of these the first one is taken whose engines are all installed. Where several engines are named, the
-mean of their answers is: they err in different places. The table follows what ``benchmarks/fills.py --by-shape``
-measures; see ``docs/decisions/0011-fill-by-shape.md``.
+mean of their answers is: they err in different places. See
+``docs/decisions/0003-default-fill.md``.
 """
 
 from __future__ import annotations
