@@ -41,10 +41,10 @@ def read_truth(path: Path) -> NDArray[np.uint8]:
     return redust.read_scan(path).pixels[..., 0].astype(np.uint8)
 
 
-def psnr(restored: Pixels, clean: Pixels, where: Mask | None = None) -> float:
+def psnr(restored: Pixels, clean: Pixels, mask: Mask | None = None) -> float:
     """Peak signal-to-noise ratio for 8 bit, in dB, of all pixels or those of a mask; at most 99."""
     squares = np.square(restored.astype(np.float64) - clean)
-    error = float((squares if where is None else squares[where]).mean())
+    error = float((squares if mask is None else squares[mask]).mean())
     return min(99.0, float(10 * np.log10(255**2 / max(error, 1e-9))))
 
 
@@ -60,7 +60,7 @@ def join_pictures(pictures: Iterable[Picture], axis: int, gap: int = 4) -> Pictu
     shape = list(pictures[0].shape)
     shape[axis] = gap
     bar = np.full(shape, 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, bar)][:-1], axis=axis)
+    return np.concatenate([item for picture in pictures for item in (picture, bar)][:-1], axis=axis)
 
 
 def run_main(main: Callable[[], None]) -> None:

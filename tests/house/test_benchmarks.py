@@ -1,4 +1,4 @@
-"""Benchmarks say what they measure and how to run them; a folder that they cannot use is an error without a traceback."""
+"""Benchmarks say what they measure and how to run them; a folder they cannot use is an error without a traceback."""
 
 from __future__ import annotations
 
