@@ -1,0 +1,205 @@
+"""A batch run: what it does, skips, does again, and how it ends when something dies."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path, PosixPath
+from typing import Any
+
+import pytest
+
+from redust.batch.executors import Limits, LocalExecutor
+from redust.batch.ledger import Ledger, ScanState
+from redust.batch.plan import in_shard, key_of, plan_run
+from redust.batch.runner import BatchRun, Runner
+from redust.batch.worker import ScanOutcome, ScanTask, restore_task
+from redust.core.settings import RestoreSettings
+from redust.pipeline.job import Job
+
+SETTINGS = RestoreSettings(detector="tophat", fill="navier-stokes", threads=1)
+
+
+class InlineExecutor:
+    """Runs each task at once, in this process."""
+
+    workers = 1
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def submit(self, task: ScanTask) -> Future[ScanOutcome]:
+        self.keys.append(task.key)
+        future: Future[ScanOutcome] = Future()
+        future.set_result(restore_task(task))
+        return future
+
+    def stop(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def roll(tmp_path: Path, scan_file: Callable[..., Path]) -> dict[str, Job]:
+    """Three scans in two folders, and where they go."""
+    out = tmp_path / "out"
+    out.mkdir()
+    names = ("a/0001.png", "a/0002.png", "b/0001.png")
+    sources = [scan_file(f"in/{name}", seed=number) for number, name in enumerate(names)]
+    jobs = [Job(source, out / name) for source, name in zip(sources, names, strict=True)]
+    return {key_of(job, out): job for job in jobs}
+
+
+def run_batch(
+    jobs: dict[str, Job], folder: Path, settings: RestoreSettings = SETTINGS, **options: bool
+) -> tuple[list[str], list[ScanOutcome]]:
+    """Keys that were worked on, and the outcomes."""
+    outcomes: list[ScanOutcome] = []
+    executor = InlineExecutor()
+    with Ledger(folder) as ledger:
+        plan = plan_run(jobs, settings, ledger, **options)
+        run = BatchRun({key: jobs[key] for key in plan.queued}, settings)
+        Runner(run, ledger, executor, lambda _, outcome: outcomes.append(outcome)).run()
+    return executor.keys, outcomes
+
+
+def hashes_of(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*.png"))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_unchanged_work_is_skipped(roll: dict[str, Job], tmp_path: Path) -> None:
+    assert len(run_batch(roll, tmp_path / "out")[0]) == 3
+    before = hashes_of(tmp_path / "out")
+    assert run_batch(roll, tmp_path / "out") == ([], [])
+    assert hashes_of(tmp_path / "out") == before
+
+
+def test_changed_settings_inputs_and_lost_results_are_done_again(roll: dict[str, Job], tmp_path: Path) -> None:
+    run_batch(roll, tmp_path / "out")
+    assert run_batch(roll, tmp_path / "out", SETTINGS.model_copy(update={"threads": 2}))[0] == []
+    assert len(run_batch(roll, tmp_path / "out", SETTINGS.model_copy(update={"level": 0.4}))[0]) == 3
+    run_batch(roll, tmp_path / "out")
+    (tmp_path / "out/a/0002.png").unlink()
+    assert run_batch(roll, tmp_path / "out")[0] == ["a/0002.png"]
+    source = roll["b/0001.png"].source
+    source.write_bytes(roll["a/0001.png"].source.read_bytes())
+    assert run_batch(roll, tmp_path / "out")[0] == ["b/0001.png"]
+
+
+def test_a_touched_input_is_compared_by_its_bytes(roll: dict[str, Job], tmp_path: Path) -> None:
+    run_batch(roll, tmp_path / "out")
+    roll["a/0001.png"].source.touch()
+    assert run_batch(roll, tmp_path / "out")[0] == []
+
+
+def test_a_result_that_somebody_edited_is_not_replaced(roll: dict[str, Job], tmp_path: Path) -> None:
+    run_batch(roll, tmp_path / "out")
+    edited = tmp_path / "out/a/0001.png"
+    edited.write_bytes(edited.read_bytes() + b"edited")
+    (outcome,) = run_batch(roll, tmp_path / "out")[1]
+    assert outcome.failure is not None
+    assert "was changed since" in outcome.failure.sentence
+    assert edited.read_bytes().endswith(b"edited")
+
+
+def test_a_file_that_was_there_before_is_not_replaced(roll: dict[str, Job], tmp_path: Path) -> None:
+    (tmp_path / "out/a").mkdir()
+    (tmp_path / "out/a/0001.png").write_bytes(b"mine")
+    outcomes = run_batch(roll, tmp_path / "out")[1]
+    assert [outcome.failure is None for outcome in outcomes] == [False, True, True]
+    assert (tmp_path / "out/a/0001.png").read_bytes() == b"mine"
+    assert run_batch(roll, tmp_path / "out") == ([], [])  # failed scans wait for --retry-failed
+    (tmp_path / "out/a/0001.png").unlink()
+    assert run_batch(roll, tmp_path / "out", retry_failed=True)[0] == ["a/0001.png"]
+
+
+def test_one_broken_scan_does_not_stop_the_others(roll: dict[str, Job], tmp_path: Path) -> None:
+    roll["a/0002.png"].source.write_bytes(b"no picture")
+    outcomes = run_batch(roll, tmp_path / "out")[1]
+    assert [outcome.failure.kind if outcome.failure else "" for outcome in outcomes] == ["", "UnsupportedScan", ""]
+    with Ledger(tmp_path / "out") as ledger:
+        summary = ledger.summarise()
+    assert summary.counts[ScanState.done] == 2
+    assert summary.failures == {"UnsupportedScan": 1}
+
+
+def test_a_scan_whose_process_died_is_done_again_over_its_own_result(roll: dict[str, Job], tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out") as ledger:
+        plan_run(roll, SETTINGS, ledger)
+        ledger.select_keys(list(roll))
+        ledger.lease("elsewhere:1:x", count=1, seconds=0)
+    (tmp_path / "out/a").mkdir()
+    (tmp_path / "out/a/0001.png").write_bytes(b"written before the ledger knew")
+    keys, outcomes = run_batch(roll, tmp_path / "out")
+    assert keys == ["a/0001.png", "a/0002.png", "b/0001.png"]
+    assert all(outcome.failure is None for outcome in outcomes)
+
+
+def test_a_scan_that_kills_its_process_again_and_again_fails(roll: dict[str, Job], tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out") as ledger:
+        plan_run(roll, SETTINGS, ledger)
+        ledger.select_keys(list(roll))
+        for _ in range(3):
+            ledger.lease("elsewhere:1:x", count=1, seconds=0)
+    keys, outcomes = run_batch(roll, tmp_path / "out")
+    assert keys == ["a/0002.png", "b/0001.png"]
+    assert [outcome.failure.kind for outcome in outcomes if outcome.failure] == ["WorkerDied"]
+
+
+def test_two_processes_never_take_one_scan(roll: dict[str, Job], tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out") as first, Ledger(tmp_path / "out") as second:
+        plan_run(roll, SETTINGS, first)
+        plan_run(roll, SETTINGS, second)
+        first.select_keys(list(roll))
+        second.select_keys(list(roll))
+        taken = [entry.key for _ in range(2) for ledger in (first, second)
+                 for entry in ledger.lease(f"worker:{id(ledger)}:x", count=1, seconds=60)]  # fmt: skip
+    assert sorted(taken) == sorted(roll)
+
+
+class KillingPath(PosixPath):
+    """A scan that kills the process that opens it, as a broken decoder may."""
+
+    def open(self, *_: Any, **__: Any) -> Any:
+        os._exit(9)
+
+
+def run_in_processes(jobs: dict[str, Job], folder: Path, limits: Limits) -> dict[str, ScanOutcome]:
+    outcomes: dict[str, ScanOutcome] = {}
+    executor = LocalExecutor(workers=1, limits=limits)
+    with Ledger(folder) as ledger:
+        plan_run(jobs, SETTINGS, ledger)
+        Runner(
+            BatchRun(jobs, SETTINGS), ledger, executor, lambda entry, outcome: outcomes.update({entry.key: outcome})
+        ).run()
+    executor.close()
+    return outcomes
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_scan_that_hangs_or_kills_its_process_fails_alone(roll: dict[str, Job], tmp_path: Path) -> None:
+    hanging, out = tmp_path / "in/hanging.png", tmp_path / "out"
+    os.mkfifo(hanging)
+    killing = KillingPath(roll["a/0001.png"].source)
+    jobs = {
+        "hanging.png": Job(hanging, out / "hanging.png"),
+        "killing.png": Job(killing, out / "killing.png"),
+        "b/0001.png": roll["b/0001.png"],
+    }
+    outcomes = run_in_processes(jobs, out, Limits(seconds=6.0))
+    kinds = {key: outcome.failure.kind if outcome.failure else "" for key, outcome in outcomes.items()}
+    assert kinds == {"hanging.png": "ScanTimeout", "killing.png": "WorkerDied", "b/0001.png": ""}
+    assert [path.name for path in out.rglob("*.png")] == ["0001.png"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_shards_share_out_every_scan(count: int) -> None:
+    keys = [f"roll-{number:03}/0001.tif" for number in range(200)]
+    shares = [[key for key in keys if in_shard(key, index, count)] for index in range(1, count + 1)]
+    assert sorted(key for share in shares for key in share) == keys
+    assert all(len(share) > 200 / count / 2 for share in shares)
