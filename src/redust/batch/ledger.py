@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS scans (
     finished_at REAL
 );
 CREATE INDEX IF NOT EXISTS scans_by_state ON scans (state, position);
+CREATE TABLE IF NOT EXISTS thumbnails (key TEXT PRIMARY KEY, before BLOB NOT NULL, after BLOB NOT NULL);
 """
 
 
@@ -217,12 +218,12 @@ class Ledger:
         with self._explain_errors():
             if keys is None:
                 rows = self._database.execute("SELECT * FROM scans ORDER BY position, key").fetchall()
-                return {row["key"]: _entry_of(row) for row in rows}
+                return {entry.key: entry for entry in map(_entry_of, rows)}
             self._select_keys(keys)
             rows = self._database.execute(
                 "SELECT scans.* FROM scans JOIN run_keys USING (key) ORDER BY scans.position, key"
             ).fetchall()
-            return {row["key"]: _entry_of(row) for row in rows}
+            return {entry.key: entry for entry in map(_entry_of, rows)}
 
     def queue(self, entries: Iterable[LedgerEntry], *, now: float | None = None) -> int:
         """Enter scans as queued, in place of what was known of them; scans under a living lease are left alone.
@@ -347,7 +348,7 @@ class Ledger:
     ) -> None:
         """Record why a scan failed, and which files of it are there: they may be replaced when it is tried again."""
         self._record(
-            key, now, state="failed", error_kind=kind, error=sentence, exit_code=exit_code,
+            key, now, state="failed", error_kind=kind, error=_store_text(sentence), exit_code=exit_code,
             outputs=_outputs_to_text(outputs),
         )  # fmt: skip
 
@@ -356,8 +357,23 @@ class Ledger:
         with self._transaction():
             self._database.execute(
                 "UPDATE scans SET mtime_ns = ?, outputs = ? WHERE key = ?",
-                (entry.mtime_ns, _outputs_to_text(entry.outputs), entry.key),
+                (entry.mtime_ns, _outputs_to_text(entry.outputs), _store_text(entry.key)),
             )
+
+    def keep_thumbnails(self, key: str, before: bytes, after: bytes) -> None:
+        """Keep a scan's small pictures for the report, each an encoded JPEG."""
+        with self._transaction():
+            self._database.execute(
+                "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?)", (_store_text(key), before, after)
+            )
+
+    def read_thumbnails(self, key: str) -> tuple[bytes, bytes] | None:
+        """The small pictures of a scan, before and after; None where none were kept."""
+        with self._explain_errors():
+            row = self._database.execute(
+                "SELECT before, after FROM thumbnails WHERE key = ?", (_store_text(key),)
+            ).fetchone()
+        return (row["before"], row["after"]) if row else None
 
     def summarise(self, *, now: float | None = None) -> LedgerSummary:
         """Count scans by state, failures by class, and the rate of the last hour."""
@@ -382,7 +398,9 @@ class Ledger:
         }  # fmt: skip
         assignments = ", ".join(f"{name} = :{name}" for name in columns)
         with self._transaction():
-            self._database.execute(f"UPDATE scans SET {assignments} WHERE key = :key", columns | {"key": key})
+            self._database.execute(
+                f"UPDATE scans SET {assignments} WHERE key = :key", columns | {"key": _store_text(key)}
+            )
 
     def _prepare(self) -> None:
         mode = self._database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -400,7 +418,7 @@ class Ledger:
     def _select_keys(self, keys: Sequence[str]) -> None:
         self._database.execute("BEGIN")
         self._database.execute("DELETE FROM run_keys")
-        self._database.executemany("INSERT OR IGNORE INTO run_keys VALUES (?)", ((key,) for key in keys))
+        self._database.executemany("INSERT OR IGNORE INTO run_keys VALUES (?)", ((_store_text(key),) for key in keys))
         self._database.execute("COMMIT")
 
     @contextmanager
@@ -441,11 +459,24 @@ def _cannot_lock(path: Path) -> str:
     )
 
 
+# SQLite holds valid UTF-8 only; a file name's undecodable bytes, surrogates in Python, are kept as private characters.
+_STORED = {0xDC80 + byte: 0xF780 + byte for byte in range(128)}
+_LOADED = {stored: surrogate for surrogate, stored in _STORED.items()}
+
+
+def _store_text(text: str) -> str:
+    return text.translate(_STORED)
+
+
+def _load_text(text: str) -> str:
+    return text.translate(_LOADED)
+
+
 def _queue_values(entry: LedgerEntry) -> dict[str, Any]:
     return {
-        "key": entry.key,
+        "key": _store_text(entry.key),
         "position": entry.position,
-        "source": entry.source,
+        "source": _store_text(entry.source),
         "size": entry.size,
         "mtime_ns": entry.mtime_ns,
         "settings_sha256": entry.settings_sha256,
@@ -466,6 +497,8 @@ _COLUMNS = tuple(
 
 
 def _entry_of(row: sqlite3.Row) -> LedgerEntry:
-    entry = LedgerEntry(**{name: row[name] for name in _COLUMNS})
+    values = {name: row[name] for name in _COLUMNS}
+    texts = {name: _load_text(values[name]) for name in ("key", "source", "error") if values[name] is not None}
+    entry = LedgerEntry(**values | texts)
     outputs = tuple(OutputFile(*fields) for fields in json.loads(row["outputs"]))
     return replace(entry, state=ScanState(row["state"]), outputs=outputs)

@@ -122,8 +122,8 @@ class Runner:
         if not self._running:
             time.sleep(_WAIT_SECONDS)
             return
-        finished, _ = wait(self._running, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
-        for future in finished:
+        wait(self._running, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+        for future in [future for future in self._running if future.done()]:  # in the order they were begun
             entry, task = self._running.pop(future)
             self._record(entry, collect_outcome(task, future))
 

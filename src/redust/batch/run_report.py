@@ -1,0 +1,140 @@
+"""The report of a run: an HTML contact sheet for people, CSV for tables, JSON lines for programs."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import redust
+from redust.batch.ledger import Ledger, LedgerEntry, ScanState
+from redust.core.atomic import whole_file
+from redust.core.errors import SettingsError
+
+FORMATS = (".html", ".csv", ".json", ".jsonl")
+MAX_THUMBNAILS = 2000
+"""Scans shown with pictures: those that need a look first. A page of ten thousand pictures helps nobody."""
+
+_COLUMNS = ("key", "state", "coverage", "regions", "classes", "seconds", "error_kind", "error", "warnings", "source")
+
+
+def check_report_format(path: Path) -> None:
+    """Refuse a report whose format is unknown.
+
+    Raises
+    ------
+    SettingsError
+        If the suffix is none of :data:`FORMATS`.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise SettingsError(f"{path} is no report that ReDust writes: end its name with {', '.join(FORMATS)}.")
+
+
+def write_report(ledger: Ledger, path: Path, *, overwrite: bool = True) -> None:
+    """Write the report of everything the ledger knows.
+
+    Parameters
+    ----------
+    path
+        Its suffix chooses the format.
+
+    Raises
+    ------
+    SettingsError
+        If the suffix is none of :data:`FORMATS`.
+    TargetError
+        If it cannot be written.
+    """
+    check_report_format(path)
+    entries = sort_by_need(ledger.entries().values())
+    writers = {".html": _render_html, ".csv": _render_csv}
+    render = writers.get(path.suffix.lower(), _render_json)
+    with whole_file(path, overwrite=overwrite) as file:
+        for chunk in render(entries, ledger):
+            file.write(chunk.encode("utf-8", "backslashreplace"))
+
+
+def sort_by_need(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+    """Scans by what needs a look first: failed ones, then those with warnings, then by how much was changed."""
+
+    def rank(entry: LedgerEntry) -> tuple[int, int, float]:
+        warnings = len(_report_of(entry).get("warnings", ()))
+        return (entry.state is not ScanState.failed, -min(warnings, 1), -(entry.coverage or 0.0))
+
+    return sorted(entries, key=rank)
+
+
+def _report_of(entry: LedgerEntry) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(entry.report) if entry.report else {}
+    return report
+
+
+def _row_of(entry: LedgerEntry) -> dict[str, Any]:
+    report = _report_of(entry)
+    return {
+        "key": entry.key,
+        "state": entry.state.value,
+        "coverage": entry.coverage,
+        "regions": report.get("regions"),
+        "classes": {name: count for name, count in report.get("classes", {}).items() if count},
+        "seconds": round(entry.seconds, 2) if entry.seconds is not None else None,
+        "error_kind": entry.error_kind,
+        "error": entry.error,
+        "warnings": report.get("warnings", []),
+        "source": entry.source,
+    }
+
+
+def _render_json(entries: list[LedgerEntry], _: Ledger) -> Iterator[str]:
+    for entry in entries:
+        yield json.dumps(_row_of(entry)) + "\n"
+
+
+def _render_csv(entries: list[LedgerEntry], _: Ledger) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _COLUMNS)
+    writer.writeheader()
+    for entry in entries:
+        row = _row_of(entry)
+        row["classes"] = " ".join(f"{name}:{count}" for name, count in row["classes"].items())
+        row["warnings"] = " ".join(row["warnings"])
+        writer.writerow({name: _defuse_formula(value) for name, value in row.items()})
+    yield buffer.getvalue()
+
+
+def _defuse_formula(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula, as plain text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _render_html(entries: list[LedgerEntry], ledger: Ledger) -> Iterator[str]:
+    page = files("redust.batch").joinpath("run_report.html").read_text(encoding="utf-8")
+    head, tail = page.split("/*ROWS*/")
+    summary = ledger.summarise()
+    facts = {"redust": redust.__version__, "counts": {state.value: n for state, n in summary.counts.items()}}
+    yield head
+    yield f'{{"facts": {_script_json(facts)}, "rows": [\n'
+    for number, entry in enumerate(entries):
+        row = _row_of(entry) | _pictures_of(entry, ledger, number)
+        yield ("" if number == 0 else ",\n") + _script_json(row)
+    yield "\n]}"
+    yield tail
+
+
+def _pictures_of(entry: LedgerEntry, ledger: Ledger, number: int) -> dict[str, str]:
+    pictures = ledger.read_thumbnails(entry.key) if number < MAX_THUMBNAILS else None
+    if pictures is None:
+        return {}
+    before, after = (base64.b64encode(picture).decode() for picture in pictures)
+    return {"before": before, "after": after}
+
+
+def _script_json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in, whatever a file is called."""
+    text = json.dumps(value)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,62 @@
+"""Small pictures of a scan before and after, for the report of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import Mask, Pixels, full_scale, three_channels, to_light
+from redust.files import read_scan
+
+SIDE = 240
+"""The longer side in pixels."""
+
+_QUALITY = 70
+_TINT = np.array([255, 40, 40], np.float32)  # red, over what was repaired
+_LEAST_CHANGE = 4 / 255  # of full scale: below it a lossy format's own noise
+
+
+def draw_thumbnails(source: Path, target: Path, *, page: int = 0) -> tuple[bytes, bytes]:
+    """Draw a scan with its repaired pixels tinted red, and the result.
+
+    Returns
+    -------
+    before, after : bytes
+        JPEG files of at most :data:`SIDE` pixels.
+    """
+    original, restored = read_scan(source, page=page).pixels, read_scan(target, page=page).pixels
+    before, after = _shrink(original), _shrink(restored)
+    changed = _shrink_mask(_find_changes(original, restored), (before.shape[1], before.shape[0]))
+    before[changed] = (0.3 * before[changed] + 0.7 * _TINT).astype(np.uint8)
+    return _encode(before), _encode(after)
+
+
+def _find_changes(original: Pixels, restored: Pixels) -> Mask:
+    limit = _LEAST_CHANGE * full_scale(original.dtype)
+    difference = cv2.absdiff(original, restored).reshape(original.shape)
+    return np.asarray((difference > limit).any(axis=2), np.bool_)
+
+
+def _shrink(pixels: Pixels) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+    light = three_channels(to_light(np.nan_to_num(small)))
+    return np.rint(light * 255).astype(np.uint8)
+
+
+def _shrink_mask(mask: Mask, size: tuple[int, int]) -> Mask:
+    """A small mask in which a single pixel still shows."""
+    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.dilate((share > 0).astype(np.uint8), np.ones((3, 3), np.uint8))).view(np.bool_)
+
+
+def _encode(picture: NDArray[np.uint8]) -> bytes:
+    encoded, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not encoded:
+        raise ValueError("a thumbnail cannot be encoded")
+    return data.tobytes()

@@ -1,0 +1,154 @@
+"""What is left behind for people: receipts, checks of results, reports of a run."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from redust.batch.checksums import match_checksums, read_manifest
+from redust.batch.ledger import Ledger, LedgerEntry, OutputFile, ScanState
+from redust.batch.receipts import PREMIS, Receipt
+from redust.batch.run_report import sort_by_need, write_report
+from redust.batch.thumbnails import draw_thumbnails
+from redust.batch.verify import Fault, verify_results
+from redust.batch.worker import describe_output
+from redust.core.errors import SettingsError
+from redust.core.scan import Scan
+from redust.files import write_scan
+from redust.pipeline.job import Job
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\udcff.tif"
+
+
+def entry_of(key: str, **values: object) -> LedgerEntry:
+    return LedgerEntry(
+        key=key, source=f"/in/{key}", size=1, mtime_ns=1, settings_sha256="s", models_sha256="m", **values
+    )  # type: ignore[arg-type]
+
+
+def report_of(coverage: float = 0.01) -> dict[str, object]:
+    return {
+        "redust": "9.9", "status": "restored", "coverage": coverage, "regions": 3, "classes": {"dust": 3, "hair": 0},
+        "fill": "kriging", "models": {"unet onnx": "ab" * 32}, "settings": {}, "warnings": [], "seconds": {"read": 1.0},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Two finished scans, one of them with a hostile name, and a failed one."""
+    ledger = Ledger(tmp_path)
+    keys = ["a.tif", HOSTILE, "broken.tif"]
+    ledger.queue(entry_of(key, position=number) for number, key in enumerate(keys))
+    (tmp_path / "a.tif").write_bytes(b"result")
+    output = describe_output(tmp_path / "a.tif", tmp_path)
+    ledger.record_done("a.tif", report=report_of(), outputs=[output], input_sha256="0" * 64)
+    ledger.record_done(HOSTILE, report=report_of(0.2), outputs=[], input_sha256="0" * 64)
+    ledger.record_failure("broken.tif", kind="UnreadableScan", sentence="=It is <b>broken</b>.", exit_code=3)
+    return ledger
+
+
+def test_verify_tells_missing_and_changed_files(ledger: Ledger, tmp_path: Path) -> None:
+    assert verify_results(ledger).faults == ()
+    assert verify_results(ledger).files == 1
+    (tmp_path / "a.tif").write_bytes(b"resulT")
+    assert [fault.fault for fault in verify_results(ledger).faults] == [Fault.changed]
+    (tmp_path / "a.tif").unlink()
+    assert [fault.fault for fault in verify_results(ledger).faults] == [Fault.missing]
+
+
+def test_a_receipt_names_both_files_by_their_hashes() -> None:
+    receipt = Receipt("in/a.tif", "0" * 64, {"a.tif": "1" * 64}, report_of(), datetime(2026, 1, 2, tzinfo=UTC))
+    facts = json.loads(receipt.to_json())
+    assert facts["input_sha256"] == "0" * 64
+    assert facts["outputs"] == {"a.tif": "1" * 64}
+    assert facts["coverage"] == 0.01
+    assert facts["date"] == "2026-01-02T00:00:00+00:00"
+
+
+def test_premis_has_the_elements_in_the_order_of_its_schema() -> None:
+    receipt = Receipt("in/\x07a.tif", "0" * 64, {"a.tif": "1" * 64}, report_of(), datetime(2026, 1, 2, tzinfo=UTC))
+    root = ElementTree.fromstring(receipt.to_premis())
+    assert [child.tag for child in root] == [f"{{{PREMIS}}}{name}" for name in ("object", "object", "event", "agent")]
+    event = root.find(f"{{{PREMIS}}}event")
+    assert event is not None
+    names = [child.tag.removeprefix(f"{{{PREMIS}}}") for child in event]
+    assert names == [
+        "eventIdentifier", "eventType", "eventDateTime", "eventDetailInformation", "eventOutcomeInformation",
+        "linkingAgentIdentifier", "linkingObjectIdentifier", "linkingObjectIdentifier",
+    ]  # fmt: skip
+
+
+def test_the_html_report_cannot_be_broken_out_of(ledger: Ledger, tmp_path: Path) -> None:
+    write_report(ledger, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("</script>") == 2
+    assert "<img" not in page.split('type="application/json">')[1].split("</script>")[0]
+    data = json.loads(page.split('type="application/json">')[1].split("</script>")[0])
+    assert [row["key"] for row in data["rows"]] == ["broken.tif", HOSTILE, "a.tif"]
+
+
+def test_csv_and_json_tell_the_same(ledger: Ledger, tmp_path: Path) -> None:
+    write_report(ledger, tmp_path / "report.csv")
+    write_report(ledger, tmp_path / "report.json")
+    rows = list(csv.DictReader((tmp_path / "report.csv").read_text(encoding="utf-8").splitlines()))
+    lines = [json.loads(line) for line in (tmp_path / "report.json").read_text().splitlines()]
+    assert [row["state"] for row in rows] == [line["state"] for line in lines] == ["failed", "done", "done"]
+    assert rows[0]["error"] == "'=It is <b>broken</b>."
+    with pytest.raises(SettingsError, match=r"\.html, \.csv"):
+        write_report(ledger, tmp_path / "report.pdf")
+
+
+def test_what_needs_a_look_comes_first() -> None:
+    entries = [
+        entry_of("little", coverage=0.01),
+        entry_of("much", coverage=0.3),
+        entry_of("no", state=ScanState.failed),
+    ]
+    assert [entry.key for entry in sort_by_need(entries)] == ["no", "much", "little"]
+
+
+def test_thumbnails_show_a_single_repaired_pixel_in_red(tmp_path: Path) -> None:
+    pixels = np.full((900, 600, 3), 120, np.uint8)
+    write_scan(Scan(pixels), tmp_path / "after.png")
+    pixels[450, 300] = 255
+    write_scan(Scan(pixels), tmp_path / "before.png")
+    import cv2
+
+    before, after = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        for data in draw_thumbnails(tmp_path / "before.png", tmp_path / "after.png")
+    )
+    assert before.shape == after.shape == (240, 160, 3)
+    assert before[120, 80, 2] > before[120, 80, 0] + 40  # red, in B G R
+    assert abs(int(after[120, 80, 2]) - 120) < 8
+
+
+def test_manifests_of_sha256sum_and_bagit_are_read(tmp_path: Path) -> None:
+    sums = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("a.tif", "b c.tif")}
+    manifest = tmp_path / "manifest-sha256.txt"
+    manifest.write_text(f"{sums['a.tif']}  a.tif\n{sums['b c.tif'].upper()} *b c.tif\n")
+    checksums = read_manifest(manifest)
+    assert checksums == {tmp_path / name: sha256 for name, sha256 in sums.items()}
+    jobs = {"a.tif": Job(tmp_path / "a.tif", tmp_path / "out/a.tif")}
+    assert match_checksums(jobs, checksums, manifest) == {"a.tif": sums["a.tif"]}
+    jobs["z.tif"] = Job(tmp_path / "z.tif", tmp_path / "out/z.tif")
+    with pytest.raises(SettingsError, match=r"does not name .*z\.tif"):
+        match_checksums(jobs, checksums, manifest)
+    manifest.write_text("no checksum\n")
+    with pytest.raises(SettingsError, match="Line 1"):
+        read_manifest(manifest)
+
+
+def test_outputs_outside_the_folder_are_known_by_their_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "mask.png").write_bytes(b"m")
+    (tmp_path / "out").mkdir()
+    assert describe_output(tmp_path / "mask.png", tmp_path / "out") == OutputFile(
+        str(tmp_path / "mask.png"), 1, (tmp_path / "mask.png").stat().st_mtime_ns, hashlib.sha256(b"m").hexdigest()
+    )
