@@ -15,7 +15,7 @@ from redust.core.arrays import PIXEL_DTYPES, Mask, Pixels, from_light
 from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, MaskMismatch, RedustError
 from redust.inpainters import catalogue, make_inpainter
-from redust.inpainters.fill_damage import fill_damage, fill_region, neutral
+from redust.inpainters.fill_damage import erase_hole, fill_damage, fill_window
 
 every_fill = pytest.mark.parametrize("name", catalogue.names())
 every_depth = pytest.mark.parametrize("dtype", PIXEL_DTYPES, ids=str)
@@ -293,9 +293,9 @@ def test_an_engine_that_bears_one_thread_gets_one() -> None:
 
 
 @every_depth
-def test_neutral_hides_the_hole(dtype: Any) -> None:
+def test_erasing_hides_the_hole(dtype: Any) -> None:
     pixels, hole = picture(8, 8, dtype=dtype), damage(8, 8, 0.05)
-    clean = neutral(pixels, hole)
+    clean = erase_hole(pixels, hole)
     np.testing.assert_array_equal(clean[~hole], pixels[~hole])
     assert (clean[hole] == clean[hole][0]).all()
     assert not np.shares_memory(clean, pixels)
@@ -303,5 +303,5 @@ def test_neutral_hides_the_hole(dtype: Any) -> None:
 
 def test_a_window_is_filled_by_itself() -> None:
     pixels, hole = picture(9, 13), damage(9, 13, 0.03)
-    filled = fill_region(Local(multiple_of=8), pixels, hole)
+    filled = fill_window(Local(multiple_of=8), pixels, hole)
     assert filled.shape == pixels.shape

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from redust.core.arrays import Mask
 from redust.core.engines import Needs
-from redust.inpainters.fill_windows import coarse, regions
+from redust.inpainters.fill_windows import cut_windows, max_pool
 
 
 @st.composite
@@ -38,18 +38,18 @@ needs = st.builds(
 @given(mask=masks(), needs=needs)
 def test_targets_partition_the_mask(mask: Mask, needs: Needs) -> None:
     filled = np.zeros(mask.shape, np.int64)
-    for region in regions(mask, needs):
-        assert region.target.any()
-        filled[region.window] += region.target
+    for window in cut_windows(mask, needs):
+        assert window.target.any()
+        filled[window.window] += window.target
     np.testing.assert_array_equal(filled, mask.astype(np.int64))
 
 
 @given(mask=masks(), needs=needs)
 def test_windows_hold_the_context_and_begin_at_multiples(mask: Mask, needs: Needs) -> None:
-    for region in regions(mask, needs):
-        rows, columns = region.window
+    for window in cut_windows(mask, needs):
+        rows, columns = window.window
         for side, wanted, end in ((rows, 1, mask.shape[0]), (columns, 0, mask.shape[1])):
-            at = np.flatnonzero(region.target.any(axis=wanted)) + side.start
+            at = np.flatnonzero(window.target.any(axis=wanted)) + side.start
             assert side.start % needs.multiple_of == 0
             assert (side.stop - side.start) % needs.multiple_of == 0 or side.stop == end
             assert side.start <= max(0, at[0] - needs.context)
@@ -59,14 +59,14 @@ def test_windows_hold_the_context_and_begin_at_multiples(mask: Mask, needs: Need
 @given(mask=masks(), needs=needs)
 def test_windows_are_bounded(mask: Mask, needs: Needs) -> None:
     most = max(128, (needs.per_tile or 0) + needs.multiple_of) + 2 * needs.context + 2 * needs.multiple_of
-    assert all(max(region.target.shape) <= most for region in regions(mask, needs))
+    assert all(max(window.target.shape) <= most for window in cut_windows(mask, needs))
 
 
 def test_specks_far_apart_are_regions_of_their_own_and_close_ones_are_not() -> None:
     mask = np.zeros((100, 200), np.bool_)
     mask[10, 10] = mask[12, 14] = mask[80, 180] = True
-    found = sorted((region.top, region.left, int(region.target.sum())) for region in regions(mask, Needs(context=2)))
-    assert found == [(8, 8, 2), (78, 178, 1)]
+    cut = sorted((region.top, region.left, int(region.target.sum())) for window in cut_windows(mask, Needs(context=2)))
+    assert cut == [(8, 8, 2), (78, 178, 1)]
 
 
 def test_a_far_speck_does_not_change_a_region() -> None:
@@ -74,8 +74,8 @@ def test_a_far_speck_does_not_change_a_region() -> None:
     alone[10:14, 10:17] = True
     both = alone.copy()
     both[80, 180] = True
-    (one,) = regions(alone, Needs(context=5))
-    first, _ = regions(both, Needs(context=5))
+    (one,) = cut_windows(alone, Needs(context=5))
+    first, _ = cut_windows(both, Needs(context=5))
     assert (one.top, one.left) == (first.top, first.left)
     np.testing.assert_array_equal(one.target, first.target)
 
@@ -84,7 +84,7 @@ def test_a_hair_across_the_frame_is_cut_into_small_windows() -> None:
     mask = np.zeros((6000, 6000), np.bool_)
     rows = np.arange(6000)
     mask[rows, rows] = mask[rows, np.minimum(rows + 1, 5999)] = True
-    windows = [region.target.size for region in regions(mask, Needs(context=16))]
+    windows = [window.target.size for window in cut_windows(mask, Needs(context=16))]
     assert sum(windows) < 60 * 160**2
     assert max(windows) <= 160**2
 
@@ -93,7 +93,7 @@ def test_ten_thousand_specks_are_found_quickly() -> None:
     mask = np.zeros((6400, 6400), np.bool_)
     mask[::64, ::64] = mask[1::64, ::64] = True
     before = time.process_time()
-    assert sum(1 for _ in regions(mask, Needs(context=16))) == 10_000
+    assert sum(1 for _ in cut_windows(mask, Needs(context=16))) == 10_000
     assert time.process_time() - before < 5
 
 
@@ -105,4 +105,4 @@ def test_coarse_is_any_of_each_square(shape: tuple[int, int], cell: int) -> None
         [mask[row : row + cell, column : column + cell].any() for column in range(0, shape[1], cell)]
         for row in range(0, shape[0], cell)
     ]
-    np.testing.assert_array_equal(coarse(mask, cell), np.array(expected, np.uint8))
+    np.testing.assert_array_equal(max_pool(mask, cell), np.array(expected, np.uint8))

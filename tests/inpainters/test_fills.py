@@ -16,7 +16,7 @@ from redust.core.errors import EngineError, RedustError, UnknownEngine
 from redust.core.settings import RepairSettings
 from redust.inpainters import catalogue, make_inpainter
 from redust.inpainters.fill_damage import fill_damage
-from redust.inpainters.fill_windows import pieces
+from redust.inpainters.fill_windows import cut_boxes
 
 every_fill = pytest.mark.parametrize("name", catalogue.names())
 
@@ -144,18 +144,18 @@ def test_the_default_fill_is_listed_and_built_in() -> None:
 
 
 @given(seed=st.integers(0, 999), height=st.integers(1, 120), width=st.integers(1, 120))
-def test_pieces_hold_every_masked_pixel_once_and_are_small(seed: int, height: int, width: int) -> None:
+def test_boxes_hold_every_masked_pixel_once_and_are_small(seed: int, height: int, width: int) -> None:
     random = np.random.default_rng(seed)
     mask = random.random((height, width)) < random.choice([0.001, 0.05, 0.9, 1.0])
     times = np.zeros(mask.shape, np.int64)
-    for top, left, bottom, right in pieces(mask):
+    for top, left, bottom, right in cut_boxes(mask):
         assert max(bottom - top, right - left) <= 32
         times[top:bottom, left:right] += 1
     assert times.max(initial=0) <= 1
     assert (times[mask] == 1).all()
 
 
-def test_pieces_are_cut_between_specks() -> None:
+def test_boxes_are_cut_between_specks() -> None:
     mask = np.zeros((30, 60), np.bool_)
     mask[10:20, 5:25] = mask[12:16, 34:50] = True
-    assert sorted(pieces(mask)) == [(10, 5, 20, 25), (12, 34, 16, 50)]
+    assert sorted(cut_boxes(mask)) == [(10, 5, 20, 25), (12, 34, 16, 50)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import Mask, Pixels, from_light
 from redust.inpainters import make_inpainter
 from redust.inpainters.fill_damage import fill_damage
-from redust.inpainters.translucency import can_tell
+from redust.inpainters.translucency import is_measurable
 
 SIDE = 160
 DEPTHS = ("uint8", "uint16", "float32")
@@ -130,9 +130,9 @@ def test_specks_are_too_small_to_tell() -> None:
     speck[18:23, 18:23] = True
     spot[10:30, 10:30] = True
     line[18:20] = True
-    assert not can_tell(speck)
-    assert not can_tell(line)
-    assert can_tell(spot)
+    assert not is_measurable(speck)
+    assert not is_measurable(line)
+    assert is_measurable(spot)
 
 
 def test_an_even_ground_stays_even() -> None:

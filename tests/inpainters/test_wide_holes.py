@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from memory import peak_of
 from redust.core.arrays import PIXEL_DTYPES, Mask, Pixels
 from redust.core.engines import Needs
-from redust.inpainters.fill_damage import fill_damage, fill_region
-from redust.inpainters.fill_windows import coarse, regions
-from redust.inpainters.wide import core_of, core_within, doubled, halved, wide_windows
+from redust.inpainters.fill_damage import fill_damage, fill_window
+from redust.inpainters.fill_windows import cut_windows, max_pool
+from redust.inpainters.wide_holes import core_in_box, downsample_hole, erode_to_core, upsample_window, wide_windows
 
 
 class Local:
@@ -43,18 +43,18 @@ def holes(random: np.random.Generator, shape: tuple[int, int], count: int, longe
 
 def plainly(engine: Local, filled: Pixels, mask: Mask, hole: Mask) -> None:
     """What `fill_damage` does, with every array of the scan's size: cores at half the size first, then the rest."""
-    core = core_of(hole, engine.needs.context)
+    core = erode_to_core(hole, engine.needs.context)
     wanted = mask & core
     for box, window in wide_windows(hole, engine.needs.context):
         inner = np.zeros_like(mask)
         inner[box] = wanted[box]
         inner = inner[window]
-        half, half_hole = halved(filled[window], hole[window])
-        seen = cv2.dilate(coarse(inner, 2), np.ones((3, 3), np.uint8)).astype(np.bool_)
+        half, half_hole = downsample_hole(filled[window], hole[window])
+        seen = cv2.dilate(max_pool(inner, 2), np.ones((3, 3), np.uint8)).astype(np.bool_)
         plainly(engine, half, seen & half_hole, half_hole)
-        filled[window][inner] = doubled(half, tuple(slice(0, side) for side in inner.shape))[inner]
-    for region in regions(mask & ~core, engine.needs):
-        patch = fill_region(engine, filled[region.window], (hole & ~wanted)[region.window])
+        filled[window][inner] = upsample_window(half, tuple(slice(0, side) for side in inner.shape))[inner]
+    for region in cut_windows(mask & ~core, engine.needs):
+        patch = fill_window(engine, filled[region.window], (hole & ~wanted)[region.window])
         filled[region.window][region.target] = patch[region.target]
 
 
@@ -64,7 +64,7 @@ def test_the_core_has_nothing_sound_within_reach(seed: int, reach: int, share: f
     padded = np.pad(hole, reach, constant_values=True)  # beyond the scan there is nothing sound either
     size = 2 * reach + 1
     expected = np.lib.stride_tricks.sliding_window_view(padded, (size, size)).all(axis=(2, 3))
-    np.testing.assert_array_equal(core_of(hole, reach), expected)
+    np.testing.assert_array_equal(erode_to_core(hole, reach), expected)
 
 
 @given(seed=st.integers(0, 999), reach=st.integers(1, 9))
@@ -73,7 +73,7 @@ def test_a_core_within_a_box_is_the_core_there(seed: int, reach: int) -> None:
     hole = holes(random, (70, 90), 4, 60)
     (top, bottom), (left, right) = (np.sort(random.choice(side + 1, 2, replace=False)) for side in hole.shape)
     box = slice(int(top), int(bottom)), slice(int(left), int(right))
-    np.testing.assert_array_equal(core_within(hole, box, reach), core_of(hole, reach)[box])
+    np.testing.assert_array_equal(core_in_box(hole, box, reach), erode_to_core(hole, reach)[box])
 
 
 @settings(max_examples=30)
@@ -114,7 +114,7 @@ def test_two_holes_longer_than_a_tile_and_near_enough_to_see_each_other(dtype: n
 def test_halved_is_the_mean_of_what_is_sound(dtype: np.dtype[np.generic]) -> None:
     pixels = np.array([[10, 20, 99], [30, 99, 99], [50, 60, 7]], dtype)[..., None]
     hole = pixels[..., 0] == 99
-    half, half_hole = halved(pixels, hole)
+    half, half_hole = downsample_hole(pixels, hole)
     assert half.dtype == dtype
     np.testing.assert_array_equal(half_hole, [[False, True], [False, False]])
     np.testing.assert_array_equal(half[..., 0][~half_hole], np.array([20, 55, 7], dtype))
@@ -125,16 +125,16 @@ def test_what_lies_in_the_hole_has_no_influence() -> None:
     hole = np.random.default_rng(1).random((9, 12)) < 0.6
     spoilt = pixels.copy()
     spoilt[hole] = np.nan
-    np.testing.assert_array_equal(halved(spoilt, hole)[0], halved(pixels, hole)[0])
+    np.testing.assert_array_equal(downsample_hole(spoilt, hole)[0], downsample_hole(pixels, hole)[0])
 
 
 def test_halving_knows_no_bands() -> None:
     pixels = np.random.default_rng(0).integers(0, 65536, (2501, 3, 1), dtype=np.uint16)
     hole = np.random.default_rng(1).random((2501, 3)) < 0.4
-    half, half_hole = halved(pixels, hole)
+    half, half_hole = downsample_hole(pixels, hole)
     for row in range(0, 1251, 97):
         two = slice(2 * row, 2 * row + 2)
-        for whole, alone in zip((half, half_hole), halved(pixels[two], hole[two]), strict=True):
+        for whole, alone in zip((half, half_hole), downsample_hole(pixels[two], hole[two]), strict=True):
             np.testing.assert_array_equal(whole[row : row + 1], alone)
 
 
@@ -142,18 +142,18 @@ def test_halving_knows_no_bands() -> None:
 def test_a_ramp_halved_and_doubled_is_the_ramp(dtype: np.dtype[np.generic]) -> None:
     rows, columns = np.mgrid[:20, :31]
     pixels = (4 * rows + 2 * columns)[..., None].astype(dtype)
-    half, _ = halved(pixels, np.zeros((20, 31), np.bool_))
+    half, _ = downsample_hole(pixels, np.zeros((20, 31), np.bool_))
     window = slice(2, 17), slice(3, 28)
-    assert doubled(half, window).dtype == dtype
-    np.testing.assert_allclose(doubled(half, window), pixels[window], atol=0.01)
+    assert upsample_window(half, window).dtype == dtype
+    np.testing.assert_allclose(upsample_window(half, window), pixels[window], atol=0.01)
 
 
 @given(top=st.integers(0, 18), left=st.integers(0, 14), height=st.integers(1, 9), width=st.integers(1, 9))
-def test_a_window_doubled_is_a_window_of_the_whole_doubled(top: int, left: int, height: int, width: int) -> None:
+def test_a_window_doubled_is_a_window_of_the_picture_doubled(top: int, left: int, height: int, width: int) -> None:
     half = np.random.default_rng(0).random((10, 8, 3)).astype(np.float32)
-    whole = doubled(half, (slice(0, 20), slice(0, 16)))
+    picture = upsample_window(half, (slice(0, 20), slice(0, 16)))
     window = slice(top, min(20, top + height)), slice(left, min(16, left + width))
-    np.testing.assert_array_equal(doubled(half, window), whole[window])
+    np.testing.assert_array_equal(upsample_window(half, window), picture[window])
 
 
 @given(seed=st.integers(0, 999), reach=st.integers(2, 6))
@@ -162,7 +162,7 @@ def test_windows_hold_every_core_and_ground_around_it(seed: int, reach: int) -> 
     hole = np.zeros((400, 500), np.bool_)
     for row, column, tall, wide in random.integers(1, 200, (3, 4)):
         hole[row * 2 : row * 2 + tall, column * 2 : column * 2 + wide] = True
-    core = core_of(hole, reach)
+    core = erode_to_core(hole, reach)
     covered = np.zeros_like(core)
     for box, window in wide_windows(hole, reach):
         assert not hole[window].all()

@@ -52,14 +52,6 @@ def test_restore_writes_what_the_report_says(scan_file: ScanFile, tmp_path: Path
     assert report.redust == redust.__version__
 
 
-def test_a_fill_that_chooses_is_asked_what_it_took(scan_file: ScanFile, tmp_path: Path) -> None:
-    one = Pipeline(RestoreSettings(fill="auto", grow=0), detector=Bright())
-    report = one.restore(scan_file(), tmp_path / "restored.tif")
-    assert (report.fill, report.regions) == ("auto", 3)
-    assert report.fills == {"network + fsr": 3}
-    assert pipeline().restore(scan_file("b.tif"), tmp_path / "b.restored.tif").fills == {}
-
-
 def test_one_pipeline_serves_many_scans(scan_file: ScanFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr("redust.pipeline.pipeline.make_detector", lambda name, **how: made.append(name) or Bright())

@@ -12,7 +12,7 @@ class Report(BaseModel):
 
     ``source`` is the scan; ``target``, ``mask_file``, ``map_file`` and ``compare_file`` are what was written;
     ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
-    ``regions`` counts connected damage, ``fills`` the same by what a fill that chooses took for it, ``classes`` by its
+    ``regions`` counts connected damage, ``classes`` the same by its
     class, before growing joins it; ``blurred_by`` is the sigma in pixels by which the detector saw the scan blurred, 0
     for as it is; ``seconds`` holds the wall time
     of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
@@ -47,7 +47,6 @@ class Report(BaseModel):
     settings: dict[str, Any] = {}
     coverage: float = 0.0
     regions: int = 0
-    fills: dict[str, int] = {}
     classes: dict[str, int] = {}
     largest_change_outside: float | None = None
     seconds: dict[str, float] = {}

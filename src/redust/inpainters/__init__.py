@@ -1,4 +1,4 @@
-"""Pixels and a mask become filled pixels.
+"""Inpainting: fill the masked pixels of a scan.
 
 :func:`make_inpainter` makes an engine by name; :func:`redust.inpainters.fill_damage.fill_damage` runs it on a scan.
 """
@@ -15,11 +15,11 @@ catalogue = Catalogue(
     "fill",
     {
         "kriging": "redust.inpainters.kriging:KrigingInpainter",
-        "auto": "redust.inpainters.auto:AutoInpainter",
-        "network": "redust.inpainters.onnx_inpainter:shipped_network",
+        "auto": "redust.inpainters.auto:MeanInpainter",
+        "network": "redust.inpainters.onnx_inpainter:load_shipped_network",
         "fsr": "redust.inpainters.frequency:FrequencyInpainter",
-        "telea": "redust.inpainters.marching:telea",
-        "navier-stokes": "redust.inpainters.marching:navier_stokes",
+        "telea": "redust.inpainters.marching:make_telea",
+        "navier-stokes": "redust.inpainters.marching:make_navier_stokes",
         "biharmonic": "redust.inpainters.biharmonic:BiharmonicInpainter",
     },
     "redust.inpainters",
@@ -27,7 +27,7 @@ catalogue = Catalogue(
 
 
 def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
-    """Make a fill by its name in the catalogue.
+    """Make an inpainting engine by its name in the catalogue.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
         One of ``catalogue.names()``, or the path of a model folder that `redust train --task fill` made (anything
         with a path separator, or an existing folder that holds a ``card.json``).
     radius : pixels
-        Neighbourhood of the fills that have one; a factory gets it only if it has a parameter of that name.
+        Neighbourhood of the fills that use one; passed only to factories with a parameter of that name.
 
     Raises
     ------
     UnknownEngine
-        If there is none of that name.
+        If the catalogue has no such name.
     EngineError
-        If it cannot be loaded.
+        If the engine cannot be loaded.
     ModelError
         If its weights or card are missing or damaged.
     """

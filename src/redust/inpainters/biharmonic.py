@@ -1,4 +1,4 @@
-"""The fill ``biharmonic``: the smoothest surface through the sound pixels, from scikit-image.
+"""The fill ``biharmonic``: the biharmonic surface through the sound pixels, by scikit-image.
 
 Source: S. B. Damelin, N. S. Hoang, "On Surface Completion and Image Inpainting by Biharmonic Functions",
 International Journal of Mathematics and Mathematical Sciences (2018), doi:10.1155/2018/3950312.
@@ -16,7 +16,7 @@ from redust.core.errors import EngineError
 
 
 class BiharmonicInpainter:
-    """Solves the biharmonic equation in each hole, in float64.
+    """Solves the biharmonic equation for each hole, in float64.
 
     Raises
     ------
@@ -38,6 +38,6 @@ class BiharmonicInpainter:
         self._inpaint: Any = inpaint_biharmonic
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
-        """Fill the masked pixels of one region; see :class:`redust.core.engines.Inpainter`."""
+        """Fill the masked pixels of one window; see :class:`redust.core.engines.Inpainter`."""
         filled = self._inpaint(pixels.astype(np.float64), mask, channel_axis=2)
         return np.asarray(filled if pixels.dtype == np.float32 else np.rint(filled)).astype(pixels.dtype)

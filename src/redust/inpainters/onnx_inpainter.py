@@ -1,7 +1,7 @@
-"""The fill ``network``: kriging first, then a trained network puts right what a linear prediction cannot know.
+"""The fill ``network``: kriging, corrected by a trained network where a linear prediction fails.
 
-The network sees the kriged region and the mask, and says by how much kriging is off, in units of the detail of the
-sound pixels around. So it cannot stray far on smooth ground, and works in float32 at whatever depth the pixels have.
+The network gets the kriged window and the mask and predicts the error of kriging, relative to the detail of the sound
+pixels around. So its correction is small in smooth areas. It computes in float32 at every depth.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from redust.inpainters.kriging import KrigingInpainter
 from redust.models import shipped_for
 from redust.models.runtime import open_model
 
-_CONTEXT = 32  # pixels: the network has the reach, and its means the ground
+_CONTEXT = 32  # pixels: the receptive radius of the network, and surroundings for its means
 
 
 class OnnxInpainter:
-    """A network from a model folder.
+    """An inpainting network from a model folder.
 
     Parameters
     ----------
@@ -36,33 +36,33 @@ class OnnxInpainter:
     """
 
     def __init__(self, folder: Path) -> None:
-        # One thread: regions are small, and `fill_damage` fills several at once.
+        # One thread: windows are small, and `fill_damage` fills several at once.
         self.card, self._session = open_model(folder, "fill", threads=1)
         self.name = self.card.name
         self.kind = self._session.kind
         self.needs = Needs(context=_CONTEXT, multiple_of=self.card.stride, minimum=self.card.stride)
-        self._first = KrigingInpainter()
+        self._kriging = KrigingInpainter()
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
-        """Fill the masked pixels of one region; see :class:`redust.core.engines.Inpainter`."""
-        # Of light, as in training: in 8 bit it would be rounded before it is put right, and once more after.
-        whole = pixels if pixels.dtype == np.float32 else to_light(pixels)
-        ground = fill_damage(self._first, whole, mask, threads=1)
-        light = to_light(ground)
-        off = self._session.run(with_mask(light, mask)) - light
+        """Fill the masked pixels of one window; see :class:`redust.core.engines.Inpainter`."""
+        # On light, as in training: in 8 bit the values would be rounded before the correction and once more after.
+        source = pixels if pixels.dtype == np.float32 else to_light(pixels)
+        kriged = fill_damage(self._kriging, source, mask, threads=1)
+        light = to_light(kriged)
+        correction = self._session.run(with_mask(light, mask)) - light
         if light.shape[2] == 1:
-            off = off.mean(axis=2, keepdims=True)
-        if pixels.dtype == np.float32:  # keeps what lies outside 0..1
-            return np.asarray(ground + off, np.float32)
-        return from_light(light + off, pixels.dtype)
+            correction = correction.mean(axis=2, keepdims=True)
+        if pixels.dtype == np.float32:  # keeps values outside 0..1
+            return np.asarray(kriged + correction, np.float32)
+        return from_light(light + correction, pixels.dtype)
 
 
 def with_mask(light: Light, mask: Mask) -> Light:
-    """What the network sees: (H, W, 4), light with grey repeated, and the mask as 0 and 1."""
-    three = np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light
-    return np.concatenate([three, mask[..., None].astype(np.float32)], axis=2)
+    """The input of the network: (H, W, 4), light with grey repeated, and the mask as 0 and 1."""
+    colour = np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light
+    return np.concatenate([colour, mask[..., None].astype(np.float32)], axis=2)
 
 
-def shipped_network() -> OnnxInpainter:
-    """The network that comes with ReDust."""
+def load_shipped_network() -> OnnxInpainter:
+    """Load the network that ships with ReDust."""
     return OnnxInpainter(shipped_for("fill", "fill", "--fill"))

@@ -46,7 +46,6 @@ from redust.inpainters import make_inpainter
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
 from redust.pipeline.compare import draw_comparison
-from redust.pipeline.fill_counts import count_fills
 from redust.pipeline.job import Job, as_path
 from redust.pipeline.outputs import change_outside, prepare_outputs
 from redust.pipeline.report_builder import Progress, ReportBuilder
@@ -505,8 +504,6 @@ class Pipeline:
             self._note_finders(journal)
         else:
             journal.used("fill", self.inpainter)
-            if (choice := getattr(self.inpainter, "choice", None)) is not None:
-                journal.note(fills=count_fills(mask, choice))
         if job.compare is None:
             return restored, None
         with journal.step("compare"):

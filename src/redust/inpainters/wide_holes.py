@@ -1,10 +1,10 @@
-"""Holes too wide to see across.
+"""Holes that are wider than an engine's context: coarse to fine.
 
-A pixel farther from sound ground than an engine looks would be filled from nothing. Such cores are filled
-first, on a copy of half the size where the hole is half as wide, and then count as ground for the rest:
-the work grows with the damage, however wide, and every region has something sound in its window.
+A pixel farther from sound pixels than the engine's context would be filled from nothing. Such cores are filled first,
+by interpolation from a copy of half the size (recursively), and then count as sound. So the work grows linearly with
+the damaged area, and every window contains sound pixels.
 
-Nothing here is of the scan's size but cells and halves: cores are looked for in bands and looked at in their boxes.
+No array is of the scan's size, only cells and windows: cores are located in bands and computed within their boxes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.tiles import Place, bands, with_margin
-from redust.inpainters.fill_windows import coarse
+from redust.inpainters.fill_windows import max_pool
 
 _CELL = 64  # pixels: cores nearer than this are filled together
 _BAND = 16 * _CELL  # rows
 
 
-def core_of(hole: Mask, reach: int) -> Mask:
-    """The pixels of `hole` with nothing sound within `reach` rows and columns.
+def erode_to_core(hole: Mask, reach: int) -> Mask:
+    """The pixels of `hole` with no sound pixel within `reach` rows and columns.
 
     Parameters
     ----------
@@ -39,29 +39,29 @@ def core_of(hole: Mask, reach: int) -> Mask:
     return cv2.erode(hole.view(np.uint8), square).view(np.bool_)
 
 
-def core_within(hole: Mask, box: Place, reach: int) -> Mask:
-    """What `core_of(hole, reach)` is in a box (rows, columns), without computing it elsewhere."""
-    (rows, own_rows), (columns, own_columns) = (
+def core_in_box(hole: Mask, box: Place, reach: int) -> Mask:
+    """`erode_to_core(hole, reach)` within a box (rows, columns), computed there only."""
+    (rows, inner_rows), (columns, inner_columns) = (
         with_margin(side, reach, length) for side, length in zip(box, hole.shape, strict=True)
     )
-    return core_of(hole[rows, columns], reach)[own_rows, own_columns]
+    return erode_to_core(hole[rows, columns], reach)[inner_rows, inner_columns]
 
 
 def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Place, Place]]:
-    """Where wide holes lie, so that only their surroundings are halved and not the frame.
+    """Locate the cores of wide holes, so that only their surroundings are downsampled and not the frame.
 
     Parameters
     ----------
     hole : (H, W) bool
     reach : pixels
-        As for `core_of`.
+        As for `erode_to_core`.
 
     Yields
     ------
     box : (rows, columns)
-        A core's place in the frame; it starts at multiples of 64. Every core pixel is in a box.
+        The bounding box of a core; it starts at multiples of 64. Every core pixel is in a box.
     window : (rows, columns)
-        The box with ground around it, as far as it is wide, and at least 16 times the reach.
+        The box with a margin as wide as itself, and at least 16 times the reach.
     """
     cells = _core_cells(hole, reach)
     if not cells.any():
@@ -78,15 +78,15 @@ def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Place, Place]]:
 
 
 def _core_cells(hole: Mask, reach: int) -> NDArray[np.uint8]:
-    """One value per square of 64 x 64 pixels: 1 where the core reaches into it."""
+    """One value per square of 64 x 64 pixels: 1 where it contains a core pixel."""
     cells = np.zeros((-(-hole.shape[0] // _CELL), -(-hole.shape[1] // _CELL)), np.uint8)
     for rows in bands(hole.shape[0], _BAND):
-        core = core_within(hole, (rows, slice(0, hole.shape[1])), reach)
-        cells[rows.start // _CELL : -(-rows.stop // _CELL)] = coarse(core, _CELL)
+        core = core_in_box(hole, (rows, slice(0, hole.shape[1])), reach)
+        cells[rows.start // _CELL : -(-rows.stop // _CELL)] = max_pool(core, _CELL)
     return cells
 
 
-def halved(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
+def downsample_hole(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
     """Pixels and hole at half the size: the mean of the sound pixels of each 2 x 2, a hole where there is none.
 
     Parameters
@@ -103,27 +103,27 @@ def halved(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
     half, half_hole = np.empty((height, width, pixels.shape[2]), pixels.dtype), np.empty((height, width), np.bool_)
     for rows in bands(height):
         twice = slice(2 * rows.start, 2 * rows.stop)
-        half[rows], half_hole[rows] = _halved_band(pixels[twice], hole[twice])
+        half[rows], half_hole[rows] = _downsample_band(pixels[twice], hole[twice])
     return half, half_hole
 
 
-def _halved_band(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
+def _downsample_band(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
     height, width = (-(-side // 2) for side in hole.shape)
     total = np.zeros((height, width, pixels.shape[2]), np.float32)
     count = np.zeros((height, width, 1), np.float32)
     for row in (0, 1):
         for column in (0, 1):
             sound = ~hole[row::2, column::2, None]
-            part = pixels[row::2, column::2]
-            place = slice(0, part.shape[0]), slice(0, part.shape[1])
-            np.add(total[place], part, out=total[place], where=sound)
-            count[place] += sound
+            phase = pixels[row::2, column::2]
+            block = slice(0, phase.shape[0]), slice(0, phase.shape[1])
+            np.add(total[block], phase, out=total[block], where=sound)
+            count[block] += sound
     mean = total / np.maximum(count, 1)
     return (mean if pixels.dtype == np.float32 else np.rint(mean).astype(pixels.dtype)), count[..., 0] == 0
 
 
-def doubled(pixels: Pixels, window: Place) -> Pixels:
-    """A window of `pixels` at twice the size, interpolated linearly.
+def upsample_window(pixels: Pixels, window: Place) -> Pixels:
+    """A window of `pixels` at twice the size, by bilinear interpolation.
 
     Parameters
     ----------
@@ -136,18 +136,18 @@ def doubled(pixels: Pixels, window: Place) -> Pixels:
     -------
     enlarged : (rows, columns, C), dtype of `pixels`
     """
-    rows, columns = (_weights(side, length) for side, length in zip(window, pixels.shape[:2], strict=True))
-    tall = _between(pixels[rows[0]], pixels[rows[1]], rows[2][:, None, None])
-    wide = _between(tall[:, columns[0]], tall[:, columns[1]], columns[2][None, :, None])
+    rows, columns = (_linear_weights(side, length) for side, length in zip(window, pixels.shape[:2], strict=True))
+    tall = _blend_linearly(pixels[rows[0]], pixels[rows[1]], rows[2][:, None, None])
+    wide = _blend_linearly(tall[:, columns[0]], tall[:, columns[1]], columns[2][None, :, None])
     return wide.astype(pixels.dtype) if pixels.dtype == np.float32 else np.rint(wide).astype(pixels.dtype)
 
 
-def _weights(side: slice, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """For each full-size pixel its two neighbours at half the size, and the share of the second."""
-    place = (np.arange(side.start, side.stop) - 0.5) / 2
-    first = np.floor(place).astype(np.intp)
-    return np.clip(first, 0, length - 1), np.clip(first + 1, 0, length - 1), place - first
+def _linear_weights(side: slice, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """For each full-size pixel its two neighbours at half the size, and the weight of the second."""
+    position = (np.arange(side.start, side.stop) - 0.5) / 2
+    first = np.floor(position).astype(np.intp)
+    return np.clip(first, 0, length - 1), np.clip(first + 1, 0, length - 1), position - first
 
 
-def _between(first: Pixels, second: Pixels, share: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(first * (1 - share) + second * share)
+def _blend_linearly(first: Pixels, second: Pixels, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(first * (1 - weight) + second * weight)
