@@ -116,9 +116,9 @@ def fit(outlines: list[Path], cracks: Cracks | None, count: int) -> classes.Rule
         draw = synthesizer(kind, half(cracks, 0), seed=1)
         for number in range(count):
             rng = np.random.default_rng([1, number])
-            layer = draw.layer(kind, (SIDE, SIDE), float(np.exp(rng.uniform(*np.log((0.22, 1.7))))), rng)
-            if layer.marked.mean() < 0.3:
-                seen.setdefault(kind, Seen()).measure(layer.marked)
+            layer = draw.draw_layer(kind, (SIDE, SIDE), float(np.exp(rng.uniform(*np.log((0.22, 1.7))))), rng)
+            if layer.damaged.mean() < 0.3:
+                seen.setdefault(kind, Seen()).measure(layer.damaged)
     for path in outlines[::2]:
         for zoom in ZOOMS:
             for kind, mask in outlined(path, zoom):

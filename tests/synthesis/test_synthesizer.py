@@ -139,7 +139,7 @@ def test_optics_soften_the_damage_and_not_the_scene() -> None:
              "kinds": {"hair": 1.0}}  # fmt: skip
     ground = np.full((96, 96, 3), 0.5, np.float32)
     for number in range(4):
-        sharp, soft = (Synthesizer(Recipe(optics=most, **plain)).draw(ground, number) for most in (0.0, 1.5))
+        sharp, soft = (Synthesizer(Recipe(optics=sigma, **plain)).draw(ground, number) for sigma in (0.0, 1.5))
         np.testing.assert_array_equal(sharp.clean, soft.clean)
         np.testing.assert_array_equal(sharp.target == 255, soft.target == 255)
         change, softened = (one.damaged - one.clean for one in (sharp, soft))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from redust.core.errors import ScanError
-from redust.synthesis.appearance import GAMMA, multiply_by
+from redust.synthesis.appearance import GAMMA, multiply_light
 from redust.synthesis.material import Folds
 from redust.synthesis.recipe import Recipe
 from redust.synthesis.synthesizer import Synthesizer
-from redust.synthesis.transplants import Transplants, cut_out
+from redust.synthesis.transplants import Transplants, cut_spots
 
 FACTOR = 0.3  # of linear light, under each speck
 
@@ -39,25 +39,25 @@ def folder_of(path: Path) -> Path:
 
 
 def test_the_ratio_is_that_of_the_damage() -> None:
-    spots = list(cut_out(*specked(), most=100))
+    spots = list(cut_spots(*specked(), limit=100))
     assert len(spots) == 12
     for spot in spots:
-        assert spot.marked.astype(bool).sum() == 20
-        assert np.exp(spot.log_ratio[spot.marked > 0].mean()) == pytest.approx(FACTOR, abs=0.06)
+        assert spot.damaged.astype(bool).sum() == 20
+        assert np.exp(spot.log_ratio[spot.damaged > 0].mean()) == pytest.approx(FACTOR, abs=0.06)
         # Nothing of the surroundings travels along.
         assert np.abs(spot.log_ratio[0]).max() == 0
 
 
 def test_most_is_kept_to_and_noise_is_skipped() -> None:
-    assert len(list(cut_out(*specked(), most=5))) == 5
-    assert not list(cut_out(*specked(contrast=0.97, noise=0.05), most=100))
+    assert len(list(cut_spots(*specked(), limit=5))) == 5
+    assert not list(cut_spots(*specked(contrast=0.97, noise=0.05), limit=100))
 
 
 def test_spots_at_the_edge_are_left_out() -> None:
     light, truth = specked()
     truth[:] = 0
     truth[0:4, 50:54] = 255
-    assert not list(cut_out(light, truth, most=10))
+    assert not list(cut_spots(light, truth, limit=10))
 
 
 def test_pasted_with_an_honest_mask(tmp_path: Path) -> None:
@@ -66,12 +66,12 @@ def test_pasted_with_an_honest_mask(tmp_path: Path) -> None:
         transplants=Transplants.from_folder(folder_of(tmp_path)),
     )
     ground = np.full((96, 96, 3), 0.5, np.float32)
-    layer = synthesizer.layer("transplants", (96, 96), 1.0, np.random.default_rng(4))
+    layer = synthesizer.draw_layer("transplants", (96, 96), 1.0, np.random.default_rng(4))
     damaged = ground.copy()
-    layer.lay_over(damaged, np.random.default_rng(0), synthesizer.recipe)
-    assert layer.marked.any()
-    assert np.abs(damaged - ground)[layer.marked].mean() > 0.05
-    np.testing.assert_array_equal(damaged[~layer.marked & ~layer.rim].round(1), 0.5)
+    layer.blend_over(damaged, np.random.default_rng(0), synthesizer.recipe)
+    assert layer.damaged.any()
+    assert np.abs(damaged - ground)[layer.damaged].mean() > 0.05
+    np.testing.assert_array_equal(damaged[~layer.damaged & ~layer.edge].round(1), 0.5)
     assert synthesizer.draw(ground, 1).kinds == ("transplants",) * len(synthesizer.draw(ground, 1).kinds)
 
 
@@ -93,8 +93,8 @@ def test_folds_keep_creases_and_leave_shading_out(tmp_path: Path) -> None:
     assert layer[:, 59:61].max() < -0.5
     assert np.abs(layer[:, 20:40]).max() < 0.05
     drawn = Synthesizer(Recipe(kinds={"folds": 1.0}), folds=Folds.from_folder(tmp_path))
-    marked = [drawn.layer("folds", (96, 96), 1.0, np.random.default_rng(seed)).marked for seed in range(6)]
-    assert any(one.any() for one in marked)
+    masks = [drawn.draw_layer("folds", (96, 96), 1.0, np.random.default_rng(seed)).damaged for seed in range(6)]
+    assert any(mask.any() for mask in masks)
     with pytest.raises(ScanError, match="folds"):
         Folds.from_folder(tmp_path / "nowhere")
 
@@ -102,5 +102,5 @@ def test_folds_keep_creases_and_leave_shading_out(tmp_path: Path) -> None:
 def test_a_ratio_of_one_leaves_every_pixel_as_it_was() -> None:
     light = np.random.default_rng(0).random((8, 8, 3)).astype(np.float32)
     same = light.copy()
-    multiply_by(same, np.zeros((8, 8), np.float32))
+    multiply_light(same, np.zeros((8, 8), np.float32))
     np.testing.assert_array_equal(same, light)

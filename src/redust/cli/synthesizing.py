@@ -1,4 +1,4 @@
-"""The command that draws damage on sound photos: `synthesize`."""
+"""The command `synthesize`: draw damage on undamaged photos."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import typer
 
 if TYPE_CHECKING:
     from redust.synthesis.synthesizer import Synthesizer
-    from redust.synthesis.writing import Plan, Record
+    from redust.synthesis.write_pairs import Plan, Record
 
-_PAIRS, _MATERIAL = "What is drawn", "Material of your own"
-_SHEET_PHOTOS = 24  # more grounds than this a sheet cannot show
+_PAIRS, _MATERIAL = "Pairs to draw", "Your own material"
+_SHEET_PHOTOS = 24  # a sheet cannot show more backgrounds
 
 
-def _option(flag: str, help: str, panel: str, *more: str, metavar: str | None = None, **bounds: Any) -> Any:
-    return typer.Option(flag, *more, help=help, rich_help_panel=panel, metavar=metavar, show_default=False, **bounds)
+def _option(flag: str, help: str, panel: str, *short_flags: str, metavar: str | None = None, **bounds: Any) -> Any:
+    return typer.Option(
+        flag, *short_flags, help=help, rich_help_panel=panel, metavar=metavar, show_default=False, **bounds
+    )
 
 
 def register(app: typer.Typer) -> None:
@@ -46,24 +48,24 @@ def synthesize(
     ] = None,
     seed: Annotated[int, _option("--seed", "The same seed draws the same pairs (default 0).", _PAIRS, min=0)] = 0,
     recipe: Annotated[
-        Path | None, _option("--recipe", "Kinds and strengths; what a run used is in its recipe.toml.", _PAIRS,
+        Path | None, _option("--recipe", "Kinds and strengths; each run writes its own to recipe.toml.", _PAIRS,
                              metavar="FILE.toml"),
     ] = None,
     workers: Annotated[
         int | None,
-        _option("--workers", "Processes; all cores unless given. They do not change the result.", _PAIRS,
+        _option("--workers", "Processes; one per core unless given. The result does not depend on them.", _PAIRS,
                 min=1, max=1024),
     ] = None,
     sheet: Annotated[
         Path | None,
-        _option("--sheet", "Draw a contact sheet of every kind; with or without photos.", _PAIRS, metavar="FILE.jpg"),
+        _option("--sheet", "Draw a contact sheet of all kinds; works without photos too.", _PAIRS, metavar="FILE.jpg"),
     ] = None,
     overlays: Annotated[
         Path | None, _option("--overlays", "Grey alpha shapes (PNG), one folder per kind.", _MATERIAL, metavar="DIR")
     ] = None,
     outlines: Annotated[
         list[Path] | None,
-        _option("--outlines", "Outlines of real damage (JSON); may be given again.", _MATERIAL, metavar="FILE"),
+        _option("--outlines", "Outlines of real damage (JSON); repeatable.", _MATERIAL, metavar="FILE"),
     ] = None,
     cracks: Annotated[
         Path | None, _option("--cracks", "Packed crack shapes, `masks` of 224 x 224.", _MATERIAL, metavar="FILE.npz")
@@ -75,18 +77,20 @@ def synthesize(
     ] = None,
     transplant: Annotated[
         Path | None,
-        _option("--transplant", "Scans with masks, to cut real damage out of and paste it elsewhere.", _MATERIAL,
+        _option("--transplant", "Scans with masks, whose damage is cut out and pasted onto the photos.", _MATERIAL,
                 metavar="DIR"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
 ) -> None:  # fmt: skip
-    """Draw damage on undamaged photos: pictures and true masks to train with and to measure by."""
+    """Draw damage on undamaged photos: pairs of damaged picture and true mask, for training and evaluation."""
     from redust.core.errors import SettingsError
 
     if output is None and sheet is None:
-        raise SettingsError("There is nothing to write. Say where pairs go with --output DIR, or ask for a --sheet.")
+        raise SettingsError(
+            "There is nothing to write. Give --output DIR for pairs, or --sheet FILE.jpg for a contact sheet."
+        )
     if output is not None and not photos:
-        raise SettingsError("There are no photos to draw on. Name undamaged photos, or folders of them.")
+        raise SettingsError("There are no photos to draw on. Give undamaged photos, or folders of them.")
     from redust.synthesis.synthesizer import Synthesizer
 
     synthesizer = Synthesizer.from_files(
@@ -96,40 +100,44 @@ def synthesize(
     if sheet is not None:
         _draw_sheet(synthesizer, photos or [], sheet)
     if output is not None:
-        _draw_pairs(_plan(synthesizer, photos or [], output, count, size), output, workers, quiet=quiet)
+        _draw_pairs(_make_plan(synthesizer, photos or [], output, count, size), output, workers, quiet=quiet)
 
 
 def _draw_sheet(synthesizer: Synthesizer, photos: list[Path], target: Path) -> None:
     from redust.core.arrays import three_channels, to_light
     from redust.files import check_path, read_scan
     from redust.synthesis.sheet import draw_sheet, write_sheet
-    from redust.synthesis.writing import gather_photos
+    from redust.synthesis.write_pairs import gather_photos
 
     check_path(target)
-    found = gather_photos(photos)[:_SHEET_PHOTOS] if photos else ()
-    write_sheet(draw_sheet(synthesizer, [three_channels(to_light(read_scan(path).pixels)) for path in found]), target)
+    paths = gather_photos(photos)[:_SHEET_PHOTOS] if photos else ()
+    backgrounds = [three_channels(to_light(read_scan(path).pixels)) for path in paths]
+    write_sheet(draw_sheet(synthesizer, backgrounds), target)
 
 
-def _plan(synthesizer: Synthesizer, photos: list[Path], output: Path, count: int | None, size: int | None) -> Plan:
-    from redust.synthesis.writing import Plan, gather_photos
+def _make_plan(synthesizer: Synthesizer, photos: list[Path], output: Path, count: int | None, size: int | None) -> Plan:
+    from redust.synthesis.write_pairs import Plan, gather_photos
 
-    found = gather_photos(photos, leave_out=output)
-    return Plan(found, synthesizer, count or len(found), size)
+    paths = gather_photos(photos, leave_out=output)
+    return Plan(paths, synthesizer, count or len(paths), size)
 
 
 def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -> None:
-    """Draw what is not there yet; photos that cannot be used are told, and the exit code is theirs."""
+    """Draw the missing pairs; unusable photos are reported and set the exit code."""
     from rich.console import Console
 
     from redust.core.errors import ScanError
-    from redust.synthesis.writing import cores, prepare, write_pairs
+    from redust.files.threads import cores
+    from redust.synthesis.write_pairs import prepare_folder, write_pairs
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    done = prepare(plan, output)
+    done = prepare_folder(plan, output)
     if done and not quiet:
-        console.print(f"{done} of {plan.count} pairs are there already.")
+        console.print(f"{done} of {plan.count} pairs exist already.")
     shares, failed = [], 0
-    for record in _shown(write_pairs(plan, output, done, workers or cores()), plan.count, done, console, quiet=quiet):
+    for record in _with_progress(
+        write_pairs(plan, output, done, workers or cores()), plan.count, done, console, quiet=quiet
+    ):
         if record.error is None:
             shares.append(record.coverage)
         else:
@@ -142,8 +150,8 @@ def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -
         raise typer.Exit(ScanError.exit_code)
 
 
-def _shown(records: Iterator[Record], total: int, done: int, console: Any, *, quiet: bool) -> Iterator[Record]:
-    """The records, with a progress bar on a terminal."""
+def _with_progress(records: Iterator[Record], total: int, done: int, console: Any, *, quiet: bool) -> Iterator[Record]:
+    """Pass records on, with a progress bar on a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

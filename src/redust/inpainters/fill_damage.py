@@ -6,7 +6,6 @@ The engine only computes. This module meets its needs, checks what it returns, a
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from redust.core.composite import composite
 from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, MaskMismatch
 from redust.core.tiles import Place, bands, mirrored, round_up, tiles
+from redust.files.threads import cores
 from redust.inpainters.fill_windows import FillWindow, cut_windows, max_pool
 from redust.inpainters.grain import add_grain
 from redust.inpainters.translucency import NEEDS, is_measurable, recover_translucency
@@ -93,9 +93,9 @@ def fill_damage(
         on_fill, on_recover, on_grain = _split_progress(progress or _ignore_progress, times)
         _fill_mask(inpainter, filled, mask, hole, _workers_for(inpainter, threads), on_fill)
         if recover:
-            _recover_mask(pixels, filled, mask, hole, threads or available_cores(), on_recover)
+            _recover_mask(pixels, filled, mask, hole, threads or cores(), on_recover)
         if grain:
-            _grain_mask(filled, mask, hole, grain, threads or available_cores(), on_grain)
+            _grain_mask(filled, mask, hole, grain, threads or cores(), on_grain)
     return filled
 
 
@@ -321,12 +321,7 @@ def _workers_for(inpainter: Inpainter, threads: int | None) -> int:
     """The number of threads: as given, else one per core; one for an engine that is not thread-safe."""
     if not inpainter.needs.threadsafe:
         return 1
-    return threads or available_cores()
-
-
-def available_cores() -> int:
-    """The number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return threads or cores()
 
 
 def _batches_of(windows: Iterator[FillWindow]) -> Iterator[list[FillWindow]]:

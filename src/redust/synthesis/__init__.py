@@ -1,6 +1,6 @@
-"""Drawing damage on sound photographs: pairs of a damaged picture and its true mask.
+"""Synthesis: draw damage on undamaged photographs, as pairs of a damaged picture and its true mask.
 
-Read in this order: :mod:`recipe` (what can be chosen), :mod:`shapes` and :mod:`material` (where damage
-lies), :mod:`looks` (how it changes light), :mod:`ground` and :mod:`negatives` (what lies under and around
-it), :mod:`synthesizer` (all of it together).
+Reading order: :mod:`recipe` (settings), :mod:`shapes` and :mod:`material` (where damage lies), :mod:`appearance` (how
+it changes light), :mod:`film_simulation`, :mod:`scanner_simulation` and :mod:`negatives` (the picture apart from its
+damage), :mod:`synthesizer` (all of it together), :mod:`write_pairs` (pairs as files).
 """

@@ -1,4 +1,4 @@
-"""Masks to learn filling from: the procedural damage as decisions, from a thin hair to a missing part."""
+"""Masks to train inpainting with: procedural damage as boolean masks, from a thin hair to a missing part."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from redust.core.arrays import Mask
-from redust.synthesis.shapes import SHAPES, Canvas, smooth_noise
-from redust.synthesis.synthesizer import TOO_MUCH, VISIBLE
+from redust.synthesis.layers import MAX_SHARE, VISIBLE
+from redust.synthesis.painting import Canvas, smooth_noise
+from redust.synthesis.shapes import SHAPES
 
 _KINDS = {
     "dust": 3.0,
@@ -29,7 +30,7 @@ _BLOB_OF_CANVAS = 0.6
 
 
 def draw_holes(canvas: Canvas, rng: np.random.Generator) -> Mask:
-    """Draw a mask of specks, lines 1 to 16 pixels wide, and now and then a blob up to 200 pixels across.
+    """Draw a mask of specks, lines 1 to 16 pixels wide, and in a fifth of masks a blob up to 200 pixels across.
 
     Returns
     -------
@@ -38,18 +39,18 @@ def draw_holes(canvas: Canvas, rng: np.random.Generator) -> Mask:
     """
     mask = np.zeros(canvas, np.bool_)
     if rng.random() < _BLOB_SHARE:
-        mask |= _blob(canvas, rng)
+        mask |= _draw_blob(canvas, rng)
     for _ in range(int(rng.integers(1, _LAYERS + 1))):
-        layer = _layer(canvas, rng)
-        if layer.mean() <= TOO_MUCH:
+        layer = _draw_layer(canvas, rng)
+        if layer.mean() <= MAX_SHARE:
             mask |= layer
     if not mask.any():
         mask[canvas[0] // 2, canvas[1] // 2] = True
     return mask
 
 
-def _layer(canvas: Canvas, rng: np.random.Generator) -> Mask:
-    """One kind of damage, widened as a mask is grown, and seldom much more."""
+def _draw_layer(canvas: Canvas, rng: np.random.Generator) -> Mask:
+    """A kind of damage, dilated as a grown mask is, and seldom much more."""
     weights = np.array(list(_KINDS.values()))
     kind = str(rng.choice(list(_KINDS), p=weights / weights.sum()))
     scale = float(np.exp(rng.uniform(*np.log(_SCALES))))
@@ -61,11 +62,11 @@ def _layer(canvas: Canvas, rng: np.random.Generator) -> Mask:
     return cv2.dilate(drawn, disc).astype(np.bool_)
 
 
-def _blob(canvas: Canvas, rng: np.random.Generator) -> Mask:
-    """A part that is missing: a disc whose rim wavers."""
-    most = min(_BLOBS[1], _BLOB_OF_CANVAS * min(canvas))
-    across = float(np.exp(rng.uniform(np.log(min(_BLOBS[0], most)), np.log(most))))
+def _draw_blob(canvas: Canvas, rng: np.random.Generator) -> Mask:
+    """A missing part: a disc with an irregular edge."""
+    largest = min(_BLOBS[1], _BLOB_OF_CANVAS * min(canvas))
+    across = float(np.exp(rng.uniform(np.log(min(_BLOBS[0], largest)), np.log(largest))))
     row, column = rng.random(2) * canvas
     rows, columns = np.ogrid[: canvas[0], : canvas[1]]
-    waver = 1 + 0.25 * smooth_noise(canvas, max(across / 3, 2.0), rng)
-    return np.asarray(np.hypot(rows - row, (columns - column) * rng.uniform(0.7, 1.4)) < across / 2 * waver)
+    ripple = 1 + 0.25 * smooth_noise(canvas, max(across / 3, 2.0), rng)
+    return np.asarray(np.hypot(rows - row, (columns - column) * rng.uniform(0.7, 1.4)) < across / 2 * ripple)

@@ -1,4 +1,4 @@
-"""Damage from material of the user's own: alpha shapes, outlines, crack masks, grey pictures of folds."""
+"""Damage from the user's material: alpha shapes, outlines, crack masks, grey pictures of folds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ from redust.core.arrays import to_light
 from redust.core.errors import ScanError
 from redust.files import is_scan_path, read_scan
 from redust.synthesis.appearance import GAMMA
-from redust.synthesis.shapes import Canvas, Coverage, crowd, smooth_noise, soften
+from redust.synthesis.painting import (
+    SUPERSAMPLING,
+    Canvas,
+    Coverage,
+    blur_coverage,
+    bytes_to_coverage,
+    downsample_coverage,
+    object_density,
+    smooth_noise,
+)
 
-_FINE = 4
-_BLOBS = ("dots", "smut", "stain")  # solid shapes that would else hide the picture
+_BLOBS = ("dots", "smut", "stain")  # solid shapes that would otherwise hide the picture
 _BLOB_SIDE = 0.4  # of the canvas
 
 
@@ -27,7 +35,7 @@ _BLOB_SIDE = 0.4  # of the canvas
 class Overlays:
     """Pictures whose grey value is a coverage, one folder per kind.
 
-    They are read when drawn, so that thousands of them cost no memory.
+    They are read when drawn, so thousands of them take no memory.
     """
 
     paths: dict[str, list[Path]]
@@ -49,37 +57,37 @@ class Overlays:
             raise ScanError(f"No overlay pictures (*.png) in {folder}. Point to a folder of grey alpha shapes.")
         return cls(kinds)
 
-    def coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> tuple[str, Coverage]:
+    def draw_coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> tuple[str, Coverage]:
         """Scatter one to a few shapes of one kind; returns the kind and (H, W) float32 in 0..1."""
         kinds = sorted(self.paths)
         counts = np.array([len(self.paths[kind]) for kind in kinds], np.float64)
         kind = str(rng.choice(kinds, p=counts / counts.sum()))
         total = np.zeros(canvas, np.float32)
-        for _ in range(round(int(rng.integers(1, 4)) * crowd(canvas) ** 0.8)):
+        for _ in range(round(int(rng.integers(1, 4)) * object_density(canvas) ** 0.8)):
             path = self.paths[kind][int(rng.integers(len(self.paths[kind])))]
             shape = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
             if shape is None:
                 raise ScanError(f"{path} is no readable picture. Remove it from the overlays.")
             largest = _BLOB_SIDE * max(canvas) / max(shape.shape) if kind in _BLOBS else np.inf
             zoom = min(scale * rng.uniform(0.4, 1.0), largest * rng.uniform(0.2, 1.0))
-            _scatter(total, shape.astype(np.uint8), zoom, rng)
+            _paste_shape(total, shape.astype(np.uint8), zoom, rng)
         return kind, total
 
 
-def _scatter(total: Coverage, shape: NDArray[np.uint8], zoom: float, rng: np.random.Generator) -> None:
-    """Turn, zoom and add one alpha shape somewhere on the canvas, in place."""
+def _paste_shape(total: Coverage, shape: NDArray[np.uint8], zoom: float, rng: np.random.Generator) -> None:
+    """Rotate, scale and add one alpha shape at a random position, in place."""
     height, width = total.shape
     angle = rng.uniform(0, 360)
     matrix = cv2.getRotationMatrix2D((shape.shape[1] / 2, shape.shape[0] / 2), angle, zoom)
     matrix[:, 2] += [rng.uniform(0, width) - shape.shape[1] / 2, rng.uniform(0, height) - shape.shape[0] / 2]
     source = cv2.GaussianBlur(shape, (0, 0), 0.4 / zoom) if zoom < 0.7 else shape
-    placed = cv2.warpAffine(source, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    np.maximum(total, placed.astype(np.float32) / np.float32(255), out=total)
+    warped = cv2.warpAffine(source, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    np.maximum(total, bytes_to_coverage(warped), out=total)
 
 
 @dataclass(frozen=True)
 class Outlines:
-    """Hand-drawn outlines of real artefacts with their true places: real sizes, shapes and clustering."""
+    """Hand-drawn outlines of real artefacts at their positions in a frame: real sizes, shapes and clustering."""
 
     points: list[NDArray[np.float32]]
     kinds: list[str]
@@ -96,51 +104,52 @@ class Outlines:
         """
         try:
             artefacts = json.loads(path.read_text(encoding="utf-8"))["artefacts"]
-            points = [np.asarray(one["points"], np.float32) for one in artefacts if len(one["points"]) > 2]
-            kinds = [str(one["class"]) for one in artefacts if len(one["points"]) > 2]
+            points = [np.asarray(item["points"], np.float32) for item in artefacts if len(item["points"]) > 2]
+            kinds = [str(item["class"]) for item in artefacts if len(item["points"]) > 2]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ScanError(f"{path} holds no outlines ({error}). Expected JSON with `artefacts`.") from error
         if not points:
             raise ScanError(f"{path} holds no outlines. Expected at least one artefact with three points.")
-        return cls(points, kinds, np.stack([one.mean(axis=0) for one in points]))
+        return cls(points, kinds, np.stack([polygon.mean(axis=0) for polygon in points]))
 
-    def coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> tuple[Coverage, NDArray[np.bool_]]:
-        """Draw what lies in a random window of the frame, as the window of a scan of that `scale`.
+    def draw_coverage(
+        self, canvas: Canvas, scale: float, rng: np.random.Generator
+    ) -> tuple[Coverage, NDArray[np.bool_]]:
+        """Draw the artefacts in a random window of the frame, at the resolution `scale`.
 
         Returns
         -------
         coverage : (H, W) float32 in 0..1
-            Irregular inside and soft at the rim, for the outlines are coarse polygons.
-        marked : (H, W) bool
+            Irregular inside and soft at the edge: the outlines are coarse polygons.
+        damaged : (H, W) bool
             The polygons themselves.
         """
         size = np.array([canvas[1], canvas[0]], np.float32) / scale
-        middle = self.centres[self._one(rng)] + rng.uniform(-0.5, 0.5, 2) * size * 0.8
+        middle = self.centres[self._pick_artefact(rng)] + rng.uniform(-0.5, 0.5, 2) * size * 0.8
         corner = (middle - size / 2).astype(np.float32)
         inside = np.all((self.centres > corner - 80) & (self.centres < corner + size + 80), axis=1)
-        drawn = np.zeros((canvas[0] * _FINE, canvas[1] * _FINE), np.uint8)
+        drawn = np.zeros((canvas[0] * SUPERSAMPLING, canvas[1] * SUPERSAMPLING), np.uint8)
         for index in np.flatnonzero(inside):
-            polygon = (self.points[index] - corner) * (scale * _FINE)
+            polygon = (self.points[index] - corner) * (scale * SUPERSAMPLING)
             cv2.fillPoly(drawn, [np.rint(polygon).astype(np.int32)], 255)
-        shrunk = cv2.resize(drawn, (canvas[1], canvas[0]), interpolation=cv2.INTER_AREA)
-        filled = shrunk.astype(np.float32) / np.float32(255)
-        return _weather(filled, scale, rng), filled > 0.5
+        filled = downsample_coverage(drawn, canvas)
+        return _roughen_polygons(filled, scale, rng), filled > 0.5
 
-    def _one(self, rng: np.random.Generator) -> int:
-        """An artefact: half of the time of a kind drawn evenly, for hairs are few, and 40 % of the damaged area."""
+    def _pick_artefact(self, rng: np.random.Generator) -> int:
+        """A random artefact; half of the time of a uniformly drawn kind: hairs are few, but 40 % of the area."""
         if rng.random() < 0.5:
             return int(rng.integers(len(self.points)))
-        return int(rng.choice(self._by_kind[int(rng.integers(len(self._by_kind)))]))
+        return int(rng.choice(self._indices_by_kind[int(rng.integers(len(self._indices_by_kind)))]))
 
     @cached_property
-    def _by_kind(self) -> list[NDArray[np.intp]]:
+    def _indices_by_kind(self) -> list[NDArray[np.intp]]:
         kinds = np.array(self.kinds)
         return [np.flatnonzero(kinds == kind) for kind in sorted(set(self.kinds))]
 
 
-def _weather(filled: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
-    """Give polygons a soft, irregular rim that stays mostly inside them."""
-    blurred = soften(filled, rng.uniform(0.5, 1.5) * min(1.0, 0.3 + scale))
+def _roughen_polygons(filled: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
+    """Give polygons a soft, irregular edge that lies mostly inside them."""
+    blurred = blur_coverage(filled, rng.uniform(0.5, 1.5) * min(1.0, 0.3 + scale))
     canvas = (filled.shape[0], filled.shape[1])
     rough = blurred + 0.12 * smooth_noise(canvas, 2.0 + scale, rng) * (blurred > 0.02)
     low = rng.uniform(0.15, 0.45)
@@ -149,7 +158,7 @@ def _weather(filled: Coverage, scale: float, rng: np.random.Generator) -> Covera
 
 @dataclass(frozen=True)
 class Cracks:
-    """Binary crack shapes (N, h, w), drawn at any size and turn."""
+    """Binary crack shapes (N, h, w), drawn at any size and rotation."""
 
     masks: NDArray[np.uint8]
 
@@ -171,26 +180,26 @@ class Cracks:
             raise ScanError(f"{path} holds no cracks. Expected at least one shape.")
         return cls(masks)
 
-    def coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
+    def draw_coverage(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> Coverage:
         """One crack, enlarged to cross much of the canvas; (H, W) float32 in 0..1."""
         shape = self.masks[int(rng.integers(len(self.masks)))] * np.uint8(255)
         total = np.zeros(canvas, np.float32)
-        _scatter(total, shape, float(np.clip(scale, 0.25, 1.2)) * rng.uniform(0.6, 1.6), rng)
-        return soften(total, rng.uniform(0, 0.7))
+        _paste_shape(total, shape, float(np.clip(scale, 0.25, 1.2)) * rng.uniform(0.6, 1.6), rng)
+        return blur_coverage(total, rng.uniform(0, 0.7))
 
 
 @dataclass(frozen=True)
 class Folds:
     """Grey pictures of folded, crumpled or stained paper, each a layer that multiplies the light.
 
-    Only what varies quickly counts (creases, the rims of stains): slow shading is no damage.
+    Only high spatial frequencies are used (creases, edges of stains): slow shading is no damage.
     """
 
     log_ratios: tuple[NDArray[np.float32], ...]
 
     @classmethod
     def from_folder(cls, folder: Path) -> Folds:
-        """Read all pictures of a folder.
+        """Read all pictures in a folder.
 
         Raises
         ------
@@ -202,27 +211,27 @@ class Folds:
         paths = [path for path in sorted(folder.iterdir()) if is_scan_path(path) and not path.name.startswith(".")]
         if not paths:
             raise ScanError(f"No pictures of folds in {folder}. Point to a folder of grey pictures of paper.")
-        return cls(tuple(_log_ratio(to_light(read_scan(path).pixels).mean(axis=2)) for path in paths))
+        return cls(tuple(_fine_log_ratio(to_light(read_scan(path).pixels).mean(axis=2)) for path in paths))
 
-    def log_ratio(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> NDArray[np.float32]:
-        """A part of one of them, turned and zoomed; (H, W) float32, the logarithm of the factor on linear light."""
+    def draw_log_ratio(self, canvas: Canvas, scale: float, rng: np.random.Generator) -> NDArray[np.float32]:
+        """A random crop of one picture, rotated and scaled: (H, W) float32, for `multiply_light`."""
         layer = self.log_ratios[int(rng.integers(len(self.log_ratios)))]
         middle = np.array(layer.shape[::-1]) * rng.uniform(0.2, 0.8, 2)
-        zoom = float(np.clip(scale, 0.4, 1.5)) * rng.uniform(0.7, 1.8) * crowd(canvas) ** 0.3
+        zoom = float(np.clip(scale, 0.4, 1.5)) * rng.uniform(0.7, 1.8) * object_density(canvas) ** 0.3
         matrix = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), float(rng.uniform(0, 360)), zoom)
         matrix[:, 2] += [canvas[1] / 2 - middle[0], canvas[0] / 2 - middle[1]]
-        placed = cv2.warpAffine(
+        warped = cv2.warpAffine(
             layer, matrix, (canvas[1], canvas[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
-        return (placed * rng.uniform(0.8, 2.5)).astype(np.float32)
+        return (warped * rng.uniform(0.8, 2.5)).astype(np.float32)
 
 
-def _log_ratio(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The quick part of a grey picture's light, as a logarithm of linear light: (H, W) float32 about 0."""
+def _fine_log_ratio(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The high-pass part of a grey picture, as a logarithm of linear light: (H, W) float32 about 0."""
     logarithm = np.float32(GAMMA) * np.log(np.maximum(grey, np.float32(0.02)))
     sigma = max(4.0, min(grey.shape) / 10)
-    quick = logarithm - cv2.GaussianBlur(logarithm, (0, 0), sigma)
-    # Paper has a grain of its own, which is no damage: leave out what is weaker than three times it.
-    grain = float(np.median(np.abs(quick - np.median(quick)))) * 1.5
-    kept: NDArray[np.float32] = (np.sign(quick) * np.maximum(np.abs(quick) - 3 * grain, 0)).astype(np.float32)
-    return kept
+    fine = logarithm - cv2.GaussianBlur(logarithm, (0, 0), sigma)
+    # The grain of the paper is no damage: suppress what is weaker than three times it.
+    grain = float(np.median(np.abs(fine - np.median(fine)))) * 1.5
+    thresholded: NDArray[np.float32] = (np.sign(fine) * np.maximum(np.abs(fine) - 3 * grain, 0)).astype(np.float32)
+    return thresholded

@@ -1,4 +1,4 @@
-"""Damaged pictures and their true masks, deterministic by seed."""
+"""Draw damage on photographs: pairs of a damaged picture and its true mask, reproducible by seed."""
 
 from __future__ import annotations
 
@@ -13,83 +13,37 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Light
 from redust.core.errors import SettingsError
-from redust.core.labels import Label
-from redust.synthesis.appearance import RAISED, lay_over, multiply_by, random_look, relief
-from redust.synthesis.ground import after_damage, before_damage
+from redust.core.labels import Label, Truth
+from redust.synthesis.film_simulation import simulate_film
+from redust.synthesis.layers import EDGE, MAX_SHARE, Layer
 from redust.synthesis.material import Cracks, Folds, Outlines, Overlays
 from redust.synthesis.negatives import NEGATIVES, NIGHT
-from redust.synthesis.recipe import Recipe
-from redust.synthesis.shapes import SHAPES, Canvas, Coverage, soften
+from redust.synthesis.painting import Canvas, Coverage, blur_coverage
+from redust.synthesis.recipe import MATERIAL, Recipe
+from redust.synthesis.scanner_simulation import simulate_scanner
+from redust.synthesis.shapes import SHAPES
 from redust.synthesis.transplants import Transplants
 
-VISIBLE, RIM = 0.28, 0.08  # coverage from which a pixel is damaged, and from which it is at least a rim
-_CHANGED = (0.35, 0.10)  # the same for a change of linear light, as a natural logarithm
-
-AROUND = 17  # pixels across within which light counts as texture: several times as wide as a hair
-TOO_MUCH = 0.3  # a layer that hides more teaches nothing about its surroundings
+TEXTURE_SIDE = 17  # pixels: window in which light counts as texture, several times as wide as a hair
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A drawn picture.
+    """A damaged picture, the same without damage, and the truth.
 
     Parameters
     ----------
     damaged, clean : (H, W, 3) float32 in 0..1
     target : (H, W) uint8
-        255 damage, 128 not to be judged, 0 sound.
+        Values of :class:`redust.core.labels.Label`: 255 damage, 128 ignore, 0 background.
     kinds
-        What was drawn.
+        Kinds of damage drawn.
     """
 
     damaged: Light
     clean: Light
-    target: NDArray[np.uint8]
+    target: Truth
     kinds: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of damage.
-
-    Parameters
-    ----------
-    kind
-        What it is, for its look.
-    coverage : (H, W) float32 in 0..1
-        How much of the light it hides; all 0 where `log_ratio` is given.
-    marked, rim : (H, W) bool
-        What counts as damaged, and what is not to be judged besides.
-    log_ratio : (H, W) or (H, W, 3) float32, optional
-        For damage whose effect on light is known: logarithm of the factor on linear light.
-    """
-
-    kind: str
-    coverage: Coverage
-    marked: NDArray[np.bool_]
-    rim: NDArray[np.bool_]
-    log_ratio: NDArray[np.float32] | None = None
-
-    @classmethod
-    def of_coverage(cls, kind: str, coverage: Coverage) -> Layer:
-        """A layer whose mask follows from its coverage."""
-        return cls(kind, coverage, coverage >= VISIBLE, coverage >= RIM)
-
-    @classmethod
-    def of_ratio(cls, kind: str, log_ratio: NDArray[np.float32], marked: NDArray[np.bool_] | None = None) -> Layer:
-        """A layer that changes light by a known factor; `marked` follows from it unless given."""
-        change = np.abs(log_ratio) if log_ratio.ndim == 2 else np.abs(log_ratio).max(axis=2)
-        marked = change >= _CHANGED[0] if marked is None else marked
-        return cls(kind, np.zeros_like(change), marked, change >= _CHANGED[1], log_ratio)
-
-    def lay_over(self, encoded: Light, rng: np.random.Generator, recipe: Recipe) -> None:
-        """Change a picture as this layer does, in place."""
-        if self.log_ratio is None and self.kind in RAISED and rng.random() < recipe.relief:
-            multiply_by(encoded, relief(self.coverage, rng))
-        elif self.log_ratio is None:
-            lay_over(encoded, self.coverage, random_look(rng, self.kind, recipe))
-        else:
-            multiply_by(encoded, self.log_ratio)
 
 
 @dataclass(frozen=True)
@@ -99,9 +53,9 @@ class Synthesizer:
     Parameters
     ----------
     recipe
-        What is drawn, how often.
+        Kinds of damage, and how often each is drawn.
     overlays, outlines, cracks, folds, transplants
-        Material besides the procedural shapes; what is absent is not drawn.
+        Material besides the procedural shapes; kinds without material are not drawn.
     seed
         With the same seed, `draw` gives the same pair for the same photo and number, in any process.
     """
@@ -144,13 +98,13 @@ class Synthesizer:
         )
 
     def __post_init__(self) -> None:
-        if self.recipe.clean < 1 and not sum(self._available().values()) > 0:
+        if self.recipe.clean < 1 and not sum(self._available_kinds().values()) > 0:
             raise SettingsError(
                 "The recipe draws only kinds for which there is no material. Give the material (--overlays, "
                 "--outlines, --cracks, --folds, --transplant), or give a kind such as `dust` a weight."
             )
 
-    def draw(self, photo: Light, number: int, known: NDArray[np.uint8] | None = None) -> Pair:
+    def draw(self, photo: Light, number: int, known: Truth | None = None) -> Pair:
         """Damage one photo.
 
         Parameters
@@ -158,84 +112,86 @@ class Synthesizer:
         photo : (H, W, 3) float32 in 0..1
             Undamaged.
         number
-            Which pair this is; with the seed it decides everything random.
+            Number of the pair; with the seed it determines all random numbers.
         known : (H, W) uint8, optional
-            Target of damage the photo has already (a real scan with its mask): more is drawn on top.
+            Truth of damage that the photo already has (a real scan with its mask); more is drawn over it.
         """
         rng = np.random.default_rng([self.seed, number])
-        ground = photo.copy()
-        drawn: list[str] = []
+        clean = photo.copy()
+        kinds: list[str] = []
         recipe = self.recipe
         if known is None and rng.random() < recipe.negatives:
-            name = _pick(recipe.hard, rng)
-            NEGATIVES[name](ground, rng)
-            if name in NIGHT:  # without colour, or inverted, a starry sky is not to be told from a dusty plate
+            name = _pick_weighted(recipe.hard, rng)
+            NEGATIVES[name](clean, rng)
+            if name in NIGHT:  # without colour, or inverted, a starry sky cannot be distinguished from a dusty plate
                 recipe = recipe.model_copy(update={"negative": 0.0, "black_and_white": 0.0, "sepia": 0.0})
-        ground = before_damage(ground, rng, recipe)
-        damaged, target = ground.copy(), np.zeros(ground.shape[:2], np.uint8)
+        clean = simulate_film(clean, rng, recipe)
+        damaged, target = clean.copy(), np.zeros(clean.shape[:2], np.uint8)
         if rng.random() >= self.recipe.clean:
-            drawn = self._damage(damaged, target, rng)
-            damaged = self._through_optics(damaged, ground, rng)
-        _excuse_barely_visible(damaged, ground, target, self.recipe)
-        _widen(target, self.recipe.margin)
+            kinds = self._damage_picture(damaged, target, rng)
+            damaged = self._blur_damage(damaged, clean, rng)
+        _ignore_barely_visible(damaged, clean, target, self.recipe)
+        _dilate_damage(target, self.recipe.margin)
         if known is not None:
             np.maximum(target, known, out=target)
-        # One generator state for both: the clean picture gets the same noise as the damaged one.
-        state = rng.integers(2**63)
-        clean = after_damage(ground, np.random.default_rng(state), self.recipe)
-        damaged = after_damage(damaged, np.random.default_rng(state), self.recipe)
-        return Pair(damaged, clean, target, tuple(drawn))
+        # The same seed for both: the clean picture gets the same noise as the damaged one.
+        seed = rng.integers(2**63)
+        clean = simulate_scanner(clean, np.random.default_rng(seed), self.recipe)
+        damaged = simulate_scanner(damaged, np.random.default_rng(seed), self.recipe)
+        return Pair(damaged, clean, target, tuple(kinds))
 
-    def _damage(self, damaged: Light, target: NDArray[np.uint8], rng: np.random.Generator) -> list[str]:
-        """Lay layers of damage over a picture and mark them, both in place; returns the kinds."""
+    def _damage_picture(self, damaged: Light, target: Truth, rng: np.random.Generator) -> list[str]:
+        """Blend layers of damage over a picture and label them, both in place; returns the kinds."""
         low, high = np.log(self.recipe.scale_low), np.log(self.recipe.scale_high)
         scale = float(np.exp(rng.uniform(low, high)))
         kinds = []
         for _ in range(int(rng.integers(1, self.recipe.layers + 1))):
-            layer = self.layer(_pick(self._available(), rng), (target.shape[0], target.shape[1]), scale, rng)
-            if layer.marked.mean() > TOO_MUCH:
+            layer = self.draw_layer(
+                _pick_weighted(self._available_kinds(), rng), (target.shape[0], target.shape[1]), scale, rng
+            )
+            if layer.damaged.mean() > MAX_SHARE:
                 continue
-            layer.lay_over(damaged, rng, self.recipe)
-            np.maximum(target, np.where(layer.rim, np.uint8(Label.ignore), np.uint8(Label.background)), out=target)
-            target[layer.marked] = Label.damage
+            layer.blend_over(damaged, rng, self.recipe)
+            np.maximum(target, np.where(layer.edge, np.uint8(Label.ignore), np.uint8(Label.background)), out=target)
+            target[layer.damaged] = Label.damage
             kinds.append(layer.kind)
         return kinds
 
-    def layer(self, kind: str, canvas: Canvas, scale: float, rng: np.random.Generator) -> Layer:
-        """Draw one layer of a kind of :data:`redust.synthesis.recipe.KINDS` (there must be material)."""
+    def draw_layer(self, kind: str, canvas: Canvas, scale: float, rng: np.random.Generator) -> Layer:
+        """Draw one layer of a kind of :data:`redust.synthesis.recipe.KINDS` for which there is material."""
         if kind == "outlines":
             outlines = self.outlines[int(rng.integers(len(self.outlines)))]
-            coverage, marked = outlines.coverage(canvas, scale, rng)
-            coverage = self._out_of_focus(coverage, scale, rng)
-            return Layer(kind, coverage, marked, coverage >= RIM)
+            coverage, damaged = outlines.draw_coverage(canvas, scale, rng)
+            coverage = self._defocus(coverage, scale, rng)
+            return Layer(kind, coverage, damaged, coverage >= EDGE)
         if kind == "folds" and self.folds is not None:
-            return Layer.of_ratio(kind, self.folds.log_ratio(canvas, scale, rng))
+            return Layer.from_ratio(kind, self.folds.draw_log_ratio(canvas, scale, rng))
         if kind == "transplants" and self.transplants is not None:
-            return Layer.of_ratio(kind, *self.transplants.layer(canvas, scale, rng))
+            return Layer.from_ratio(kind, *self.transplants.paste_spots(canvas, scale, rng))
         if kind == "overlays" and self.overlays is not None:
-            kind, coverage = self.overlays.coverage(canvas, scale, rng)
+            kind, coverage = self.overlays.draw_coverage(canvas, scale, rng)
         elif kind == "cracks" and self.cracks is not None:
-            kind, coverage = "crack", self.cracks.coverage(canvas, scale, rng)
+            kind, coverage = "crack", self.cracks.draw_coverage(canvas, scale, rng)
         else:
             coverage = SHAPES[kind](canvas, scale, rng)
         if self.recipe.rim:
-            coverage = soften(coverage, rng.uniform(0, self.recipe.rim))
-        return Layer.of_coverage(kind, self._out_of_focus(coverage, scale, rng))
+            coverage = blur_coverage(coverage, rng.uniform(0, self.recipe.rim))
+        return Layer.from_coverage(kind, self._defocus(coverage, scale, rng))
 
-    def _through_optics(self, damaged: Light, ground: Light, rng: np.random.Generator) -> Light:
-        """The damage, not the ground, a little softer: (H, W, 3)."""
+    def _blur_damage(self, damaged: Light, clean: Light, rng: np.random.Generator) -> Light:
+        """Blur the difference that damage makes, not the picture: (H, W, 3)."""
         if not self.recipe.optics:
             return damaged
-        seen: Light = np.clip(ground + soften(damaged - ground, rng.uniform(0, self.recipe.optics)), 0, 1)
-        return seen
+        blurred: Light = np.clip(clean + blur_coverage(damaged - clean, rng.uniform(0, self.recipe.optics)), 0, 1)
+        return blurred
 
-    def _out_of_focus(self, coverage: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
+    def _defocus(self, coverage: Coverage, scale: float, rng: np.random.Generator) -> Coverage:
         if not self.recipe.defocus or rng.random() >= self.recipe.defocus:
             return coverage
-        return soften(coverage, scale * rng.uniform(1.0, 3.0))
+        return blur_coverage(coverage, scale * rng.uniform(1.0, 3.0))
 
     def material(self) -> Iterator[bytes]:
-        """Bytes that differ when the material does."""
+        """Bytes that identify the material."""
         for kind, paths in (self.overlays.paths if self.overlays else {}).items():
             yield repr([kind, [(path.as_posix(), path.stat().st_size) for path in paths]]).encode()
         arrays: list[NDArray[Any]] = [points for outlines in self.outlines for points in outlines.points]
@@ -245,58 +201,54 @@ class Synthesizer:
         for array in arrays:
             yield repr((array.shape, array.dtype.str)).encode() + array.tobytes()
 
-    def _available(self) -> dict[str, float]:
-        """The weights of the kinds for which there is material."""
-        present = {
-            "outlines": bool(self.outlines),
-            "overlays": self.overlays is not None,
-            "cracks": self.cracks is not None,
-            "folds": self.folds is not None,
-            "transplants": self.transplants is not None,
-        }
-        return {kind: weight for kind, weight in self.recipe.kinds.items() if present.get(kind, True)}
+    def has_material(self, kind: str) -> bool:
+        """Whether a kind can be drawn: procedural kinds always, the others if their material was given."""
+        return kind not in MATERIAL or bool(getattr(self, kind))
+
+    def _available_kinds(self) -> dict[str, float]:
+        """The weights of the kinds that can be drawn."""
+        return {kind: weight for kind, weight in self.recipe.kinds.items() if self.has_material(kind)}
 
 
-def _pick(weights: dict[str, float], rng: np.random.Generator) -> str:
-    """A key, as often as its weight says."""
+def _pick_weighted(weights: dict[str, float], rng: np.random.Generator) -> str:
+    """A random key, with a probability proportional to its weight."""
     share = np.array(list(weights.values()))
     return str(rng.choice(list(weights), p=share / share.sum()))
 
 
-def _widen(target: NDArray[np.uint8], margin: int) -> None:
-    """Let what is damaged reach `margin` pixels farther, in place."""
+def _dilate_damage(target: Truth, margin: int) -> None:
+    """Dilate what is labelled damage by `margin` pixels, in place."""
     if margin:
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
         target[cv2.dilate((target == Label.damage).astype(np.uint8), disc) > 0] = Label.damage
 
 
-def _excuse_barely_visible(damaged: Light, ground: Light, target: NDArray[np.uint8], recipe: Recipe) -> None:
-    """Mark spots that changed the picture too little to be seen as not judged, in place.
+def _ignore_barely_visible(damaged: Light, clean: Light, target: Truth, recipe: Recipe) -> None:
+    """Label spots as ignored that changed the picture too little to be visible, in place.
 
-    What counts is the spot's mean change against the busyness of the ground under it, and, if the recipe says so,
-    against the texture of what is around: a spot no darker than the leaves beside it is lost among them.
+    A spot's mean change is compared with the fine detail under it and, if the recipe says so, with the texture around
+    it: a spot no darker than the leaves beside it is invisible among them.
     """
-    marked = (target == Label.damage).astype(np.uint8)
-    count, labels = cv2.connectedComponents(marked, connectivity=8)
+    count, labels = cv2.connectedComponents((target == Label.damage).astype(np.uint8), connectivity=8)
     if count < 2:
         return
-    change = np.abs(damaged - ground).max(axis=2)
-    grey = ground.mean(axis=2)
-    busy = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.5))
+    change = np.abs(damaged - clean).max(axis=2)
+    grey = clean.mean(axis=2)
+    detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.5))
     flat = labels.ravel()
     area = np.bincount(flat, minlength=count)
-    seen = np.bincount(flat, change.ravel(), count) / area
-    noise = np.bincount(flat, busy.ravel(), count) / area
-    # A larger spot is seen through more noise: the mean of n pixels is sure to noise / sqrt(n).
-    hidden = (seen < recipe.barely / 255) | (seen < 4.0 * noise / np.sqrt(np.maximum(area, 1)) + 1.2 * noise)
+    contrast = np.bincount(flat, change.ravel(), count) / area
+    noise = np.bincount(flat, detail.ravel(), count) / area
+    # The mean over n pixels has a standard error of noise / sqrt(n): a larger spot is visible through more noise.
+    hidden = (contrast < recipe.barely / 255) | (contrast < 4.0 * noise / np.sqrt(np.maximum(area, 1)) + 1.2 * noise)
     if recipe.against_texture:
-        hidden |= seen < recipe.against_texture * np.bincount(flat, texture(grey).ravel(), count) / area
+        hidden |= contrast < recipe.against_texture * np.bincount(flat, local_deviation(grey).ravel(), count) / area
     hidden[0] = False
     target[hidden[labels]] = Label.ignore
 
 
-def texture(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+def local_deviation(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Standard deviation (H, W) of light within 17 x 17 pixels."""
-    mean, square = (cv2.blur(one, (AROUND, AROUND)) for one in (grey, grey * grey))
-    spread: NDArray[np.float32] = np.sqrt(np.maximum(square - mean * mean, 0))
-    return spread
+    mean, square = (cv2.blur(plane, (TEXTURE_SIDE, TEXTURE_SIDE)) for plane in (grey, grey * grey))
+    deviation: NDArray[np.float32] = np.sqrt(np.maximum(square - mean * mean, 0))
+    return deviation

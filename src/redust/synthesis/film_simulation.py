@@ -1,4 +1,4 @@
-"""What a scan looks like apart from its damage: black-and-white, fading, blur, grain, halftone, JPEG."""
+"""Film simulation: tone, colour, lens blur, negative, halftone and film grain of a photograph, before the damage."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from redust.core.arrays import LUMA, Light
+from redust.synthesis.painting import blur_coverage
 from redust.synthesis.recipe import Recipe
-from redust.synthesis.shapes import soften
 
 
-def before_damage(light: Light, rng: np.random.Generator, recipe: Recipe | None = None) -> Light:
+def simulate_film(light: Light, rng: np.random.Generator, recipe: Recipe | None = None) -> Light:
     """Turn a digital photo into a photograph on film or paper.
 
     Parameters
@@ -24,45 +24,22 @@ def before_damage(light: Light, rng: np.random.Generator, recipe: Recipe | None 
     Returns
     -------
     light : (H, W, 3) float32 in 0..1
-        Tone, colour, negative or positive, film grain. Not the scanner's share: see `after_damage`.
+        Tone, colour, negative or positive, film grain. Not the scanner's share: see `simulate_scanner`.
     """
     recipe = recipe or Recipe()
-    light = _toned(light, rng, recipe)
+    light = _change_tone(light, rng, recipe)
     if rng.random() < recipe.blur:
-        light = soften(light, rng.uniform(0.4, 1.8))
+        light = blur_coverage(light, rng.uniform(0.4, 1.8))
     if rng.random() < recipe.negative:
         light = 1 - light
     if rng.random() < recipe.halftone:
-        light = halftone(light, rng)
+        light = print_halftone(light, rng)
     if rng.random() < recipe.grain:
-        light = grain(light, rng)
+        light = add_film_grain(light, rng)
     return light
 
 
-def after_damage(light: Light, rng: np.random.Generator, recipe: Recipe | None = None) -> Light:
-    """Add what the scanner and the file add: blur or sharpening, noise, JPEG; in and out as `before_damage`."""
-    recipe = recipe or Recipe()
-    choice = rng.random()
-    if choice < recipe.soft_scan:
-        light = soften(light, rng.uniform(0.3, 0.8))
-    elif choice < recipe.soft_scan + recipe.sharpened:
-        light = sharpened(light, rng.uniform(0.6, 1.2), rng.uniform(0.3, 1.2))
-    if rng.random() < recipe.noise:
-        strength = rng.uniform(0.002, 0.02)
-        light = light + rng.standard_normal(light.shape, dtype=np.float32) * np.float32(strength)
-    if rng.random() < recipe.jpeg:
-        light = jpeg(light, int(rng.integers(60, 97)))
-    return np.clip(light, 0, 1).astype(np.float32)
-
-
-def sharpened(light: Light, sigma: float, amount: float) -> Light:
-    """An unsharp mask over `sigma` pixels, of strength `amount`."""
-    blurred = cv2.GaussianBlur(light, (0, 0), sigma)
-    sharp: Light = np.clip(light + amount * (light - blurred), 0, 1)
-    return sharp
-
-
-def _toned(light: Light, rng: np.random.Generator, recipe: Recipe) -> Light:
+def _change_tone(light: Light, rng: np.random.Generator, recipe: Recipe) -> Light:
     """Exposure, contrast, fading; colour, black-and-white or sepia."""
     light = np.power(light, np.float32(np.exp(rng.normal(0, 0.35))))
     kind = rng.random()
@@ -79,12 +56,12 @@ def _toned(light: Light, rng: np.random.Generator, recipe: Recipe) -> Light:
     return np.clip(light, 0, 1).astype(np.float32)
 
 
-def grain(light: Light, rng: np.random.Generator) -> Light:
+def add_film_grain(light: Light, rng: np.random.Generator) -> Light:
     """Film grain: strongest in the mid-tones, of 0.5 to 2 pixels, more or less coloured."""
     size, strength = rng.uniform(0.0, 1.3), np.exp(rng.uniform(np.log(0.008), np.log(0.05)))
     height, width = light.shape[:2]
     common = rng.standard_normal((height, width, 1), dtype=np.float32)
-    own = rng.standard_normal((height, width, 3), dtype=np.float32) if _coloured(light) else 0.0
+    own = rng.standard_normal((height, width, 3), dtype=np.float32) if _has_colour(light) else 0.0
     share = rng.uniform(0.2, 0.9)
     noise = np.broadcast_to(share * common + (1 - share) * own, light.shape)
     if size > 0.3:
@@ -94,11 +71,11 @@ def grain(light: Light, rng: np.random.Generator) -> Light:
     return np.clip(light + np.float32(strength) * tone * noise, 0, 1).astype(np.float32)
 
 
-def _coloured(light: Light) -> bool:
+def _has_colour(light: Light) -> bool:
     return bool(np.abs(light[..., 0] - light[..., 2]).max() > 0.02)
 
 
-def halftone(light: Light, rng: np.random.Generator) -> Light:
+def print_halftone(light: Light, rng: np.random.Generator) -> Light:
     """A printed raster of dots, as in newspapers and books."""
     pitch, angle = rng.uniform(2.5, 7), rng.uniform(0, np.pi / 2)
     rows, columns = np.indices(light.shape[:2], dtype=np.float32) * np.float32(2 * np.pi / pitch)
@@ -109,12 +86,3 @@ def halftone(light: Light, rng: np.random.Generator) -> Light:
     mix = rng.uniform(0.3, 1.0)
     mixed: Light = (mix * printed + (1 - mix) * light).astype(np.float32)
     return mixed
-
-
-def jpeg(light: Light, quality: int) -> Light:
-    """Compress as JPEG of the given quality and decode again."""
-    eight = np.rint(np.clip(light[..., ::-1], 0, 1) * 255).astype(np.uint8)  # noise may have left 0..1
-    packed = cv2.imencode(".jpg", eight, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    decoded = cv2.imdecode(packed, cv2.IMREAD_COLOR)
-    assert decoded is not None  # it was packed one line above
-    return decoded[..., ::-1].astype(np.float32) / np.float32(255)

@@ -1,12 +1,12 @@
-"""Drawn pairs as files: the same bytes for the same seed, whatever the number of workers or interruptions.
+"""Write drawn pairs to files: the same bytes for the same seed, for any number of workers or interruptions.
 
 ::
 
     DIR/images/000000-photo.png    damaged, at the photo's depth
-    DIR/masks/000000-photo.png     255 damage, 128 not judged, 0 sound
+    DIR/masks/000000-photo.png     255 damage, 128 ignored, 0 background
     DIR/clean/000000-photo.png     the same without the damage
-    DIR/recipe.toml                what was drawn, how often
-    DIR/manifest.jsonl             one line per pair, in order; it is what a run that was stopped goes on from
+    DIR/recipe.toml                the recipe used
+    DIR/manifest.jsonl             one line per pair, in order; an interrupted run resumes from it
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -34,21 +33,21 @@ from redust.files import is_scan_path, read_scan, whole_file, write_scan
 from redust.synthesis.synthesizer import Synthesizer
 
 IMAGES, MASKS, CLEAN, RECIPE, MANIFEST = "images", "masks", "clean", "recipe.toml", "manifest.jsonl"
-SMALLEST = 32  # pixels: less ground than this shows no damage
+SMALLEST = 32  # pixels: on a smaller picture damage is not visible
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which pairs to draw.
+    """Parameters of a run.
 
     Parameters
     ----------
     photos
         Undamaged; each is used for a run of consecutive numbers.
     synthesizer
-        What is drawn; its seed decides everything random.
+        Draws the damage; its seed determines all random numbers.
     count
-        How many pairs.
+        Number of pairs.
     size
         Side of square patches cut out of the photos at random; whole photos if None.
     """
@@ -59,7 +58,7 @@ class Plan:
     size: int | None = None
 
     def photo(self, number: int) -> Path:
-        """The photo that pair `number` is drawn on."""
+        """The photo of pair `number`."""
         return self.photos[number * len(self.photos) // self.count]
 
     def name(self, number: int) -> str:
@@ -67,15 +66,15 @@ class Plan:
         return f"{number:06d}-{self.photo(number).stem}.png"
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that differ when the pairs would."""
+        """Twelve hexadecimal digits of a hash over all that determines the pairs."""
         from redust import __version__
 
         digest = hashlib.sha256()
         facts = [__version__, self.synthesizer.recipe.model_dump_json(), self.synthesizer.seed, self.count, self.size]
         facts += [[path.as_posix(), path.stat().st_size] for path in self.photos]
         digest.update(json.dumps(facts).encode())
-        for part in self.synthesizer.material():
-            digest.update(part)
+        for chunk in self.synthesizer.material():
+            digest.update(chunk)
         return digest.hexdigest()[:12]
 
 
@@ -86,15 +85,15 @@ class Record:
     Parameters
     ----------
     name, number, photo, seed, plan
-        Which pair, of which photo; `plan` is :meth:`Plan.fingerprint`.
+        The pair and its photo; `plan` is :meth:`Plan.fingerprint`.
     height, width, row, column
-        Its size in pixels and where it was cut out of the photo.
+        Size in pixels, and position of the crop in the photo.
     kinds
-        What was drawn.
-    coverage, unjudged
+        Kinds of damage drawn.
+    coverage, ignored
         Share of pixels that are 255 and 128 in the mask.
     error
-        Why there is no such pair, if the photo could not be used.
+        Why the pair is missing, if the photo could not be used.
     """
 
     name: str
@@ -108,94 +107,94 @@ class Record:
     column: int = 0
     kinds: tuple[str, ...] = ()
     coverage: float = 0.0
-    unjudged: float = 0.0
+    ignored: float = 0.0
     error: str | None = None
 
-    def line(self) -> bytes:
-        """As one line of JSON."""
+    def to_json_line(self) -> bytes:
+        """This record as one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False).encode() + b"\n"
 
 
-def gather_photos(given: Sequence[Path], leave_out: Path | None = None) -> tuple[Path, ...]:
-    """All photos that were named, and all in the folders that were.
+def gather_photos(paths: Sequence[Path], leave_out: Path | None = None) -> tuple[Path, ...]:
+    """Collect photos from files and folders, each once.
 
     Parameters
     ----------
-    given
-        Files and folders; of a folder everything below it that is a scan by its name, hidden files left out.
+    paths
+        Files and folders; of a folder all scans below it by their suffix, without hidden files.
     leave_out
-        A folder of results: nothing below it is taken.
+        A folder of results: nothing below it is used.
 
     Raises
     ------
     ScanError
         If a path does not exist, or there is no photo.
     SettingsError
-        If a photo that was named lies among the results.
+        If a given photo lies in the folder of results.
     """
-    found: dict[Path, None] = {}
+    photos: dict[Path, None] = {}
     results = leave_out.resolve() if leave_out else None
-    for path in given:
+    for path in paths:
         if not path.exists():
             raise ScanError(f"There is no {path}. Check the path.")
         if path.is_dir():
-            found |= dict.fromkeys(one for one in _below(path) if results not in one.resolve().parents)
+            photos |= dict.fromkeys(photo for photo in _scans_below(path) if results not in photo.resolve().parents)
         elif results in path.resolve().parents:
             raise SettingsError(f"{path} lies among the results in {leave_out}. Choose another folder for them.")
         else:
-            found[path] = None
-    if not found:
+            photos[path] = None
+    if not photos:
         raise ScanError("There are no photos. Name undamaged photos (TIFF, PNG, JPEG ...) or folders of them.")
-    return tuple(found)
+    return tuple(photos)
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _scans_below(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        hidden = any(name.startswith(".") for name in path.relative_to(folder).parts)
         if not hidden and path.is_file() and is_scan_path(path):
             yield path
 
 
-def prepare(plan: Plan, folder: Path) -> int:
-    """Make the folder, or find how far an earlier run of the same plan got.
+def prepare_folder(plan: Plan, folder: Path) -> int:
+    """Create the folder, or find how far an earlier run of the same plan got.
 
     Returns
     -------
     done
-        How many pairs are there already; the next to draw has this number.
+        Number of pairs that exist already; the next pair has this number.
 
     Raises
     ------
     TargetExists
-        If the folder holds anything else.
+        If the folder contains anything else.
     """
-    for part in (IMAGES, MASKS, CLEAN):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    for subfolder in (IMAGES, MASKS, CLEAN):
+        (folder / subfolder).mkdir(parents=True, exist_ok=True)
     manifest = folder / MANIFEST
     if not manifest.exists():
-        _refuse_strangers(folder)
+        _refuse_foreign_files(folder)
         with whole_file(manifest):
             pass
     lines = manifest.read_bytes().splitlines(keepends=True)
-    kept = _kept(lines, plan, folder)
-    if kept != lines:
+    complete = _complete_lines(lines, plan, folder)
+    if complete != lines:
         with whole_file(manifest, overwrite=True) as file:
-            file.write(b"".join(kept))
+            file.write(b"".join(complete))
     if not (folder / RECIPE).exists():
         plan.synthesizer.recipe.write(folder / RECIPE)
-    return len(kept)
+    return len(complete)
 
 
-def _refuse_strangers(folder: Path) -> None:
-    """Nothing that was there before may be written over or mixed in."""
-    strangers = [path for part in (IMAGES, MASKS, CLEAN) for path in sorted((folder / part).iterdir())]
-    strangers += [folder / RECIPE] if (folder / RECIPE).exists() else []
-    if strangers:
-        raise TargetExists(f"{strangers[0]} is there already, and no manifest of ours. Choose an empty folder.")
+def _refuse_foreign_files(folder: Path) -> None:
+    """Refuse a folder that contains files of another origin."""
+    foreign = [path for subfolder in (IMAGES, MASKS, CLEAN) for path in sorted((folder / subfolder).iterdir())]
+    foreign += [folder / RECIPE] if (folder / RECIPE).exists() else []
+    if foreign:
+        raise TargetExists(f"{foreign[0]} is there already, and no manifest of ours. Choose an empty folder.")
 
 
-def _kept(lines: list[bytes], plan: Plan, folder: Path) -> list[bytes]:
-    """The lines of pairs that are whole, up to the first that is not."""
+def _complete_lines(lines: list[bytes], plan: Plan, folder: Path) -> list[bytes]:
+    """The manifest's lines up to the first incomplete pair."""
     fingerprint = plan.fingerprint()
     for number, line in enumerate(lines):
         try:
@@ -207,65 +206,63 @@ def _kept(lines: list[bytes], plan: Plan, folder: Path) -> list[bytes]:
                 f"{folder} holds pairs drawn otherwise (photos, recipe, material, seed, size, count or version "
                 "differ). Choose another folder, or repeat what you asked for then."
             )
-        there = all((folder / part / plan.name(number)).is_file() for part in (IMAGES, MASKS, CLEAN))
-        if entry.get("number") != number or entry.get("error") or not there:
+        complete = all((folder / subfolder / plan.name(number)).is_file() for subfolder in (IMAGES, MASKS, CLEAN))
+        if entry.get("number") != number or entry.get("error") or not complete:
             return lines[:number]
     return lines
 
 
 def write_pairs(plan: Plan, folder: Path, first: int = 0, workers: int = 1) -> Iterator[Record]:
-    """Draw pairs into a folder that :func:`prepare` made ready.
+    """Draw pairs into a folder that :func:`prepare_folder` prepared.
 
     Parameters
     ----------
     first
-        The number to begin with: what `prepare` returned.
+        The first number: what `prepare_folder` returned.
     workers
-        Processes. They change the time, not the result.
+        Number of processes. The result does not depend on it.
 
     Yields
     ------
     record
-        One per pair, in order, when its files are whole. A photo that cannot be used gives a record with
-        an error, and the others go on.
+        One per pair, in order, once its files are complete. A photo that cannot be used gives a record with an error
+        and does not stop the others.
 
     Raises
     ------
     TargetError
         If the results cannot be written.
     TrainingError
-        If a worker process ended on its own.
+        If a worker process died.
     """
     fingerprint = plan.fingerprint()
     numbers = range(first, plan.count)
-    drawn = _here(plan, folder, numbers, fingerprint) if workers == 1 or len(numbers) < 2 else _spread(
-        plan, folder, numbers, fingerprint, workers
-    )  # fmt: skip
+    alone = workers == 1 or len(numbers) < 2
+    records = (
+        (write_pair(plan, folder, number, fingerprint) for number in numbers)
+        if alone
+        else _write_in_processes(plan, folder, numbers, fingerprint, workers)
+    )
     with open(folder / MANIFEST, "ab") as journal:
-        for record in drawn:
-            journal.write(record.line())
+        for record in records:
+            journal.write(record.to_json_line())
             journal.flush()
             yield record
 
 
-def _here(plan: Plan, folder: Path, numbers: range, fingerprint: str) -> Iterator[Record]:
-    for number in numbers:
-        yield draw_pair(plan, folder, number, fingerprint)
-
-
-def _spread(plan: Plan, folder: Path, numbers: range, fingerprint: str, workers: int) -> Iterator[Record]:
-    """The same over processes; results come in the order of their numbers."""
-    # A fresh interpreter each: a fork of a process with threads (OpenCV's) may hang.
+def _write_in_processes(plan: Plan, folder: Path, numbers: range, fingerprint: str, workers: int) -> Iterator[Record]:
+    """Write pairs in several processes; records come in the order of their numbers."""
+    # Spawn: a fork of a process with threads (OpenCV's) may deadlock.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(plan, folder, fingerprint))
-    waiting: deque[Future[Record]] = deque()
+    pool = ProcessPoolExecutor(workers, context, initializer=_set_worker_job, initargs=(plan, folder, fingerprint))
+    pending: deque[Future[Record]] = deque()
     try:
         for number in numbers:
-            waiting.append(pool.submit(_draw_settled, number))
-            if len(waiting) >= 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(_write_in_worker, number))
+            if len(pending) >= 4 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     except BrokenProcessPool as error:
         raise TrainingError(
             "A worker process ended on its own. Run the same again, with fewer --workers: what is done is kept."
@@ -274,50 +271,50 @@ def _spread(plan: Plan, folder: Path, numbers: range, fingerprint: str, workers:
         pool.shutdown(cancel_futures=True)
 
 
-_settled: tuple[Plan, Path, str] | None = None  # of a worker process: sent once, not with each number
+_worker_job: tuple[Plan, Path, str] | None = None  # of a worker process: sent once, not with each number
 
 
-def _settle(plan: Plan, folder: Path, fingerprint: str) -> None:
-    global _settled
-    _settled = plan, folder, fingerprint
+def _set_worker_job(plan: Plan, folder: Path, fingerprint: str) -> None:
+    global _worker_job
+    _worker_job = plan, folder, fingerprint
     cv2.setNumThreads(1)
 
 
-def _draw_settled(number: int) -> Record:
-    assert _settled is not None  # the pool's initializer ran
-    plan, folder, fingerprint = _settled
-    return draw_pair(plan, folder, number, fingerprint)
+def _write_in_worker(number: int) -> Record:
+    assert _worker_job is not None  # the pool's initializer ran
+    plan, folder, fingerprint = _worker_job
+    return write_pair(plan, folder, number, fingerprint)
 
 
-def draw_pair(plan: Plan, folder: Path, number: int, fingerprint: str) -> Record:
+def write_pair(plan: Plan, folder: Path, number: int, fingerprint: str) -> Record:
     """Draw one pair and write its three files."""
     path = plan.photo(number)
-    about = Record(plan.name(number), number, path.as_posix(), plan.synthesizer.seed, fingerprint)
+    record = Record(plan.name(number), number, path.as_posix(), plan.synthesizer.seed, fingerprint)
     try:
-        scan = _read(path)
-        row, column, light = _ground(scan, plan, number)
+        scan = _read_photo(path)
+        row, column, light = _crop_photo(scan, plan, number)
     except ScanError as error:
-        return replace(about, error=str(error))
+        return replace(record, error=str(error))
     pair = plan.synthesizer.draw(light, number)
-    for part, drawn in ((IMAGES, pair.damaged), (CLEAN, pair.clean)):
-        pixels = from_light(drawn, scan.pixels.dtype if scan.pixels.dtype == np.uint16 else np.dtype(np.uint8))
+    for subfolder, picture in ((IMAGES, pair.damaged), (CLEAN, pair.clean)):
+        pixels = from_light(picture, scan.pixels.dtype if scan.pixels.dtype == np.uint16 else np.dtype(np.uint8))
         icc = scan.icc if scan.channels == 3 else None  # a grey profile does not fit three channels
-        write_scan(Scan(pixels, icc=icc, dpi=scan.dpi), folder / part / about.name, overwrite=True)
-    write_scan(Scan(pair.target[..., None]), folder / MASKS / about.name, overwrite=True)
+        write_scan(Scan(pixels, icc=icc, dpi=scan.dpi), folder / subfolder / record.name, overwrite=True)
+    write_scan(Scan(pair.target[..., None]), folder / MASKS / record.name, overwrite=True)
     return replace(
-        about, height=light.shape[0], width=light.shape[1], row=row, column=column, kinds=pair.kinds,
+        record, height=light.shape[0], width=light.shape[1], row=row, column=column, kinds=pair.kinds,
         coverage=round(float((pair.target == Label.damage).mean()), 6),
-        unjudged=round(float((pair.target == Label.ignore).mean()), 6),
+        ignored=round(float((pair.target == Label.ignore).mean()), 6),
     )  # fmt: skip
 
 
 @lru_cache(maxsize=1)  # consecutive numbers share a photo
-def _read(path: Path) -> Scan:
+def _read_photo(path: Path) -> Scan:
     return read_scan(path)
 
 
-def _ground(scan: Scan, plan: Plan, number: int) -> tuple[int, int, Light]:
-    """What pair `number` is drawn on: (row, column) and (H, W, 3) float32 in 0..1."""
+def _crop_photo(scan: Scan, plan: Plan, number: int) -> tuple[int, int, Light]:
+    """The undamaged picture of pair `number`: row, column and light (H, W, 3) float32 in 0..1."""
     least = plan.size or SMALLEST
     if min(scan.shape) < least:
         raise ScanError(
@@ -326,12 +323,7 @@ def _ground(scan: Scan, plan: Plan, number: int) -> tuple[int, int, Light]:
         )
     row, column, pixels = 0, 0, scan.pixels
     if plan.size:
-        rng = np.random.default_rng([plan.synthesizer.seed, number, 1])  # apart from what draws the damage
+        rng = np.random.default_rng([plan.synthesizer.seed, number, 1])  # independent of the damage
         row, column = (int(rng.integers(side - plan.size + 1)) for side in scan.shape)
         pixels = pixels[row : row + plan.size, column : column + plan.size]
     return row, column, three_channels(to_light(pixels))
-
-
-def cores() -> int:
-    """How many processes this one may keep busy."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,7 @@ from redust.core.errors import ScanError, SettingsError, TargetExists
 from redust.files import read_scan
 from redust.synthesis.recipe import Recipe
 from redust.synthesis.synthesizer import Synthesizer
-from redust.synthesis.writing import Plan, gather_photos, prepare, write_pairs
+from redust.synthesis.write_pairs import Plan, gather_photos, prepare_folder, write_pairs
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def plan_of(photos: Path, count: int = 5, size: int | None = 48, seed: int = 3) 
 
 def draw(plan: Plan, folder: Path, workers: int = 1) -> dict[str, bytes]:
     """Draw all there is to draw; the files and their bytes."""
-    list(write_pairs(plan, folder, prepare(plan, folder), workers))
+    list(write_pairs(plan, folder, prepare_folder(plan, folder), workers))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -59,15 +59,15 @@ def test_files_are_what_they_say(photos: Path, tmp_path: Path) -> None:
 def test_workers_and_interruptions_do_not_change_a_byte(photos: Path, tmp_path: Path) -> None:
     plan = plan_of(photos)
     alone = draw(plan, tmp_path / "alone")
-    stopped = write_pairs(plan, tmp_path / "two", prepare(plan, tmp_path / "two"), 1)
+    stopped = write_pairs(plan, tmp_path / "two", prepare_folder(plan, tmp_path / "two"), 1)
     next(stopped), next(stopped), next(stopped)
     stopped.close()
     with open(tmp_path / "two" / "manifest.jsonl", "ab") as manifest:
         manifest.write(b'{"name": "0000')  # killed while it wrote
     (tmp_path / "two" / "masks" / f"{plan.name(1)}").unlink()
-    assert prepare(plan, tmp_path / "two") == 1
+    assert prepare_folder(plan, tmp_path / "two") == 1
     assert draw(plan, tmp_path / "two", workers=2) == alone
-    assert prepare(plan, tmp_path / "two") == 5
+    assert prepare_folder(plan, tmp_path / "two") == 5
 
 
 def test_whole_photos_keep_their_size(photos: Path, tmp_path: Path) -> None:
@@ -78,20 +78,20 @@ def test_whole_photos_keep_their_size(photos: Path, tmp_path: Path) -> None:
 def test_other_plans_and_strange_files_are_not_mixed_in(photos: Path, tmp_path: Path) -> None:
     draw(plan_of(photos), tmp_path / "out")
     with pytest.raises(TargetExists, match="drawn otherwise"):
-        prepare(plan_of(photos, seed=4), tmp_path / "out")
+        prepare_folder(plan_of(photos, seed=4), tmp_path / "out")
     (tmp_path / "full" / "images").mkdir(parents=True)
     (tmp_path / "full" / "images" / "mine.png").write_bytes(b"mine")
     with pytest.raises(TargetExists, match=r"mine\.png"):
-        prepare(plan_of(photos), tmp_path / "full")
+        prepare_folder(plan_of(photos), tmp_path / "full")
 
 
 def test_a_photo_that_cannot_be_used_does_not_stop_the_others(photos: Path, tmp_path: Path) -> None:
     (photos / "c.png").write_bytes(b"no picture at all")
     plan = plan_of(photos, count=6)
-    records = list(write_pairs(plan, tmp_path / "out", prepare(plan, tmp_path / "out")))
+    records = list(write_pairs(plan, tmp_path / "out", prepare_folder(plan, tmp_path / "out")))
     assert [Path(record.photo).name for record in records if record.error] == ["c.png", "c.png"]
     small = plan_of(photos, count=1, size=90)
-    (record,) = write_pairs(small, tmp_path / "small", prepare(small, tmp_path / "small"))
+    (record,) = write_pairs(small, tmp_path / "small", prepare_folder(small, tmp_path / "small"))
     assert "90 x 90" in str(record.error)
 
 
@@ -117,7 +117,7 @@ def test_the_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(photos, "-o", out, "--size", 48, "--count", 2, "--workers", 1, "--seed", 7) == 0
     assert "2 pairs" in capsys.readouterr().out
     assert run(photos, "-o", out, "--size", 48, "--count", 2, "--workers", 1, "--seed", 7) == 0
-    assert "2 of 2 pairs are there already" in capsys.readouterr().err
+    assert "2 of 2 pairs exist already" in capsys.readouterr().err
     assert run(photos, "-o", tmp_path / "again", "--recipe", out / "recipe.toml", "--workers", 1, "-q") == 0
     assert run(photos) == 2
     assert run("-o", tmp_path / "none") == 2
