@@ -62,14 +62,14 @@ def test_windows_are_bounded(mask: Mask, needs: Needs) -> None:
     assert all(max(window.target.shape) <= most for window in cut_windows(mask, needs))
 
 
-def test_specks_far_apart_are_regions_of_their_own_and_close_ones_are_not() -> None:
+def test_specks_far_apart_have_their_own_windows_and_close_ones_share_one() -> None:
     mask = np.zeros((100, 200), np.bool_)
     mask[10, 10] = mask[12, 14] = mask[80, 180] = True
-    cut = sorted((region.top, region.left, int(region.target.sum())) for window in cut_windows(mask, Needs(context=2)))
+    cut = sorted((window.top, window.left, int(window.target.sum())) for window in cut_windows(mask, Needs(context=2)))
     assert cut == [(8, 8, 2), (78, 178, 1)]
 
 
-def test_a_far_speck_does_not_change_a_region() -> None:
+def test_a_distant_speck_does_not_change_a_window() -> None:
     alone = np.zeros((100, 200), np.bool_)
     alone[10:14, 10:17] = True
     both = alone.copy()

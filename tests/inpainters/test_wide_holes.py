@@ -53,9 +53,9 @@ def plainly(engine: Local, filled: Pixels, mask: Mask, hole: Mask) -> None:
         seen = cv2.dilate(max_pool(inner, 2), np.ones((3, 3), np.uint8)).astype(np.bool_)
         plainly(engine, half, seen & half_hole, half_hole)
         filled[window][inner] = upsample_window(half, tuple(slice(0, side) for side in inner.shape))[inner]
-    for region in cut_windows(mask & ~core, engine.needs):
-        patch = fill_window(engine, filled[region.window], (hole & ~wanted)[region.window])
-        filled[region.window][region.target] = patch[region.target]
+    for window in cut_windows(mask & ~core, engine.needs):
+        patch = fill_window(engine, filled[window.window], (hole & ~wanted)[window.window])
+        filled[window.window][window.target] = patch[window.target]
 
 
 @given(seed=st.integers(0, 999), reach=st.integers(1, 5), share=st.sampled_from([0.5, 0.95, 0.99]))
@@ -193,7 +193,7 @@ def test_cores_are_found_across_the_bands_they_are_looked_for_in(row: int) -> No
     assert list(wide_windows(hole, 9)) == []
 
 
-def test_a_mask_that_no_region_is_deeper_than_needs_no_array_of_the_scans_size() -> None:
+def test_narrow_holes_need_no_array_of_the_scans_size() -> None:
     pixels, mask = np.full((4000, 3000, 1), 99, np.uint8), np.zeros((4000, 3000), np.bool_)
     mask[::400, ::300] = True
     assert peak_of(lambda: fill_damage(Local(8), pixels, mask)) < pixels.nbytes + 0.6 * mask.nbytes

@@ -1,8 +1,7 @@
 """The fill ``auto``: the mean of the fills ``network`` and ``fsr``.
 
-The two err in different places, so their mean is closer to the truth than either: on damaged plates and on drawn damage
-of every width (``docs/decisions/0011-fill-by-shape.md``). It costs the time of both, almost all of it that of ``fsr``:
-five to ten times that of ``kriging``.
+The two err in different pixels, so their mean is closer to the truth than either. It costs more than both together: for
+the same 20 pictures on two cores ``kriging`` took 2.1 seconds, ``network`` 8.6, ``fsr`` 20.3 and ``auto`` 38.2.
 """
 
 from __future__ import annotations
