@@ -18,8 +18,8 @@ from PIL import ImageCms
 
 import redust
 from redust.core.arrays import from_light
-from redust.synthesis.appearance import Look, lay_over
-from redust.synthesis.ground import grain
+from redust.synthesis.appearance import Appearance, apply_appearance
+from redust.synthesis.film_simulation import add_film_grain
 from redust.synthesis.shapes import SHAPES
 
 SIDE = 768
@@ -39,11 +39,11 @@ def main() -> None:
     rng = np.random.default_rng(2026)
     photo = skimage.data.astronaut().astype(np.float32) / np.float32(255)
     light = np.clip(cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), 0, 1)
-    light = grain(light.astype(np.float32), rng)
+    light = add_film_grain(light.astype(np.float32), rng)
     truth = np.zeros((SIDE, SIDE), bool)
     for kind, scale, shade, opacity, seed in LAYERS:
         coverage = SHAPES[kind]((SIDE, SIDE), scale, np.random.default_rng(seed))
-        lay_over(light, coverage, Look(np.full(3, shade, np.float32), opacity, multiply=shade < 0.3))
+        apply_appearance(light, coverage, Appearance(np.full(3, shade, np.float32), opacity, multiply=shade < 0.3))
         truth |= coverage >= 0.28
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     scan = redust.Scan(from_light(light, np.dtype(np.uint16)), icc=profile, dpi=(3200.0, 3200.0))

@@ -85,7 +85,7 @@ def recover_translucency(pixels: Pixels, filled: Pixels, hole: Mask, target: Mas
         inside &= np.isfinite(pixels).all(axis=2)
     coordinates, deep = np.nonzero(inside), np.nonzero(depth >= _DEEP)
     products = _regression_products(_take_light(pixels, deep), _take_light(filled, deep), _edge_thinness(depth[deep]))
-    # Half of all windows show no correlation as a whole: local ones would be close to none (decision 30).
+    # Half of all windows show no correlation as a whole: local ones would be close to none.
     overall = _fit_line(_split_means(products.mean(axis=1)), np.asarray(len(deep[0]) / _CORRELATED, np.float32))
     if not overall.share > 0:
         return patch
