@@ -31,7 +31,7 @@ from redust.core.settings import DamageClass
 from redust.decision import shape_classes as classes
 from redust.decision.regions import Regions
 from redust.decision.shape_classes import CLASSES
-from redust.decision.threshold import threshold_for_engine
+from redust.decision.threshold import Threshold
 from redust.detectors import make_detector
 from redust.detectors.run_detector import detect_damage
 from redust.synthesis.material import Cracks
@@ -181,7 +181,7 @@ def tested(
             true = pair.target == Label.damage
             if detector is not None:
                 true = mostly(
-                    threshold_for_engine(detector, detect_damage(detector, pair.damaged), pair.damaged)[0],
+                    Threshold.of_engine(detector.spec).apply(detect_damage(detector, pair.damaged), pair.damaged)[0],
                     pair.target > 0,
                 )
             seen.setdefault(kind, Seen()).add(true)

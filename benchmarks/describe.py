@@ -6,8 +6,8 @@
 
 BENCH_DIR holds one folder per set, each with ``damaged/`` and ``mask/``; ``clean`` among them, undamaged. The network
 looks at the scan shrunk by each of the scales, its logits count by the shares, and levels follow the scan by prior,
-strength, polarity and most (redust.core.prior_shift.PriorShift). With --blur it sees scans blurred by so much where
-that leaves it less in doubt (redust.core.pre_blur.PreBlur); with --blur all of them, as a network that is there for
+strength, polarity and most (redust.core.engines.PriorShift). With --blur it sees scans blurred by so much where
+that leaves it less in doubt (redust.core.engines.PreBlur); with --blur all of them, as a network that is there for
 those.
 
 The card gets the scales, the shares, how levels follow the scan and how it is blurred_by. Without --level, a row per
@@ -33,9 +33,8 @@ import numpy as np
 
 import redust
 from redust.core.arrays import DamageMap, Mask, Pixels
+from redust.core.engines import PriorShift, pre_blur_at
 from redust.core.labels import Truth
-from redust.core.pre_blur import pre_blur_at
-from redust.core.prior_shift import PriorShift
 from redust.core.settings import Weights
 from redust.decision.threshold import adapt_posteriors
 from redust.detectors.choose_view import choose_view
@@ -64,7 +63,7 @@ Sets = Mapping[str, list[Seen]]
 def looked_at(bench: Path, folder: Path, weights: Weights, *, grey: bool, blur: float | None) -> Sets:
     """All pictures of all sets, as a model sees them."""
     detector = OnnxDetector(folder, weights=weights)
-    assert detector.prior_shift is not None
+    assert detector.spec.prior_shift is not None
     found: dict[str, list[Seen]] = {}
     for one in sorted(path for path in bench.iterdir() if (path / "damaged").is_dir()):
         for path in sorted((one / "damaged").iterdir()):
@@ -74,7 +73,7 @@ def looked_at(bench: Path, folder: Path, weights: Weights, *, grey: bool, blur: 
             damage = detect_damage(choose_view(detector, pixels, blur=blur), pixels)
             truth = redust.read_scan(one / "mask" / path.name).pixels[..., 0]
             found.setdefault(one.name, []).append(
-                Seen(truth, damage, adapt_posteriors(detector.prior_shift, damage, pixels))
+                Seen(truth, damage, adapt_posteriors(detector.spec.prior_shift, damage, pixels))
             )
     return found
 

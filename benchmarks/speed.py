@@ -142,9 +142,10 @@ def measure_size(folder: Path, megapixels: float, repeat: int, *, grey: bool, te
     card = detector.card
     if card.gflop_per_megapixel:
         shape = (round((megapixels * 1e6 / 1.5) ** 0.5), round((megapixels * 1e6 / 1.5) ** 0.5 * 1.5))
+        side = detector.spec.needs.per_tile or max(shape)
         computed = sum(
             (tile.bottom - tile.top) * (tile.right - tile.left)
-            for tile in tiles(shape, detector.needs.per_tile or max(shape), halo=card.halo, multiple_of=card.stride)
+            for tile in tiles(shape, side, halo=card.halo, multiple_of=card.stride)
         )
         rate = card.gflop_per_megapixel * computed / 1e6 / steps["detect"]
         plain = statistics.median(time_matrix_product() for _ in range(3))

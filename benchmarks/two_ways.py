@@ -105,7 +105,7 @@ def make_methods(options: argparse.Namespace) -> dict[str, Callable[[Pixels], Pi
         "generator": {"method": "generator", "generator": options.generator},
     }
     pipelines = {name: Pipeline(RestoreSettings.of(threads=1, **settings)) for name, settings in choices.items()}
-    return {name: lambda pixels, pipeline=pipeline: pipeline.mend(Scan(pixels)).pixels
+    return {name: lambda pixels, pipeline=pipeline: pipeline.restore_scan(Scan(pixels)).pixels
             for name, pipeline in pipelines.items()}  # fmt: skip
 
 

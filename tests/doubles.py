@@ -1,24 +1,31 @@
-"""Engines that do as they are told: sound ones that are easy to foresee, and ones that fail."""
+"""Test doubles of engines: working ones with predictable answers, and ones that fail."""
 
 from __future__ import annotations
 
 import threading
-from typing import ClassVar
+from dataclasses import replace
 
 import numpy as np
 
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
-from redust.core.engines import Needs
+from redust.core.engines import (
+    Detector,
+    DetectorSpec,
+    Generator,
+    GeneratorSpec,
+    Inpainter,
+    InpainterSpec,
+    Needs,
+    PriorShift,
+)
 from redust.core.errors import EngineError
-from redust.core.prior_shift import PriorShift
+from redust.core.settings import Sensitivity
 
 
-class Bright:
-    """Takes light of 0.9 and more for damage."""
+class Bright(Detector):
+    """Marks light of 0.9 and more as damage."""
 
-    name = "bright"
-    level = 0.5
-    needs = Needs()
+    spec = DetectorSpec(name="bright", level=0.5)
 
     def __init__(self, *, threads: int | None = None) -> None:
         self.calls = 0
@@ -29,22 +36,23 @@ class Bright:
 
 
 class Wary(Bright):
-    """Takes light of 0.9 and more for damage, is never quite sure, and less so where little of a scan is damaged."""
+    """Marks light of 0.9 and more with a probability of 0.9, and has levels that follow the scan."""
 
-    name = "wary"
-    levels: ClassVar[dict[str, float]] = {"shy": 0.8, "normal": 0.5, "eager": 0.2}
-    prior_shift = PriorShift(prior=0.01, exponent=0.4)
+    spec = DetectorSpec(
+        name="wary",
+        level=0.5,
+        levels={Sensitivity.shy: 0.8, Sensitivity.normal: 0.5, Sensitivity.eager: 0.2},
+        prior_shift=PriorShift(prior=0.01, exponent=0.4),
+    )
 
     def detect(self, light: Light) -> DamageMap:
         return np.float32(0.9) * super().detect(light)
 
 
-class Dimmer:
-    """A generator that takes the brightest pixels for damage and makes them a middle grey, and all else darker."""
+class Dimmer(Generator):
+    """A generator that makes the brightest pixels a middle grey, and all others slightly darker."""
 
-    name = "dimmer"
-    level = 0.1
-    needs = Needs(context=2, multiple_of=4, channels=(3,))
+    spec = GeneratorSpec(name="dimmer", needs=Needs(context=2, multiple_of=4, channels=(3,)), level=0.1)
 
     def __init__(self, *, threads: int | None = None) -> None:
         self.calls = 0
@@ -54,22 +62,20 @@ class Dimmer:
         return np.where(light >= 0.9, np.float32(0.5), light - np.float32(0.02)).astype(np.float32)
 
 
-class Told(Dimmer):
-    """A generator that is told a damage map, and darkens what it says by a quarter."""
+class Attentive(Dimmer):
+    """A generator with a damage map as attention: it darkens in proportion to it, by up to a quarter."""
 
-    name = "told"
-    needs = Needs(context=2, multiple_of=4, channels=(3,), attention=True)
+    spec = replace(Dimmer.spec, name="attentive", needs=Needs(context=2, multiple_of=4, channels=(3,), attention=True))
 
     def generate(self, light: Light) -> Light:
         self.calls += 1
         return light[..., :3] * (1 - light[..., 3:] / 4)
 
 
-class Mean:
-    """Fills with the mean of the sound pixels of the region."""
+class Mean(Inpainter):
+    """Fills with the mean of the undamaged pixels of the window."""
 
-    name = "mean"
-    needs = Needs(context=4)
+    spec = InpainterSpec(name="mean", needs=Needs(context=4))
 
     def __init__(self) -> None:
         self.calls = 0
@@ -81,10 +87,10 @@ class Mean:
         return filled
 
 
-class BlindToPink(Bright):
-    """Fails, as engines of others do, with an exception of its own: at pictures whose first pixel is white."""
+class FailsOnWhite(Bright):
+    """A plug-in that raises an exception of its own on pictures whose first pixel is white."""
 
-    name = "blind-to-pink"
+    spec = replace(Bright.spec, name="blind-to-pink")
 
     def detect(self, light: Light) -> DamageMap:
         if light[0, 0, 0] == 1.0:
@@ -93,31 +99,31 @@ class BlindToPink(Bright):
 
 
 class Explains(Bright):
-    """Fails at once, and says why."""
+    """Fails at once with an explanation."""
 
-    name = "explains"
+    spec = replace(Bright.spec, name="explains")
 
     def detect(self, light: Light) -> DamageMap:
         raise EngineError("The detector has gone fishing. Choose another.")
 
 
 class Runaway(Mean):
-    """A fill that changes every pixel it was given, and the array of the caller if it can."""
+    """A fill that changes every pixel, and the array of the caller if it can."""
 
-    name = "runaway"
+    spec = replace(Mean.spec, name="runaway")
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         try:
             pixels[...] = 0
-        except ValueError:  # the house gave a read-only array
+        except ValueError:  # the caller passed a read-only array
             pixels = np.zeros_like(pixels)
         return np.zeros_like(pixels)
 
 
 class NoFill(Mean):
-    """A fill that breaks down."""
+    """A fill that raises."""
 
-    name = "no-fill"
+    spec = replace(Mean.spec, name="no-fill")
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         raise RuntimeError("no paint left")
@@ -126,7 +132,7 @@ class NoFill(Mean):
 class Stuck(Bright):
     """A detector that never comes back."""
 
-    name = "stuck"
+    spec = replace(Bright.spec, name="stuck")
 
     def detect(self, light: Light) -> DamageMap:
         threading.Event().wait()

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from redust.core.pre_blur import PreBlur
-from redust.core.prior_shift import PriorShift
+from redust.core.engines import PreBlur, PriorShift
 from redust.pipeline import health
 
 Command = Callable[..., Any]

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
+import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from doubles import Told
+import redust
+from doubles import Attentive
 from redust import detectors, generators, inpainters
 from redust.core.arrays import DamageMap, Light, Mask, Pixels
 from redust.core.contracts import BrokenContract, check_detector, check_generator, check_inpainter
-from redust.core.engines import Detector, Generator, Inpainter, Needs
-from redust.core.errors import RedustError
+from redust.core.engines import (
+    Detector,
+    DetectorSpec,
+    Generator,
+    GeneratorSpec,
+    Inpainter,
+    InpainterSpec,
+    Needs,
+)
+from redust.core.errors import EngineError, RedustError
+from redust.core.settings import Sensitivity
+from redust.pipeline.pipeline import Pipeline
+
+PROBES = ("getattr", "hasattr")
+ENGINE = re.compile(r"detector|generator|inpainter|engine|map_source")
 
 
 @pytest.mark.parametrize("name", detectors.catalogue.names())
@@ -51,12 +70,11 @@ def test_every_generator_keeps_the_contract(name: str) -> None:
     check_generator(generator)
 
 
-class Fill:
+class Fill(Inpainter):
     """A sound fill, but for one trick: the mean of what is sound, then `trick` has its way."""
 
     def __init__(self, trick: Callable[[Pixels, Pixels, Mask], Any], **needs: Any) -> None:
-        self.name = "trick"
-        self.needs = Needs(**needs)
+        self.spec = InpainterSpec(name="trick", needs=Needs(**needs))
         self._trick = trick
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
@@ -104,10 +122,10 @@ def test_the_sound_fill_passes() -> None:
 @pytest.mark.parametrize(
     ("trick", "complaint"),
     [
-        (spoils_pixels, "wrote to the pixels"),
-        (spoils_mask, "wrote to the mask"),
-        (stretches, "even ground"),
-        (detours, "finer than 8 bit|even ground"),
+        (spoils_pixels, "wrote to its input pixels"),
+        (spoils_mask, "wrote to its input mask"),
+        (stretches, "even area"),
+        (detours, "finer than 8 bit|even area"),
         (leaves_a_hole, "not finite"),
         (lambda filled, *_: filled[..., 0], "answered shape"),
         (lambda filled, *_: filled.astype(np.float64), "answered float64 where uint8"),
@@ -129,7 +147,7 @@ def test_a_moody_fill_is_caught() -> None:
         check_inpainter(Fill(moody))
 
 
-def test_a_fill_that_bears_one_thread_only_must_say_so() -> None:
+def test_a_fill_that_is_not_threadsafe_must_say_so() -> None:
     inside: list[int] = []
 
     def crowded(filled: Pixels, pixels: Pixels, mask: Mask) -> None:
@@ -153,13 +171,11 @@ def test_impossible_needs_are_caught(needs: dict[str, Any]) -> None:
         check_inpainter(Fill(sound, **needs))
 
 
-class Finder:
-    """A detector of dark pixels that looks `reach` pixels around."""
+class Finder(Detector):
+    """A detector of dark pixels within `reach` pixels."""
 
     def __init__(self, reach: int = 2, level: float = 0.5, **needs: Any) -> None:
-        self.name = "finder"
-        self.level = level
-        self.needs = Needs(**({"context": reach} | needs))
+        self.spec = DetectorSpec(name="finder", level=level, needs=Needs(**({"context": reach} | needs)))
         self._reach = reach
 
     def detect(self, light: Light) -> DamageMap:
@@ -172,7 +188,7 @@ class Finder:
 def with_levels(**levels: float) -> Finder:
     """A detector that has these levels by sensitivity, beside 0.5."""
     finder = Finder()
-    finder.levels = levels
+    finder.spec = replace(finder.spec, levels={Sensitivity(name): level for name, level in levels.items()})
     return finder
 
 
@@ -217,7 +233,7 @@ def test_the_sound_detector_passes() -> None:
         (Finder(reach=9, context=2), "changes by .* with its tile"),
         (Overstates(), "spans"),
         (Doubles(), "answered float64"),
-        (Writes(), "wrote to the light"),
+        (Writes(), "wrote to its input light"),
         (Stretches(), "changes by .* with its tile"),
     ],
 )
@@ -226,14 +242,11 @@ def test_a_broken_detector_is_caught(detector: Detector, complaint: str) -> None
         check_detector(detector)
 
 
-class Painter:
-    """A generator that smooths over `reach` pixels, and has its way with what it was given or answers."""
-
-    name = "painter"
+class Painter(Generator):
+    """A generator that smooths over 5 pixels, and plays a trick on its input or its answer."""
 
     def __init__(self, trick: Callable[[Light, Light], Any] = lambda made, light: made, level: float = 0.1) -> None:
-        self.level = level
-        self.needs = Needs(context=2)
+        self.spec = GeneratorSpec(name="painter", needs=Needs(context=2), level=level)
         self._trick = trick
 
     def generate(self, light: Light) -> Light:
@@ -247,19 +260,59 @@ def spoils_light(made: Light, light: Light) -> Light:
     return made
 
 
+class Structural:
+    """A detector that inherits nothing, with all that the protocol names."""
+
+    spec = DetectorSpec(name="structural", needs=Needs())
+
+    def detect(self, light: Light) -> DamageMap:
+        return np.zeros(light.shape[:2], np.float32)
+
+    def release_memory(self) -> None:
+        pass
+
+
+def test_an_engine_need_not_inherit_but_must_have_all_that_the_protocol_names() -> None:
+    check_detector(Structural())
+    Pipeline(detector=Structural())
+
+
+@pytest.mark.parametrize(
+    ("engine", "check", "complaint"),
+    [
+        (SimpleNamespace(), check_detector, "no `spec`: state a .*DetectorSpec"),
+        (SimpleNamespace(name="old", needs=Needs(), level=0.5), check_detector, "no `spec`"),
+        (SimpleNamespace(spec=InpainterSpec(name="fill")), check_detector, "no `spec`: state a .*DetectorSpec"),
+        (SimpleNamespace(spec=Structural.spec), check_detector, "no method `detect`: define it, or inherit"),
+        (SimpleNamespace(spec=Structural.spec, detect=np.zeros), check_detector, "no method `release_memory`"),
+        (SimpleNamespace(spec=DetectorSpec(name="")), check_inpainter, "no `spec`: state a .*InpainterSpec"),
+        (SimpleNamespace(spec=InpainterSpec(name="fill")), check_inpainter, "no method `fill`"),
+        (SimpleNamespace(spec=GeneratorSpec(name="generator")), check_generator, "no method `generate`"),
+    ],
+)
+def test_a_missing_promise_is_named(engine: Any, check: Callable[[Any], None], complaint: str) -> None:
+    with pytest.raises(BrokenContract, match=complaint):
+        check(engine)
+
+
+def test_a_pipeline_refuses_what_is_no_engine() -> None:
+    with pytest.raises(EngineError, match="SimpleNamespace cannot be used: the detector has no `spec`"):
+        Pipeline(detector=SimpleNamespace(detect=np.zeros))
+
+
 def test_the_sound_generator_passes() -> None:
     check_generator(Painter())
 
 
-def test_a_generator_that_is_told_the_damage_map_passes() -> None:
-    check_generator(Told())
+def test_a_generator_with_attention_passes() -> None:
+    check_generator(Attentive())
 
 
 @pytest.mark.parametrize(
     ("generator", "complaint"),
     [
         (Painter(level=2.0), r"level is 2\.0"),
-        (Painter(spoils_light), "wrote to the light"),
+        (Painter(spoils_light), "wrote to its input light"),
         (Painter(lambda made, light: made - made.mean()), "changes by .* with its tile"),
         (Painter(lambda made, light: made[..., 0]), "answered shape"),
         (Painter(lambda made, light: made * np.nan), "not finite"),
@@ -268,3 +321,17 @@ def test_a_generator_that_is_told_the_damage_map_passes() -> None:
 def test_a_broken_generator_is_caught(generator: Generator, complaint: str) -> None:
     with pytest.raises(BrokenContract, match=complaint):
         check_generator(generator)
+
+
+def test_engines_are_read_by_their_spec_alone() -> None:
+    """No `getattr` or `hasattr` on an engine, and no class that forwards attributes, in the whole package."""
+    offences = []
+    for path in sorted(Path(redust.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                members = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+                offences += [f"{path.name}: {node.name}.__getattr__"] if "__getattr__" in members else []
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in PROBES:
+                subject = ast.unparse(node.args[0]).lower()
+                offences += [f"{path.name}: {ast.unparse(node)}"] if ENGINE.search(subject) else []
+    assert offences == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +42,15 @@ def test_the_tests_of_the_page_pass(written: None) -> None:
         test()
 
 
+def test_the_first_example_runs(written: None, scan_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    source = scan_file("scan.tif")
+    monkeypatch.chdir(source.parent)
+    example = re.search(r"```python\n# use it\n(.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    exec(example[1], {})
+    assert (source.parent / "restored.tif").is_file()
+
+
 def test_the_engines_are_found_by_their_entry_points(written: None, monkeypatch: pytest.MonkeyPatch) -> None:
     points = tomllib.loads(BLOCKS["pyproject.toml"])["project"]["entry-points"]
 
@@ -48,7 +58,7 @@ def test_the_engines_are_found_by_their_entry_points(written: None, monkeypatch:
         return EntryPoints(EntryPoint(name, value, group) for name, value in points.get(group, {}).items())
 
     monkeypatch.setattr(catalogue, "entry_points", found)
-    assert detectors.make_detector("speckle").needs.context == 4
+    assert detectors.make_detector("speckle").spec.needs.context == 4
     patchwork = inpainters.make_inpainter("patchwork", radius=1.0)
     pixels = np.full((9, 9, 3), 50, np.uint8)
     mask = np.zeros((9, 9), np.bool_)

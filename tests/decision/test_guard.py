@@ -30,23 +30,23 @@ def speckled(height: int = 1536, width: int = 1536) -> Mask:
     return mask
 
 
-def test_a_square_marked_beyond_belief_is_left_alone_and_the_others_are_not() -> None:
-    kept, spared = apply_guard(speckled(), 0.05)
-    assert sorted(zip(*np.nonzero(kept), strict=True)) == [(100, 1000), (1000, 100), (1000, 1000)]
-    assert (spared.squares, spared.of, spared.regions) == (1, 4, 256 * 256)
-    assert spared.most == pytest.approx(1 / 9)
-    said = spared.sentence(0.05)
-    assert said.startswith("1 of the scan's 4 squares are marked by more than 5.0% (up to 11.1%)")
-    assert "--max-tile-coverage 1" in said
-    assert "--add-mask" in said
+def test_regions_of_a_square_over_the_limit_are_dropped() -> None:
+    accepted, guard = apply_guard(speckled(), 0.05)
+    assert sorted(zip(*np.nonzero(accepted), strict=True)) == [(100, 1000), (1000, 100), (1000, 1000)]
+    assert (guard.squares, guard.total_squares, guard.regions) == (1, 4, 256 * 256)
+    assert guard.max_coverage == pytest.approx(1 / 9)
+    (warning,) = guard.warnings(0.05)
+    assert warning.startswith("1 of the scan's 4 squares are marked by more than 5.0% (up to 11.1%)")
+    assert "--max-tile-coverage 1" in warning
+    assert "--add-mask" in warning
 
 
 @pytest.mark.parametrize("limit", [0.12, 1.0])
 def test_within_the_limit_the_mask_is_the_same(limit: float) -> None:
     mask = speckled()
-    kept, spared = apply_guard(mask, limit)
-    assert kept is mask
-    assert (spared, spared.sentence(limit)) == (GuardResult(), "")
+    accepted, guard = apply_guard(mask, limit)
+    assert accepted is mask
+    assert (guard, guard.warnings(limit)) == (GuardResult(), [])
 
 
 def test_the_limit_itself_is_allowed() -> None:
@@ -55,24 +55,24 @@ def test_the_limit_itself_is_allowed() -> None:
     assert apply_guard(mask, 0.05)[1] == GuardResult()
     mask[25, 0] = True
     assert apply_guard(mask, 0.05)[1] == GuardResult(1, 1, 1, 10001 / 200000)
-    assert "The scan is marked by more than 5.0%" in apply_guard(mask, 0.05)[1].sentence(0.05)
+    assert "The scan is marked by more than 5.0%" in apply_guard(mask, 0.05)[1].warnings(0.05)[0]
 
 
 def test_a_scratch_that_crosses_a_bad_square_stays_whole() -> None:
     mask = speckled()
     mask[700:703] = False
     mask[701, 300:1400] = True  # more than half of it lies in the good square
-    kept, _ = apply_guard(mask, 0.05)
-    assert kept[701, 300:1400].all()
-    assert kept[:700].sum() == 1
+    accepted, _ = apply_guard(mask, 0.05)
+    assert accepted[701, 300:1400].all()
+    assert accepted[:700].sum() == 1
 
 
 def test_what_is_protected_does_not_count() -> None:
     mask, protect = speckled(), np.zeros((1536, 1536), np.bool_)
     protect[:768, :700] = True
-    kept, spared = apply_guard(mask, 0.05, protect)
-    assert kept is mask
-    assert spared == GuardResult()
+    accepted, guard = apply_guard(mask, 0.05, protect)
+    assert accepted is mask
+    assert guard == GuardResult()
 
 
 def test_few_spots_are_much_of_a_tiny_scan_and_mean_nothing() -> None:
@@ -84,8 +84,8 @@ def test_few_spots_are_much_of_a_tiny_scan_and_mean_nothing() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (1151, 1153), (3, 2000)])
 def test_any_size(shape: tuple[int, int]) -> None:
     assert apply_guard(np.zeros(shape, np.bool_), 0.05)[1] == GuardResult()
-    everything, spared = apply_guard(np.ones(shape, np.bool_), 0.01)
-    assert everything.any() == (spared.regions == 0)
+    everything, guard = apply_guard(np.ones(shape, np.bool_), 0.01)
+    assert everything.any() == (guard.regions == 0)
 
 
 def scan_with_print() -> Scan:
@@ -114,11 +114,11 @@ def test_the_report_says_so_and_the_rest_is_repaired(scan_file: ScanFile, tmp_pa
 def test_neither_the_tile_nor_growing_decides(caplog: pytest.LogCaptureFixture) -> None:
     scan = scan_with_print()
     for tile in (64, 200, 4096):
-        mask = pipeline(tile=tile, grow=0, max_tile_coverage=0.03).mark(scan)
+        mask = pipeline(tile=tile, grow=0, max_tile_coverage=0.03).detect_mask(scan)
         assert np.argwhere(mask).tolist() == [[1400, 1400]]
     assert "left alone" in caplog.text
     caplog.clear()
-    assert pipeline(grow=3, max_tile_coverage=0.04).mark(scan)[:390, :390].all()
+    assert pipeline(grow=3, max_tile_coverage=0.04).detect_mask(scan)[:390, :390].all()
     assert caplog.text == ""
 
 
@@ -127,9 +127,9 @@ def test_a_persons_word_stands() -> None:
     much = np.ones(scan.shape, np.bool_)
     much[500] = False
     one = pipeline(max_tile_coverage=0.01)
-    np.testing.assert_array_equal(one.mark(scan, Areas(only=much)), much)
-    assert one.mark(scan, Areas(add=much)).sum() >= much.sum()
-    protected = one.mark(scan, Areas(protect=np.indices(scan.shape)[0] < 500))
+    np.testing.assert_array_equal(one.detect_mask(scan, Areas(only=much)), much)
+    assert one.detect_mask(scan, Areas(add=much)).sum() >= much.sum()
+    protected = one.detect_mask(scan, Areas(protect=np.indices(scan.shape)[0] < 500))
     assert protected[1400, 1400]
     assert not protected[:500].any()
 

@@ -142,9 +142,9 @@ def test_the_regions_of_a_given_mask_are_counted_and_all_stay(source: Path, tmp_
 def test_a_stain_that_is_skipped_does_not_hide_the_dust(scan_file: ScanFile) -> None:
     pixels = draw(400, 600, specks=0)
     pixels[150:330, 300:560] = pixels[20:24, 20:24] = 255  # 19 % of the scan
-    assert not pipeline().mark(redust.read_scan(scan_file(pixels=pixels))).any()
+    assert not pipeline().detect_mask(redust.read_scan(scan_file(pixels=pixels))).any()
     one = pipeline(skip=["stain"], grow=0)
-    assert one.mark(redust.read_scan(scan_file(pixels=pixels))).sum() == 16
+    assert one.detect_mask(redust.read_scan(scan_file(pixels=pixels))).sum() == 16
 
 
 def test_every_class_skipped_is_refused() -> None:

@@ -11,22 +11,18 @@ import pytest
 import redust
 from redust.core.arrays import DamageMap, Light
 from redust.core.contracts import check_detector
-from redust.core.engines import Needs
+from redust.core.engines import Detector, DetectorSpec, Needs
 from redust.core.errors import SettingsError
 from redust.core.settings import DetectSettings
 from redust.detectors import make_detector
-from redust.detectors.blur import blur_detector
 from redust.detectors.run_detector import detect_damage
-from redust.detectors.tta import augment_detector
+from redust.detectors.wrappers import augment_detector, blur_detector
 
 
-class Plain:
-    """Takes the light itself for its map."""
+class Plain(Detector):
+    """Returns the light as its map."""
 
-    name = "plain"
-    level = 0.4
-    card = "a card"
-    needs = Needs(channels=(1,))
+    spec = DetectorSpec(name="plain", level=0.4, weights="onnx", needs=Needs(channels=(1,)))
 
     def detect(self, light: Light) -> DamageMap:
         assert not light.flags.writeable
@@ -52,11 +48,11 @@ def test_the_network_says_the_same_in_tiles_as_in_one_piece() -> None:
     np.testing.assert_allclose(detect_damage(detector, pixels, tile=64), whole, atol=1e-4)
 
 
-def test_it_is_a_detector_with_all_that_the_first_has() -> None:
+def test_its_spec_is_that_of_the_detector_but_for_the_context() -> None:
     plain, detector = Plain(), blur_detector(Plain(), 1.5)
     check_detector(detector)
-    assert (detector.name, detector.level, detector.card) == ("plain", 0.4, "a card")
-    assert detector.needs == Needs(channels=(1,), context=5)
+    assert (detector.spec.name, detector.spec.level, detector.spec.weights) == ("plain", 0.4, "onnx")
+    assert detector.spec.needs == Needs(channels=(1,), context=5)
     assert pickle.loads(pickle.dumps(detector)).sigma == 1.5
     assert blur_detector(plain, 0) is plain
 

@@ -1,8 +1,9 @@
-"""A detector sees a scan as it was asked to, or in the way that leaves it less in doubt."""
+"""A detector views a scan as the settings say, or in the way that lowers its uncertainty."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,45 +13,39 @@ from pydantic import ValidationError
 import redust
 from redust.core.arrays import DamageMap, Light, Pixels, to_light
 from redust.core.contracts import BrokenContract, check_detector
-from redust.core.engines import Needs
+from redust.core.engines import Detector, DetectorSpec, Needs, PreBlur
 from redust.core.errors import EngineError, ModelError
-from redust.core.pre_blur import PreBlur
 from redust.core.settings import Weights
 from redust.detectors import make_detector
-from redust.detectors.blur import BlurredDetector
 from redust.detectors.choose_view import UncertaintyMeter, choose_view, describe_view, probe_tiles
 from redust.detectors.onnx_detector import OnnxDetector
 from redust.detectors.run_detector import detect_damage, predict_patch
-from redust.detectors.tta import AugmentedDetector
+from redust.detectors.wrappers import AugmentedDetector, BlurredDetector
 from redust.models import read_card, shipped_folder
 
 
-class Wary:
-    """Sure of what is bright, in doubt where neighbours differ."""
+class Wary(Detector):
+    """Certain of what is bright, uncertain where neighbours differ."""
 
-    name = "wary"
-    level = 0.5
-    sigma: float
-    needs = Needs(channels=(1,), context=1)
+    spec = DetectorSpec(name="wary", needs=Needs(channels=(1,), context=1), pre_blur=PreBlur(sigma=1.0))
 
-    def __init__(self, pre_blur: PreBlur | None = None) -> None:
-        self.pre_blur = pre_blur or PreBlur(sigma=1.0)
-        self.asked = 0
+    def __init__(self) -> None:
+        self.calls = 0
 
     def detect(self, light: Light) -> DamageMap:
-        self.asked += 1
+        self.calls += 1
         plane = light[..., 0]
         steps = np.abs(np.diff(plane, axis=1, append=plane[:, -1:]))
         found: DamageMap = np.where(plane > 0.9, np.float32(0.98), np.where(steps > 0.05, np.float32(0.4), 0))
         return found
 
 
-class Sighted(Wary):
-    """Lets another see what is blurred."""
+class Paired(Wary):
+    """Has another detector for blurred scans."""
 
-    def __init__(self, other: Wary) -> None:
+    def __init__(self, blurred: Wary) -> None:
         super().__init__()
-        self.blurred_detector = other
+        self.spec = replace(self.spec, open_blurred=lambda: blurred)
 
 
 def scan(grain: float, spots: int = 40) -> Pixels:
@@ -65,7 +60,7 @@ def scan(grain: float, spots: int = 40) -> Pixels:
 GRAINY, SMOOTH = scan(0.04), scan(0.0)
 
 
-def test_a_grainy_scan_is_seen_blurred_and_a_smooth_one_as_it_is() -> None:
+def test_a_grainy_scan_is_blurred_and_a_smooth_one_is_not() -> None:
     wary = Wary()
     soft, sharp = choose_view(wary, GRAINY), choose_view(wary, SMOOTH)
     assert isinstance(soft, BlurredDetector)
@@ -75,23 +70,22 @@ def test_a_grainy_scan_is_seen_blurred_and_a_smooth_one_as_it_is() -> None:
     blurred = BlurredDetector(wary, 1.0)
     for pixels, less, more in ((GRAINY, blurred, wary), (SMOOTH, wary, blurred)):
         first, second = UncertaintyMeter(), UncertaintyMeter()
-        first.add(detect_damage(less, pixels))
-        second.add(detect_damage(more, pixels))
-        assert first.share < 0.97 * second.share
+        first.add_map(detect_damage(less, pixels))
+        second.add_map(detect_damage(more, pixels))
+        assert first.ratio < 0.97 * second.ratio
 
 
-def test_what_was_asked_for_is_done_without_looking() -> None:
+def test_a_blur_from_the_settings_needs_no_probe() -> None:
     wary = Wary()
     assert choose_view(wary, GRAINY, blur=0) is wary
     asked = choose_view(wary, SMOOTH, blur=0.7, tta=2)
     assert isinstance(asked, AugmentedDetector)
     assert describe_view(asked) == (0.7, wary)
-    wary.sigma = 3.0  # its own affair
     assert describe_view(choose_view(wary, SMOOTH, blur=0, tta=4)) == (0.0, wary)
-    assert wary.asked == 0
+    assert wary.calls == 0
 
 
-def test_a_detector_without_softening_sees_every_scan_as_it_is() -> None:
+def test_a_detector_without_pre_blur_never_blurs() -> None:
     detector = make_detector("tophat")
     assert choose_view(detector, np.repeat(GRAINY, 3, 2)) is detector
 
@@ -105,19 +99,19 @@ def test_a_choice_needs_more_than_a_few_pixels_of_damage() -> None:
     assert describe_view(choose_view(wary, faint))[0] == 1
 
 
-def test_another_network_may_see_what_is_blurred() -> None:
+def test_another_network_may_serve_blurred_scans() -> None:
     other = Wary()
-    sighted = Sighted(other)
+    sighted = Paired(other)
     chosen = choose_view(sighted, GRAINY)
-    assert other.asked == 0  # the choice is between two ways of the first
-    asked = sighted.asked
+    assert other.calls == 0  # the choice is between two ways of the first
+    asked = sighted.calls
     detect_damage(chosen, GRAINY)
-    assert (sighted.asked, other.asked) == (asked, 1)
+    assert (sighted.calls, other.calls) == (asked, 1)
     assert describe_view(chosen) == (1.0, other)
-    assert chosen.name == "wary"
+    assert chosen.spec.name == "wary"
 
 
-def test_it_asks_about_a_few_squares_from_the_middle_outwards() -> None:
+def test_probes_are_few_and_lie_from_the_middle_outwards() -> None:
     assert list(probe_tiles((300, 200))) == [(slice(0, 300), slice(0, 200))]
     shape = (6000, 10_000)
     places = list(probe_tiles(shape))
@@ -133,13 +127,13 @@ def test_it_asks_about_a_few_squares_from_the_middle_outwards() -> None:
     wary = Wary()
     large = np.full((3600, 7000, 1), 100, np.uint8)  # nothing to be seen: both squares, both ways
     choose_view(wary, large)
-    assert wary.asked == 4
+    assert wary.calls == 4
     dirty = np.tile(SMOOTH, (12, 17, 1))  # the first square shows enough
     choose_view(dirty_one := Wary(), dirty)
-    assert dirty_one.asked == 2
+    assert dirty_one.calls == 2
 
 
-def test_a_glimpse_is_what_the_detector_says_of_a_part_by_itself() -> None:
+def test_a_patch_is_predicted_by_itself() -> None:
     unet = make_detector("unet", threads=1)
     pixels = np.random.default_rng(5).integers(90, 130, (120, 75, 3)).astype(np.uint8)
     pixels[40:44, 30:60] = 255
@@ -157,31 +151,36 @@ def test_a_detector_that_fails_is_named() -> None:
         choose_view(wary, GRAINY)
 
 
-def test_what_is_no_softening_is_refused() -> None:
+def test_an_invalid_pre_blur_is_refused() -> None:
     check_detector(Wary())
     wary = Wary()
-    wary.pre_blur = 0.6  # type: ignore[assignment]
+    wary.spec = replace(wary.spec, pre_blur=0.6)  # type: ignore[arg-type]
     with pytest.raises(BrokenContract, match="pre_blur is a float"):
         check_detector(wary)
-    for wrong in ({"sigma": 0}, {"sigma": 4}, {"sigma": 1, "doubt": 0}, {"sigma": 1, "network": "../other"}):
+    for wrong in (
+        {"sigma": 0},
+        {"sigma": 4},
+        {"sigma": 1, "max_uncertainty_ratio": 0},
+        {"sigma": 1, "network": "../other"},
+    ):
         with pytest.raises(ValidationError):
             PreBlur(**wrong)
 
 
-def test_memory_is_given_back_and_nothing_else_changes() -> None:
+def test_memory_is_released_after_the_probes() -> None:
     class Tired(Wary):
-        rested = 0
+        released = 0
 
-        def rest(self) -> None:
-            self.rested += 1
+        def release_memory(self) -> None:
+            self.released += 1
 
     tired = Tired()
     choose_view(tired, GRAINY)
-    assert tired.rested == 1
+    assert tired.released == 1
     unet = make_detector("unet", threads=1)
     light = np.random.default_rng(7).random((64, 80, 3)).astype(np.float32)
     before = unet.detect(light)
-    unet.rest()
+    unet.release_memory()
     np.testing.assert_array_equal(unet.detect(light), before)
 
 
@@ -200,17 +199,19 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_model_may_bring_a_network_for_blurred_scans(folder: Path) -> None:
     detector = OnnxDetector(folder, threads=1, weights=Weights.float32)
-    other = detector.blurred_detector
-    assert (other.name, other.kind, other.blurred_detector) == ("other", "onnx", other)
+    assert detector.spec.open_blurred is not None
+    other = detector.spec.open_blurred()
+    assert (other.spec.name, other.spec.weights, other.spec.open_blurred) == ("other", "onnx", None)
+    assert detector.spec.open_blurred() is other
     pixels = np.random.default_rng(6).integers(90, 130, (80, 96, 3)).astype(np.uint8)
     assert isinstance(chosen := choose_view(detector, pixels, blur=0.6), BlurredDetector)
-    assert chosen.seen_by is other
+    assert chosen.blurred_detector is other
     (folder / "other" / "card.json").unlink()
     with pytest.raises(ModelError, match="other"):
         OnnxDetector(folder)
 
 
-def test_the_report_says_how_the_scan_was_seen(folder: Path, tmp_path: Path) -> None:
+def test_the_report_has_the_blur_and_the_networks(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "scan.png"
     redust.write_scan(redust.Scan(np.repeat(SMOOTH, 3, 2)), source)
     for blur, used in ((0, {"unet onnx"}), (0.6, {"unet onnx", "other onnx"})):

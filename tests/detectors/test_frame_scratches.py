@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 import redust
 from redust.core.arrays import Pixels
 from redust.core.settings import RestoreSettings
-from redust.detectors.frame_scratches import find_frame_scratches
-from redust.detectors.line_marks import mark_lines
+from redust.detectors.frame_scratches import find_frame_scratches, mark_lines
 from redust.detectors.tophat import TopHat
 
 HEIGHT, WIDTH = 420, 640
@@ -41,9 +40,10 @@ def scratched(
 
 
 def marked(pixels: Pixels) -> NDArray[np.bool_]:
-    mask = np.zeros(pixels.shape[:2], np.bool_)
-    mark_lines(mask, find_frame_scratches(pixels))
-    return mask
+    height, width = pixels.shape[:2]
+    whole = (slice(0, height), slice(0, width)), np.zeros((height, width), np.float32)
+    ((_, damage),) = mark_lines([whole], find_frame_scratches(pixels), (height, width))
+    return damage == 1
 
 
 def near(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
@@ -132,10 +132,12 @@ def test_it_is_looked_for_unless_turned_off_whatever_the_tile() -> None:
     answers = []
     for tile in (64, 500):
         pipeline = redust.Pipeline(RestoreSettings(level=0.95, tile=tile, grow=0), detector=TopHat())
-        answers.append(pipeline.mark(scan))
+        answers.append(pipeline.detect_mask(scan))
         assert np.array_equal(answers[-1], pipeline.detect(scan) >= 0.95)
     assert np.array_equal(*answers)
-    without = redust.Pipeline(RestoreSettings(level=0.95, grow=0, frame_scratches=False), detector=TopHat()).mark(scan)
+    without = redust.Pipeline(
+        RestoreSettings(level=0.95, grow=0, frame_scratches=False), detector=TopHat()
+    ).detect_mask(scan)
     drawn = coverage > 0.5
     assert (answers[0] & drawn).sum() > 0.9 * drawn.sum()
     assert (without & drawn).sum() < 0.5 * drawn.sum()

@@ -9,20 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redust.core.arrays import DamageMap, Light
-from redust.core.engines import Needs
+from redust.core.engines import Detector, DetectorSpec, Needs
 from redust.core.tiles import Tile
 from redust.detectors.multiscale import clipped_logits, upsample_logits
 from redust.detectors.run_detector import detect_damage
 
 
-class Specks:
-    """Finds what is brighter than its surroundings and at most a few pixels wide."""
+class Specks(Detector):
+    """Marks what is brighter than its surroundings and at most a few pixels wide."""
 
-    name = "specks"
-    level = 0.5
-
-    def __init__(self, *scales: int, shares: tuple[float, ...] = ()) -> None:
-        self.needs = Needs(multiple_of=4, context=9, channels=(1,), scales=scales, scale_weights=shares)
+    def __init__(self, *scales: int, weights: tuple[float, ...] = ()) -> None:
+        needs = Needs(multiple_of=4, context=9, channels=(1,), scales=scales, scale_weights=weights)
+        self.spec = DetectorSpec(name="specks", needs=needs)
 
     def detect(self, light: Light) -> DamageMap:
         grey = light[..., 0]
@@ -59,15 +57,15 @@ def test_scales_count_by_their_shares() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (64, 96, 1), dtype=np.uint8)
     one = clipped_logits(detect_damage(Specks(1), pixels))
     half, most, least = (
-        clipped_logits(detect_damage(Specks(1, 2, shares=shares), pixels))
-        for shares in ((0.5, 0.5), (0.8, 0.2), (0.2, 0.8))
+        clipped_logits(detect_damage(Specks(1, 2, weights=weights), pixels))
+        for weights in ((0.5, 0.5), (0.8, 0.2), (0.2, 0.8))
     )
     np.testing.assert_allclose(half, clipped_logits(detect_damage(Specks(1, 2), pixels)), atol=1e-4)
     other = 2 * half - one
     np.testing.assert_allclose(most, 0.8 * one + 0.2 * other, atol=0.01)
     np.testing.assert_allclose(least, 0.2 * one + 0.8 * other, atol=0.01)
     # The order is that of the scales, not of their size.
-    turned = clipped_logits(detect_damage(Specks(2, 1, shares=(0.2, 0.8)), pixels))
+    turned = clipped_logits(detect_damage(Specks(2, 1, weights=(0.2, 0.8)), pixels))
     np.testing.assert_allclose(turned, most, atol=1e-4)
 
 

@@ -9,20 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redust.core.arrays import DamageMap, Light
-from redust.core.engines import Needs
+from redust.core.engines import Detector, DetectorSpec, Needs
 from redust.core.errors import EngineError
 from redust.detectors import make_detector
 from redust.detectors.run_detector import detect_damage, iter_damage_tiles
 
 
-class Blur:
-    """A detector whose every pixel depends on all others within 7 pixels, and on its place modulo 4."""
-
-    name = "blur"
-    level = 0.5
+class Blur(Detector):
+    """A detector whose every pixel depends on all within 7 pixels, and on its position modulo 4."""
 
     def __init__(self, **needs: object) -> None:
-        self.needs = Needs(**({"multiple_of": 4, "context": 7, "channels": (1,)} | needs))  # type: ignore[arg-type]
+        stated = Needs(**({"multiple_of": 4, "context": 7, "channels": (1,)} | needs))  # type: ignore[arg-type]
+        self.spec = DetectorSpec(name="blur", needs=stated)
         self.seen: list[tuple[int, ...]] = []
 
     def detect(self, light: Light) -> DamageMap:
@@ -57,7 +55,7 @@ def test_tiles_make_up_the_map(height: int, width: int, tile: int) -> None:
     np.testing.assert_array_equal(joined, detect_damage(Blur(), pixels, tile=tile))
 
 
-def test_windows_keep_what_the_engine_asks_for() -> None:
+def test_windows_meet_the_needs_of_the_engine() -> None:
     detector = Blur(minimum=50, multiple_of=16)
     detect_damage(detector, np.zeros((33, 70, 1), np.uint8), tile=16)
     assert all(h >= 50 and w >= 50 and h % 16 == 0 and w % 16 == 0 for h, w, _ in detector.seen)
@@ -72,7 +70,7 @@ def test_channels_are_suited_to_the_engine(channels: int, accepted: tuple[int, .
     assert {shape[2] for shape in detector.seen} == {given_to}
 
 
-def test_depths_give_the_same_opinion() -> None:
+def test_depths_give_the_same_map() -> None:
     eight = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     maps = [
         detect_damage(make_detector("tophat"), pixels)
@@ -83,10 +81,10 @@ def test_depths_give_the_same_opinion() -> None:
 
 
 def test_progress_ends_at_one_and_never_falls() -> None:
-    heard: list[float] = []
-    detect_damage(Blur(), np.zeros((50, 50, 1), np.uint8), tile=16, progress=heard.append)
-    assert heard == sorted(heard)
-    assert heard[-1] == 1.0
+    shares: list[float] = []
+    detect_damage(Blur(), np.zeros((50, 50, 1), np.uint8), tile=16, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 @pytest.mark.parametrize("answer", [np.zeros((3, 3), np.float32), np.zeros((24, 24)), None])
@@ -97,7 +95,7 @@ def test_a_broken_answer_names_the_engine(answer: object) -> None:
         detect_damage(detector, np.zeros((10, 10, 1), np.uint8))
 
 
-def test_nan_is_no_opinion() -> None:
+def test_nan_is_refused() -> None:
     detector = Blur()
     detector.detect = lambda light: np.full(light.shape[:2], np.nan, np.float32)  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="finite"):

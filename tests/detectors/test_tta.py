@@ -12,22 +12,24 @@ import pytest
 import redust
 from redust.core.arrays import DamageMap, Light
 from redust.core.contracts import check_detector
-from redust.core.engines import Needs
+from redust.core.engines import Detector, DetectorSpec, Needs
 from redust.core.errors import SettingsError
-from redust.core.settings import DetectSettings
+from redust.core.settings import DetectSettings, Sensitivity
 from redust.detectors import make_detector
 from redust.detectors.multiscale import clipped_logits
 from redust.detectors.run_detector import detect_damage
-from redust.detectors.tta import AugmentedDetector, augment_detector
+from redust.detectors.wrappers import AugmentedDetector, augment_detector
 
 
-class Slanted:
-    """Has an opinion that depends on how the scan is turned: what is brighter than its left neighbour."""
+class Slanted(Detector):
+    """Its answer depends on the orientation of the scan: what is brighter than its left neighbour."""
 
-    name = "slanted"
-    level = 0.4
-    levels = {"shy": 0.6, "normal": 0.4, "eager": 0.3}  # noqa: RUF012
-    needs = Needs(multiple_of=4, context=4, channels=(1,), scales=(1, 2))
+    spec = DetectorSpec(
+        name="slanted",
+        level=0.4,
+        levels={Sensitivity.shy: 0.6, Sensitivity.normal: 0.4, Sensitivity.eager: 0.3},
+        needs=Needs(multiple_of=4, context=4, channels=(1,), scales=(1, 2)),
+    )
 
     def detect(self, light: Light) -> DamageMap:
         assert not light.flags.writeable
@@ -41,7 +43,7 @@ def pixels() -> np.ndarray:
 
 
 @pytest.mark.parametrize("tta", [2, 4, 8])
-def test_it_is_the_mean_of_the_logits_of_all_looks(pixels: np.ndarray, tta: int) -> None:
+def test_it_is_the_mean_of_the_logits_of_all_views(pixels: np.ndarray, tta: int) -> None:
     turns = [(0, 1), (0, -1), (2, 1), (2, -1), (1, 1), (1, -1), (3, 1), (3, -1)][:tta]
     light = np.ascontiguousarray(pixels[:48, :64].astype(np.float32) / 255)
     light.flags.writeable = False
@@ -55,7 +57,7 @@ def test_it_is_the_mean_of_the_logits_of_all_looks(pixels: np.ndarray, tta: int)
     assert np.abs(found - Slanted().detect(light)).max() > 0.1
 
 
-def test_with_all_looks_a_turned_scan_gets_the_turned_answer(pixels: np.ndarray) -> None:
+def test_with_all_views_a_turned_scan_gets_the_turned_answer(pixels: np.ndarray) -> None:
     square = pixels[:48, :48]
     detector = augment_detector(Slanted(), 8)
     found = detect_damage(detector, square)
@@ -73,12 +75,11 @@ def test_the_answer_does_not_depend_on_the_tile() -> None:
     np.testing.assert_allclose(detect_damage(detector, pixels, tile=64), whole, atol=1e-4)
 
 
-def test_it_is_a_detector_with_all_that_the_first_has(pixels: np.ndarray) -> None:
+def test_its_spec_is_that_of_the_detector(pixels: np.ndarray) -> None:
     detector = augment_detector(Slanted(), 4)
     check_detector(detector)
     assert isinstance(detector, AugmentedDetector)
-    assert (detector.name, detector.level, detector.levels) == ("slanted", 0.4, Slanted.levels)
-    assert not hasattr(detector, "card")
+    assert detector.spec == Slanted.spec
     for other in (copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))):
         np.testing.assert_array_equal(detect_damage(other, pixels), detect_damage(detector, pixels))
     plain = Slanted()
@@ -98,6 +99,6 @@ def test_the_setting_reaches_the_detector() -> None:
     pixels = np.random.default_rng(3).integers(90, 130, (64, 64, 3)).astype(np.uint8)
     for tta in (1, 4):
         pipeline = redust.Pipeline(redust.RestoreSettings(tta=tta, blur=0, frame_scratches=False))
-        expected = detect_damage(augment_detector(pipeline.detector, tta), pixels)
+        expected = detect_damage(augment_detector(pipeline.engines.detector, tta), pixels)
         np.testing.assert_array_equal(pipeline.detect(redust.Scan(pixels)), expected)
-    assert AugmentedDetector(pipeline.detector, 4).card.name == "unet"
+    assert AugmentedDetector(pipeline.engines.detector, 4).spec == pipeline.engines.detector.spec

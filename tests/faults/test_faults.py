@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import redust
-from doubles import BlindToPink, Bright, Explains, Mean, NoFill
+from doubles import Bright, Explains, FailsOnWhite, Mean, NoFill
 from drawing import draw
 from redust.core.errors import EngineError, TargetError
 from redust.files import read_scan
@@ -87,14 +87,14 @@ def test_python_gets_the_exception(roll: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="gone fishing"):
         Pipeline(detector=Explains()).restore(roll / "0.tif", tmp_path / "o.tif")
     with pytest.raises(ZeroDivisionError, match="pink"):
-        Pipeline(detector=BlindToPink()).restore(roll / "1.tif", tmp_path / "o.tif")
+        Pipeline(detector=FailsOnWhite()).restore(roll / "1.tif", tmp_path / "o.tif")
     with pytest.raises(Exception, match="no paint left"):
         Pipeline(detector=Bright(), inpainter=NoFill()).restore(roll / "0.tif", tmp_path / "o.tif")
     assert not (tmp_path / "o.tif").exists()
 
 
 def test_a_pipeline_survives_a_scan_that_broke_it(roll: Path, tmp_path: Path) -> None:
-    pipeline = Pipeline(detector=BlindToPink(), inpainter=Mean())
+    pipeline = Pipeline(detector=FailsOnWhite(), inpainter=Mean())
     with pytest.raises(ZeroDivisionError):
         pipeline.restore(roll / "1.tif", tmp_path / "1.tif")
     assert pipeline.restore(roll / "2.tif", tmp_path / "2.tif").status == "restored"

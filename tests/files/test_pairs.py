@@ -6,11 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from training_samples import picture, write_pairs
 
 from redust.core.errors import TrainingError
 from redust.files.pairs import Library, find_photos, find_splits, fingerprint, pairs_to_score, read_truth
 from redust.training.data import Ahead
+from training_samples import picture, write_pairs
 
 
 def test_finds_halves(pairs: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from doubles import Dimmer, Told
+from doubles import Attentive, Dimmer
 from drawing import draw
 from redust.core.arrays import Light, full_scale
+from redust.core.engines import Needs
 from redust.core.errors import EngineError, UnknownEngine
 from redust.generators import make_generator
 from redust.generators.run_generator import run_generator
@@ -17,11 +20,11 @@ DEPTHS = (np.uint8, np.uint16, np.float32)
 
 @pytest.mark.parametrize("dtype", DEPTHS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_answer_has_the_scan_s_own_depth_and_channels(dtype: type, channels: int) -> None:
+def test_the_answer_has_the_depth_and_channels_of_the_scan(dtype: type, channels: int) -> None:
     pixels = draw(50, 70, channels=channels, dtype=dtype)
     before = pixels.copy()
-    told: list[float] = []
-    made, change = run_generator(Dimmer(), pixels, tile=16, progress=told.append)
+    shares: list[float] = []
+    made, change = run_generator(Dimmer(), pixels, tile=16, progress=shares.append)
     assert (made.dtype, made.shape, change.shape) == (pixels.dtype, pixels.shape, (50, 70))
     np.testing.assert_array_equal(pixels, before)
     white = pixels.max(axis=2) == pixels.max()
@@ -29,8 +32,8 @@ def test_the_answer_has_the_scan_s_own_depth_and_channels(dtype: type, channels:
     np.testing.assert_allclose(made[white] / scale, 0.5, atol=0.01)
     np.testing.assert_allclose(change[white], 0.5, atol=1e-3)
     np.testing.assert_allclose(change[~white], 0.02, atol=1e-3)
-    assert told[-1] == 1.0
-    assert told == sorted(told)
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (2, 3), (67, 129)])
@@ -50,7 +53,7 @@ def test_light_beyond_white_is_kept_and_no_number_is_none() -> None:
 
 
 class OneChannel(Dimmer):
-    needs = Dimmer.needs.__class__(channels=(1,))
+    spec = replace(Dimmer.spec, needs=Needs(channels=(1,)))
 
 
 class Broken(Dimmer):
@@ -58,7 +61,7 @@ class Broken(Dimmer):
         return light[..., :1]
 
 
-def test_a_generator_of_one_channel_is_asked_for_each() -> None:
+def test_a_generator_of_one_channel_runs_on_each() -> None:
     engine = OneChannel()
     run_generator(engine, draw())
     assert engine.calls == 3
@@ -70,14 +73,14 @@ def test_a_broken_contract_is_named() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_generator_is_told_the_damage_map_where_it_wants_it(channels: int) -> None:
+def test_the_damage_map_is_one_more_channel_where_it_is_needed(channels: int) -> None:
     pixels = np.full((50, 70, channels), 0.8, np.float32)
     damage = np.random.default_rng(0).random((50, 70)).astype(np.float32)
-    made, change = run_generator(Told(), pixels, damage=damage, tile=16)
+    made, change = run_generator(Attentive(), pixels, damage=damage, tile=16)
     np.testing.assert_allclose(made, pixels * (1 - damage[..., None] / 4), rtol=1e-5)
     np.testing.assert_allclose(change, 0.2 * damage, atol=1e-6)
-    with pytest.raises(EngineError, match="told wants a damage map"):
-        run_generator(Told(), pixels)
+    with pytest.raises(EngineError, match="attentive needs a damage map"):
+        run_generator(Attentive(), pixels)
     _, unmoved = run_generator(Dimmer(), pixels, damage=damage)
     np.testing.assert_allclose(unmoved, 0.02, atol=1e-6)
 

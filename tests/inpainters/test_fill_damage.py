@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redust.core.arrays import PIXEL_DTYPES, Mask, Pixels, from_light
-from redust.core.engines import Inpainter, Needs
+from redust.core.engines import Inpainter, InpainterSpec, Needs
 from redust.core.errors import EngineError, MaskMismatch, RedustError
 from redust.inpainters import catalogue, make_inpainter
 from redust.inpainters.fill_damage import erase_hole, fill_damage, fill_window
@@ -44,13 +44,11 @@ def damage(height: int, width: int, share: float = 0.002, seed: int = 0) -> Mask
     return np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).any(axis=(2, 3))
 
 
-class Local:
+class Local(Inpainter):
     """Fills with the mean of the sound pixels of its window, and remembers what it was given."""
 
-    name = "local"
-
     def __init__(self, **needs: Any) -> None:
-        self.needs = Needs(**({"context": 4} | needs))
+        self.spec = InpainterSpec(name="local", needs=Needs(**({"context": 4} | needs)))
         self.seen: list[tuple[Pixels, Mask]] = []
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:

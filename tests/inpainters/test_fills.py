@@ -124,7 +124,7 @@ def test_the_radius_reaches_the_fills_that_have_one(name: str) -> None:
     pixels, mask = weave(40, 60), hair(40, 60)
     near, far = (filled(name, pixels, mask, radius=radius) for radius in (1.0, 9.0))
     assert (near != far).any()
-    assert make_inpainter(name, radius=9.0).needs.context > make_inpainter(name, radius=1.0).needs.context
+    assert make_inpainter(name, radius=9.0).spec.needs.context > make_inpainter(name, radius=1.0).spec.needs.context
 
 
 def test_an_unknown_fill_is_named() -> None:

@@ -21,7 +21,7 @@ def test_every_name_makes_an_inpainter(name: str) -> None:
     except RedustError as error:
         pytest.skip(f"not installed: {error}")
     assert isinstance(inpainter, Inpainter)
-    assert inpainter.needs.context >= 2
+    assert inpainter.spec.needs.context >= 2
 
 
 def test_a_model_folder_is_an_inpainter() -> None:

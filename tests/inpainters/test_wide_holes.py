@@ -10,19 +10,17 @@ from hypothesis import strategies as st
 
 from memory import peak_of
 from redust.core.arrays import PIXEL_DTYPES, Mask, Pixels
-from redust.core.engines import Needs
+from redust.core.engines import Inpainter, InpainterSpec, Needs
 from redust.inpainters.fill_damage import fill_damage, fill_window
 from redust.inpainters.fill_windows import cut_windows, max_pool
 from redust.inpainters.wide_holes import core_in_box, downsample_hole, erode_to_core, upsample_window, wide_windows
 
 
-class Local:
+class Local(Inpainter):
     """Fills with the mean of what it sees of sound ground."""
 
-    name = "local"
-
     def __init__(self, context: int) -> None:
-        self.needs = Needs(context=context)
+        self.spec = InpainterSpec(name="local", needs=Needs(context=context))
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         filled = pixels.copy()
@@ -43,9 +41,9 @@ def holes(random: np.random.Generator, shape: tuple[int, int], count: int, longe
 
 def plainly(engine: Local, filled: Pixels, mask: Mask, hole: Mask) -> None:
     """What `fill_damage` does, with every array of the scan's size: cores at half the size first, then the rest."""
-    core = erode_to_core(hole, engine.needs.context)
+    core = erode_to_core(hole, engine.spec.needs.context)
     wanted = mask & core
-    for box, window in wide_windows(hole, engine.needs.context):
+    for box, window in wide_windows(hole, engine.spec.needs.context):
         inner = np.zeros_like(mask)
         inner[box] = wanted[box]
         inner = inner[window]
@@ -53,7 +51,7 @@ def plainly(engine: Local, filled: Pixels, mask: Mask, hole: Mask) -> None:
         seen = cv2.dilate(max_pool(inner, 2), np.ones((3, 3), np.uint8)).astype(np.bool_)
         plainly(engine, half, seen & half_hole, half_hole)
         filled[window][inner] = upsample_window(half, tuple(slice(0, side) for side in inner.shape))[inner]
-    for window in cut_windows(mask & ~core, engine.needs):
+    for window in cut_windows(mask & ~core, engine.spec.needs):
         patch = fill_window(engine, filled[window.window], (hole & ~wanted)[window.window])
         filled[window.window][window.target] = patch[window.target]
 

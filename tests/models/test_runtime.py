@@ -1,8 +1,11 @@
-"""What runs a network, and which weights: never another than asked for in silence."""
+"""What runs a network, and which weights: never another than chosen in silence."""
 
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from redust.core.settings import Provider, RestoreSettings, Weights
 from redust.detectors import make_detector
 from redust.detectors.onnx_detector import OnnxDetector
 from redust.generators import make_generator
-from redust.models import read_card, runtime
+from redust.models import read_card, runtime, shipped_folder
 from redust.models.card import ModelCard
 from redust.pipeline import health
 from redust.pipeline.pipeline import Pipeline
@@ -46,11 +49,11 @@ class OnCuda:
     """ONNX Runtime as if there were a card."""
 
     def __init__(self, *arguments: Any, providers: list[Any], **others: Any) -> None:
-        self.asked = providers
+        self.providers_chosen = providers
         self._real = REAL(*arguments, providers=providers[-1:], **others)
 
     def get_providers(self) -> list[str]:
-        return [name for name, _ in self.asked]
+        return [name for name, _ in self.providers_chosen]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -62,35 +65,35 @@ def cuda_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: built)
 
 
-def test_a_provider_that_is_not_offered_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_is_not_offered_gives_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    found = make_detector("unet", provider=Provider.cuda)
-    assert found.provider is Provider.cpu
-    assert found.remarks == [
+    spec = make_detector("unet", provider=Provider.cuda).spec
+    assert spec.provider is Provider.cpu
+    assert spec.warnings == (
         "The network runs on the CPU, not on cuda: the ONNX Runtime installed here offers cpu only. Install "
-        "onnxruntime-gpu, in place of onnxruntime, and NVIDIA's CUDA and cuDNN, or leave --provider out."
-    ]
-    assert make_detector("unet").remarks == []
+        "onnxruntime-gpu, in place of onnxruntime, and NVIDIA's CUDA and cuDNN, or leave --provider out.",
+    )
+    assert make_detector("unet").spec.warnings == ()
 
 
 @pytest.mark.usefixtures("cuda_built_in")
 @pytest.mark.parametrize(("broken", "words"), [(only_cpu, "could not load its libraries"), (fails, "no device")])
-def test_a_provider_that_does_not_start_is_told(
+def test_a_provider_that_does_not_start_gives_a_warning(
     monkeypatch: pytest.MonkeyPatch, broken: Callable[..., Any], words: str
 ) -> None:
     monkeypatch.setattr(onnxruntime, "InferenceSession", broken)
-    found = make_detector("unet", provider=Provider.cuda)
-    assert found.provider is Provider.cpu
-    assert words in found.remarks[0]
-    assert found.detect(np.zeros((64, 64, 3), np.float32)).shape == (64, 64)
+    detector = make_detector("unet", provider=Provider.cuda)
+    assert detector.spec.provider is Provider.cpu
+    assert words in detector.spec.warnings[0]
+    assert detector.detect(np.zeros((64, 64, 3), np.float32)).shape == (64, 64)
 
 
 @pytest.mark.usefixtures("cuda_built_in")
 def test_a_provider_that_starts_is_used_and_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "InferenceSession", OnCuda)
-    found = make_detector("unet", provider=Provider.cuda)
-    assert (found.provider, found.remarks) == (Provider.cuda, [])
-    assert found._session._session.asked[0] == ("CUDAExecutionProvider", {"use_tf32": "0"})
+    detector = OnnxDetector(shipped_folder("unet"), provider=Provider.cuda)
+    assert (detector.spec.provider, detector.spec.warnings) == (Provider.cuda, ())
+    assert detector._session._session.providers_chosen[0] == ("CUDAExecutionProvider", {"use_tf32": "0"})
 
 
 def test_the_report_tells_what_ran_the_network(
@@ -137,7 +140,7 @@ def test_int8_only_where_it_is_faster_and_as_good(
 ) -> None:
     rewrite(model, f1_by_weights=f1)
     monkeypatch.setattr(runtime, "int8_is_faster", lambda: faster)
-    assert OnnxDetector(model, weights=Weights(wanted)).kind == kind
+    assert OnnxDetector(model, weights=Weights(wanted)).spec.weights == kind
 
 
 @pytest.mark.usefixtures("cuda_built_in")
@@ -145,8 +148,8 @@ def test_int8_is_not_chosen_for_a_card(model: Path, monkeypatch: pytest.MonkeyPa
     rewrite(model, f1_by_weights=AS_GOOD)
     monkeypatch.setattr(onnxruntime, "InferenceSession", OnCuda)
     monkeypatch.setattr(runtime, "int8_is_faster", lambda: True)
-    assert OnnxDetector(model, provider=Provider.cuda).kind == "onnx"
-    assert OnnxDetector(model).kind == "onnx-int8"
+    assert OnnxDetector(model, provider=Provider.cuda).spec.weights == "onnx"
+    assert OnnxDetector(model).spec.weights == "onnx-int8"
 
 
 def test_the_report_holds_the_hash_of_the_weights_used(scan_file: ScanFile, tmp_path: Path, model: Path) -> None:
@@ -201,3 +204,10 @@ def test_the_doctor_lists_what_can_run_networks() -> None:
 def test_generators_take_the_same_choices() -> None:
     with pytest.raises(UnknownEngine):
         make_generator("nobody", provider=Provider.cuda, weights=Weights.int8)
+
+
+def test_onnx_runtime_sends_no_telemetry() -> None:
+    code = "import redust.models.runtime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert answer.stdout == "1\n"

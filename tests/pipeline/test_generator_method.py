@@ -1,4 +1,4 @@
-"""The method `blind`: what a generator changed enough is kept, all else stays bit for bit."""
+"""The method `generator`: pixels changed by at least the level are taken, all others stay bit-identical."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import redust
-from doubles import Bright, Dimmer, Told, Wary
+from doubles import Attentive, Bright, Dimmer, Wary
 from drawing import draw
 from redust.core.errors import SettingsError
 from redust.core.scan import Scan
@@ -24,14 +24,14 @@ from redust.pipeline.pipeline import Pipeline
 ScanFile = Callable[..., Path]
 
 
-def blind(**choices: Any) -> Pipeline:
+def generating(**choices: Any) -> Pipeline:
     return Pipeline(RestoreSettings(method="generator", **choices), generator=Dimmer())
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_only_what_changed_enough_is_taken(dtype: type, scan_file: ScanFile, tmp_path: Path) -> None:
+def test_only_pixels_changed_by_the_level_are_taken(dtype: type, scan_file: ScanFile, tmp_path: Path) -> None:
     source = scan_file(dtype=dtype)
-    pipeline = blind()
+    pipeline = generating()
     report = pipeline.restore(source, tmp_path / "o.tif", mask_out=tmp_path / "m.png", map_out=tmp_path / "map.png")
     before, after = read_scan(source).pixels, read_scan(tmp_path / "o.tif").pixels
     mask = read_mask(tmp_path / "m.png", before.shape[:2])
@@ -44,68 +44,68 @@ def test_only_what_changed_enough_is_taken(dtype: type, scan_file: ScanFile, tmp
     assert report.level == 0.1
     assert report.largest_change_outside == 0
     np.testing.assert_allclose(read_map(tmp_path / "map.png")[white], 0.5, atol=0.01)
-    assert pipeline.generator.calls == 1  # what it made while looking is what is taken
+    assert pipeline.engines.generator.calls == 1  # the answer it gave while detecting is used
 
 
-def test_single_pixels_are_left_alone() -> None:
+def test_single_pixels_are_not_repaired() -> None:
     pixels = draw(specks=0)
     pixels[10, 10] = 255
     scan = Scan(pixels)
-    assert not blind().mark(scan).any()
+    assert not generating().detect_mask(scan).any()
     pixels[10, 11] = 255
-    assert blind(grow=0).mark(scan).sum() == 2
+    assert generating(grow=0).detect_mask(scan).sum() == 2
 
 
 def test_everywhere_gives_the_raw_answer(scan_file: ScanFile, tmp_path: Path) -> None:
     source = scan_file()
-    report = blind(everywhere=True).restore(source, tmp_path / "o.tif", mask_out=tmp_path / "m.png")
+    report = generating(everywhere=True).restore(source, tmp_path / "o.tif", mask_out=tmp_path / "m.png")
     before, after = read_scan(source).pixels, read_scan(tmp_path / "o.tif").pixels
     assert (after != before).any(axis=2).all()
     assert (report.coverage, report.warnings) == (1.0, [])
     protect = np.zeros(before.shape[:2], np.bool_)
     protect[:5] = True
-    mended = blind(everywhere=True).mend(Scan(before), Areas(protect=protect))
-    np.testing.assert_array_equal(mended.pixels[:5], before[:5])
-    np.testing.assert_array_equal(mended.pixels[5:], after[5:])
+    restored = generating(everywhere=True).restore_scan(Scan(before), Areas(protect=protect))
+    np.testing.assert_array_equal(restored.pixels[:5], before[:5])
+    np.testing.assert_array_equal(restored.pixels[5:], after[5:])
 
 
-def test_a_person_s_word_counts() -> None:
+def test_areas_of_a_person_are_applied_as_they_are() -> None:
     scan = Scan(draw(specks=0))
     mask = np.zeros(scan.shape, np.bool_)
     mask[3:6, 3:6] = True
     for areas in (Areas(only=mask), Areas(add=mask)):
-        changed = (blind().mend(scan, areas).pixels != scan.pixels).any(axis=2)
+        changed = (generating().restore_scan(scan, areas).pixels != scan.pixels).any(axis=2)
         np.testing.assert_array_equal(changed, mask)
 
 
-def test_a_level_is_the_least_change() -> None:
+def test_the_level_is_the_smallest_change() -> None:
     scan = Scan(draw())
-    assert blind(level=0.6).mark(scan).sum() == 0
-    assert blind(level=0.01, max_tile_coverage=1.0).mark(scan).all()
-    assert blind(sensitivity="shy").remarks() != []
+    assert generating(level=0.6).detect_mask(scan).sum() == 0
+    assert generating(level=0.01, max_tile_coverage=1.0).detect_mask(scan).all()
+    assert generating(sensitivity="shy").method.setting_warnings() != []
 
 
-def test_a_detector_is_asked_where_the_generator_wants_its_map(scan_file: ScanFile, tmp_path: Path) -> None:
+def test_the_detector_runs_where_the_generator_needs_its_map(scan_file: ScanFile, tmp_path: Path) -> None:
     source, detector = scan_file(), Bright()
-    pipeline = Pipeline(RestoreSettings(method="generator"), detector=detector, generator=Told())
-    told: list[float] = []
-    report = pipeline.restore(source, tmp_path / "o.tif", progress=lambda step, share: told.append(share))
+    pipeline = Pipeline(RestoreSettings(method="generator"), detector=detector, generator=Attentive())
+    shares: list[float] = []
+    report = pipeline.restore(source, tmp_path / "o.tif", progress=lambda step, share: shares.append(share))
     before, after = read_scan(source).pixels, read_scan(tmp_path / "o.tif").pixels
     changed = (before != after).any(axis=2)
     assert changed.any()
     np.testing.assert_array_equal(changed, before.max(axis=2) >= 0.9 * 255)
     assert detector.calls == 1
-    assert (report.generator, report.detector) == ("told", "bright")
+    assert (report.generator, report.detector) == ("attentive", "bright")
 
 
-def test_a_generator_is_told_what_a_person_has_marked(scan_file: ScanFile, tmp_path: Path) -> None:
+def test_attention_holds_what_a_person_has_marked(scan_file: ScanFile, tmp_path: Path) -> None:
     scan = Scan(draw(specks=0))
     mask = np.zeros(scan.shape, np.bool_)
     mask[3:6, 3:6] = True
-    pipeline = Pipeline(RestoreSettings(method="generator"), detector=Wary(), generator=Told())
+    pipeline = Pipeline(RestoreSettings(method="generator"), detector=Wary(), generator=Attentive())
     expected = np.where(mask[..., None], scan.pixels * 0.75, scan.pixels)
     for areas in (Areas(only=mask), Areas(add=mask)):
-        np.testing.assert_allclose(pipeline.mend(scan, areas).pixels, expected, atol=1)
+        np.testing.assert_allclose(pipeline.restore_scan(scan, areas).pixels, expected, atol=1)
     source = scan_file(specks=0)
     before = read_scan(source).pixels
     for name in ("mask", "add_mask"):
@@ -114,27 +114,28 @@ def test_a_generator_is_told_what_a_person_has_marked(scan_file: ScanFile, tmp_p
         np.testing.assert_allclose(read_scan(tmp_path / f"{name}.tif").pixels, expected, atol=1)
 
 
-def test_a_generator_is_told_a_map_that_follows_the_scan() -> None:
+def test_attention_follows_the_prior_of_the_scan() -> None:
     darkened = []
     for specks in (1, 40):
         scan = Scan(draw(200, 200, specks=specks))
-        pipeline = Pipeline(RestoreSettings(method="generator"), detector=Wary(), generator=Told())
-        darkened.append(pipeline.generate(scan)[1].max())
+        pipeline = Pipeline(RestoreSettings(method="generator"), detector=Wary(), generator=Attentive())
+        darkened.append(pipeline.method.generate(scan)[1].max())
     assert 0 < darkened[0] < darkened[1]
 
 
-def test_a_sensitivity_moves_the_map_that_a_generator_is_told() -> None:
+def test_the_sensitivity_moves_the_attention() -> None:
     scan, darkened = Scan(draw()), []
     for sensitivity in ("shy", "normal", "eager"):
         settings = RestoreSettings(method="generator", sensitivity=sensitivity)
-        pipeline = Pipeline(settings, detector=Wary(), generator=Told())
-        darkened.append(pipeline.generate(scan)[1].max())
-        assert pipeline.remarks() == []
+        pipeline = Pipeline(settings, detector=Wary(), generator=Attentive())
+        darkened.append(pipeline.method.generate(scan)[1].max())
+        assert pipeline.method.setting_warnings() == []
     assert darkened == sorted(set(darkened))
-    generator = Told()
-    generator.needs = replace(Told.needs, attention_shift=0.5)
+    generator = Attentive()
+    needs = replace(generator.spec.needs, attention_shift=0.5)
+    generator.spec = replace(generator.spec, needs=needs)
     pipeline = Pipeline(RestoreSettings(method="generator"), detector=Wary(), generator=generator)
-    assert darkened[1] < pipeline.generate(scan)[1].max() < darkened[2]
+    assert darkened[1] < pipeline.method.generate(scan)[1].max() < darkened[2]
 
 
 def test_arrays_and_the_command_line(redust_command: Callable[..., Any], scan_file: ScanFile, tmp_path: Path) -> None:

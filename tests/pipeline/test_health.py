@@ -19,7 +19,7 @@ def test_a_sound_installation_restores_a_scan() -> None:
 
 @pytest.mark.usefixtures("plugins")
 def test_a_fill_that_does_not_repair_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redust.pipeline.pipeline.make_inpainter", lambda name, radius: Runaway())
+    monkeypatch.setattr("redust.pipeline.engines.make_inpainter", lambda name, radius: Runaway())
     finding = health.self_test()
     assert finding.state == "broken"
     assert "not repaired" in finding.detail
@@ -29,7 +29,7 @@ def test_an_error_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **choices: object) -> None:
         raise EngineError("No paint. Buy some.")
 
-    monkeypatch.setattr("redust.pipeline.pipeline.make_inpainter", fail)
+    monkeypatch.setattr("redust.pipeline.engines.make_inpainter", fail)
     assert health.self_test() == health.Finding("self-test", "broken", "No paint. Buy some.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 
@@ -54,7 +55,7 @@ def test_restore_writes_what_the_report_says(scan_file: ScanFile, tmp_path: Path
 
 def test_one_pipeline_serves_many_scans(scan_file: ScanFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr("redust.pipeline.pipeline.make_detector", lambda name, **how: made.append(name) or Bright())
+    monkeypatch.setattr("redust.pipeline.engines.make_detector", lambda name, **how: made.append(name) or Bright())
     one = Pipeline(RestoreSettings(fill="telea"))
     assert made == []
     for number in range(3):
@@ -76,7 +77,7 @@ def test_without_a_target_nothing_is_repaired(scan_file: ScanFile, tmp_path: Pat
     assert report.largest_change_outside is None
 
 
-def test_a_given_mask_needs_no_detector_and_is_taken_at_its_word(scan_file: ScanFile, tmp_path: Path) -> None:
+def test_a_given_mask_needs_no_detector_and_is_applied_as_it_is(scan_file: ScanFile, tmp_path: Path) -> None:
     source, mask = scan_file(), np.zeros((48, 64), np.bool_)
     mask[20, 20] = True
     write_mask(mask, tmp_path / "m.png")
@@ -109,7 +110,7 @@ def test_the_verbs_are_the_steps_of_restore() -> None:
     one = pipeline(grow=1)
     damage = one.detect(scan)
     mask = one.decide(damage, scan, Areas())
-    np.testing.assert_array_equal(mask, one.mark(scan))
+    np.testing.assert_array_equal(mask, one.detect_mask(scan))
     restored = one.repair(scan, mask)
     np.testing.assert_array_equal(restored.pixels[~mask], scan.pixels[~mask])
     assert restored.pixels[mask].max() < 0.9
@@ -119,7 +120,7 @@ def test_the_verbs_are_the_steps_of_restore() -> None:
     "choices",
     [{}, {"grow": 2}, {"min_size": 2, "max_size": 40}, {"polarity": Polarity.dark}, {"level": 0.3, "min_size": 5}],
 )
-def test_a_map_cut_tile_by_tile_gives_the_mask_of_the_whole_map(
+def test_thresholding_by_tiles_gives_the_mask_of_the_whole_map(
     scan_file: ScanFile, tmp_path: Path, choices: dict[str, object]
 ) -> None:
     settings = RestoreSettings(detector="tophat", tile=64, **choices)
@@ -127,7 +128,7 @@ def test_a_map_cut_tile_by_tile_gives_the_mask_of_the_whole_map(
     one = Pipeline(settings)
     mask = one.decide(one.detect(scan), scan)
     assert mask.any() or "polarity" in choices
-    np.testing.assert_array_equal(one.mark(scan), mask)
+    np.testing.assert_array_equal(one.detect_mask(scan), mask)
     source = scan_file(pixels=scan.pixels)
     one.restore(source, mask_out=tmp_path / "without.png")
     one.restore(source, mask_out=tmp_path / "with.png", map_out=tmp_path / "map.png")
@@ -135,21 +136,21 @@ def test_a_map_cut_tile_by_tile_gives_the_mask_of_the_whole_map(
         np.testing.assert_array_equal(read_mask(tmp_path / name, scan.shape), mask)
 
 
-def test_the_map_is_not_held_where_nobody_wants_it() -> None:
+def test_the_map_is_held_only_where_it_is_written() -> None:
     scan = Scan(draw(1500, 2000, channels=1))
     one = pipeline(tile=256, grow=0)
     size = scan.pixels.nbytes
-    assert peak_of(lambda: one.mark(scan)) < 2.5 * size  # the mask, and a tile's light; the map alone would be 4
+    assert peak_of(lambda: one.detect_mask(scan)) < 2.5 * size  # the mask, and a tile's light; the map alone would be 4
     assert peak_of(lambda: one.detect(scan)) > 4 * size
 
 
 def test_progress_tells_each_step_and_its_share(scan_file: ScanFile, tmp_path: Path) -> None:
-    told: list[tuple[str, float]] = []
+    calls: list[tuple[str, float]] = []
     pipeline(tile=64).restore(
-        scan_file(height=200), tmp_path / "o.tif", progress=lambda step, share: told.append((step, share))
+        scan_file(height=200), tmp_path / "o.tif", progress=lambda step, share: calls.append((step, share))
     )
-    assert list(dict.fromkeys(step for step, _ in told)) == ["read", "detect", "decide", "fill", "write"]
-    shares = [share for step, share in told if step == "detect"]
+    assert list(dict.fromkeys(step for step, _ in calls)) == ["read", "detect", "decide", "fill", "write"]
+    shares = [share for step, share in calls if step == "detect"]
     assert shares == sorted(shares)
     assert len(shares) > 3
     assert shares[-1] == 1.0
@@ -157,7 +158,7 @@ def test_progress_tells_each_step_and_its_share(scan_file: ScanFile, tmp_path: P
 
 def test_the_hash_of_weights_is_reported(scan_file: ScanFile, tmp_path: Path) -> None:
     detector = Bright()
-    detector.card = SimpleNamespace(sha256={"onnx": "ab12"})
+    detector.spec = replace(detector.spec, card=SimpleNamespace(name="bright", sha256={"onnx": "ab12"}))
     report = Pipeline(detector=detector, inpainter=Mean()).restore(scan_file(), tmp_path / "o.tif")
     assert report.models == {"bright onnx": "ab12"}
 
@@ -180,7 +181,7 @@ def test_a_level_that_decides_everything_is_pointed_out(
 class Calibrated(Bright):
     """Bright, with levels by sensitivity."""
 
-    levels = MappingProxyType({"eager": 0.25, "normal": 0.5, "shy": 0.75})
+    spec = replace(Bright.spec, levels=MappingProxyType({"eager": 0.25, "normal": 0.5, "shy": 0.75}))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_the_sensitivity_chooses_the_level(
 ) -> None:
     one = Pipeline(RestoreSettings(**choices), detector=Calibrated())
     report = one.restore(scan_file(), mask_out=tmp_path / "m.png")
-    assert (one.level, report.level, report.warnings) == (level, level, [])
+    assert (one.method.threshold.level, report.level, report.warnings) == (level, level, [])
 
 
 def test_a_sensitivity_the_detector_has_no_level_for_is_pointed_out(
@@ -200,10 +201,10 @@ def test_a_sensitivity_the_detector_has_no_level_for_is_pointed_out(
 ) -> None:
     one = pipeline(sensitivity="eager")
     report = one.restore(scan_file(), mask_out=tmp_path / "m.png")
-    assert report.level == Bright.level
+    assert report.level == Bright.spec.level
     assert ["`eager` changes nothing" in warning for warning in report.warnings] == [True]
     caplog.clear()
-    one.mark(Scan(draw()))
+    one.detect_mask(Scan(draw()))
     assert "`eager` changes nothing" in caplog.text
 
 
@@ -213,7 +214,7 @@ def test_a_mask_without_sound_pixels_is_an_error(scan_file: ScanFile, tmp_path: 
     assert not (tmp_path / "o.tif").exists()
 
 
-def test_jpeg_says_how_far_it_strayed(tmp_path: Path) -> None:
+def test_jpeg_reports_its_largest_change_outside_the_mask(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     pixels = (draw().astype(int) + random.integers(-30, 30, (48, 64, 3))).clip(0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=70)
@@ -221,7 +222,7 @@ def test_jpeg_says_how_far_it_strayed(tmp_path: Path) -> None:
     assert report.largest_change_outside is not None
     assert report.largest_change_outside < 60
     before, after = (read_scan(tmp_path / name).pixels.astype(int) for name in ("a.jpg", "o.jpg"))
-    mask = pipeline().mark(read_scan(tmp_path / "a.jpg"))
+    mask = pipeline().detect_mask(read_scan(tmp_path / "a.jpg"))
     assert report.largest_change_outside == np.abs(before - after)[~mask].max()
     assert bool(report.warnings) == (report.largest_change_outside > 0)
 
@@ -234,7 +235,7 @@ def test_what_exists_stops_the_work_before_it_starts(scan_file: ScanFile, tmp_pa
     with pytest.raises(TargetExists):
         one.restore(scan_file(), **{place: taken})
     assert taken.read_bytes() == b"mine"
-    assert one.detector.calls == 0
+    assert one.engines.detector.calls == 0
     assert Pipeline(RestoreSettings(overwrite=True), detector=Bright(), inpainter=Mean()).restore(
         scan_file(), **{place: taken}
     )
@@ -257,7 +258,7 @@ def test_a_target_that_cannot_hold_the_scan_stops_the_work_before_it_starts(
     source = scan_file(dtype=np.uint16)
     with pytest.raises(LossyTarget):
         one.restore(source, tmp_path / "o.jpg")
-    assert one.detector.calls == 0
+    assert one.engines.detector.calls == 0
     assert pipeline(allow_loss=True).restore(source, tmp_path / "o.jpg").status == "restored"
 
 
@@ -268,7 +269,7 @@ def test_a_mask_goes_into_png_or_tiff_or_the_work_does_not_start(
     one = pipeline()
     with pytest.raises(RedustError):
         one.restore(scan_file(), mask_out=tmp_path / name)
-    assert one.detector.calls == 0
+    assert one.engines.detector.calls == 0
 
 
 def test_pages_are_counted_from_one(tmp_path: Path) -> None:

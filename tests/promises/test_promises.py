@@ -87,14 +87,14 @@ class TestOnlyDamagedPixelsChange:
     def test_whatever_is_found(self, finder: str, dtype: type, channels: int) -> None:
         scan = Scan(draw(70, 90, channels=channels, dtype=dtype, specks=9))
         pipeline = Pipeline(RestoreSettings(fill="telea"), detector=detector(finder))
-        mask = pipeline.mark(scan)
+        mask = pipeline.detect_mask(scan)
         restored = pipeline.repair(scan, mask)
         np.testing.assert_array_equal(restored.pixels[~mask], scan.pixels[~mask])
 
     def test_even_if_a_fill_runs_wild(self) -> None:
         scan = Scan(draw())
         pipeline = Pipeline(detector=Bright(), inpainter=Runaway())
-        mask = pipeline.mark(scan)
+        mask = pipeline.detect_mask(scan)
         restored = pipeline.repair(scan, mask)
         np.testing.assert_array_equal(restored.pixels[~mask], draw()[~mask])
         np.testing.assert_array_equal(scan.pixels, draw())
@@ -150,7 +150,7 @@ class TestShyVisibleCorrectable:
     def test_a_clean_scan_has_an_empty_mask(self, finder: str, dtype: type, channels: int) -> None:
         clean = draw(120, 150, channels=channels, dtype=dtype, specks=0)
         for pixels in (clean, np.full_like(clean, clean[0, 0, 0]), np.zeros_like(clean)):
-            assert not Pipeline(detector=detector(finder)).mark(Scan(pixels)).any()
+            assert not Pipeline(detector=detector(finder)).detect_mask(Scan(pixels)).any()
 
     @every_fill
     @every_depth

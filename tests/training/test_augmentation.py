@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from training_samples import picture
 
 from redust.training.augmentation import choose_centre, choose_turn, cut, through_jpeg, vary_light, without_colours
 from redust.training.config import AugmentConfig
+from training_samples import picture
 
 UPRIGHT = np.eye(2)
 

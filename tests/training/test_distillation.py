@@ -13,7 +13,7 @@ from torch.nn import functional
 from redust.core.errors import SettingsError, TrainingError
 from redust.core.settings import Weights
 from redust.detectors.onnx_detector import OnnxDetector
-from redust.detectors.tta import AugmentedDetector
+from redust.detectors.wrappers import AugmentedDetector
 from redust.models import shipped_folder
 from redust.models.networks import build
 from redust.training.config import TrainConfig

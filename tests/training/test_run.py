@@ -83,7 +83,7 @@ def test_ends_in_a_model_that_detects_and_results_that_people_read(config: Train
     assert seen[-1].share == 1.0
     assert seen[-1].score > 0.9
     detector = make_detector(str(result.folders.model))
-    tally = MetricCounter(detector.level)
+    tally = MetricCounter(detector.spec.level)
     for number in range(10):
         pixels, truth = picture(number)
         tally.add(truth, detect_damage(detector, pixels))

@@ -63,13 +63,10 @@ def run_jobs(
 
 def load_engines(pipeline: Pipeline, jobs: Sequence[Job]) -> None:
     """Load what the jobs need: an engine that cannot be made stops the run before the first scan."""
-    if pipeline.blind:
-        _ = pipeline.generators
-        return
-    if any(job.mask is None for job in jobs):
-        _ = pipeline.detector
-    if any(job.target is not None or job.compare is not None for job in jobs):
-        _ = pipeline.inpainter
+    pipeline.method.load_engines(
+        detects=any(job.mask is None for job in jobs),
+        fills=any(job.target is not None or job.compare is not None for job in jobs),
+    )
 
 
 def do(job: Job, pipeline: Pipeline, screen: Screen, failures: list[Failure]) -> Report:

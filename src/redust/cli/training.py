@@ -184,19 +184,22 @@ def calibrate(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
 ) -> None:
     """Find a detector's levels for `--sensitivity` shy, normal and eager by what it marks on undamaged pictures."""
+    from dataclasses import replace
+
+    from redust.core.engines import PriorShift, pre_blur_at
     from redust.core.errors import SettingsError
-    from redust.core.pre_blur import pre_blur_at, pre_blur_of
-    from redust.core.prior_shift import PriorShift
     from redust.detectors import make_detector
+    from redust.detectors.wrappers import DetectorWrapper
     from redust.evaluation.calibration import calibrate as find_levels
     from redust.evaluation.calibration import compare_weights
     from redust.files.pairs import Library, find_photos, pairs_to_score
     from redust.models.card import CARD_NAME, read_card
 
-    detector: Any = make_detector(model, threads=threads, weights=Weights.float32)
+    detector = make_detector(model, threads=threads, weights=Weights.float32)
     if blur is not None:
-        detector.pre_blur = pre_blur_at(blur, pre_blur_of(detector))
-    folder: Path | None = getattr(detector, "folder", None)
+        spec = replace(detector.spec, pre_blur=pre_blur_at(blur, detector.spec.pre_blur))
+        detector = DetectorWrapper(detector, spec)
+    folder = detector.spec.folder
     if (write or data) and folder is None:
         raise SettingsError(
             f"{model} has no card and no weights. Leave --write and --data out, or name a model folder."

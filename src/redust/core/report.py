@@ -12,9 +12,8 @@ class Report(BaseModel):
 
     ``source`` is the scan; ``target``, ``mask_file``, ``map_file`` and ``compare_file`` are what was written;
     ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
-    ``regions`` counts connected damage, ``classes`` the same by its
-    class, before growing joins it; ``blurred_by`` is the sigma in pixels by which the detector saw the scan blurred, 0
-    for as it is; ``seconds`` holds the wall time
+    ``regions`` counts connected damage, ``classes`` the same by class, before dilation joins regions; ``blurred_by`` is
+    the sigma in pixels of the detector's blur, 0 for none; ``seconds`` holds the wall time
     of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
     ``largest_change_outside`` is the largest change of a sample outside the mask in the written file, in steps of the
     file's depth (0 for every lossless format, None where nothing was restored); ``page`` counts from 1; ``error`` and

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from redust.core.errors import SettingsError
 
 TTA_COUNTS = (1, 2, 4, 8)
-"""How often a detector may be asked: whole sets of turns and mirrors."""
+"""Views of a test-time augmentation: whole sets of flips and rotations."""
 
 
 class Polarity(StrEnum):
-    """Which damage to keep, by its look against its surroundings."""
+    """Which damage to keep, by its contrast with its surroundings."""
 
     both = "both"
     bright = "bright"
@@ -36,7 +36,7 @@ class Method(StrEnum):
 
 
 class Sensitivity(StrEnum):
-    """How readily damage is seen: each step is a false-positive rate on undamaged pictures."""
+    """How readily damage is marked: each step is a false-positive rate on undamaged pictures."""
 
     shy = "shy"
     normal = "normal"
@@ -162,15 +162,15 @@ class DetectSettings(ScanSettings):
     rivals: ClassVar[frozenset[str]] = frozenset({"level", "sensitivity"})
 
     detector: Annotated[
-        str, Field(description="How damage is found: a name that `redust models` lists, or a model's folder.")
+        str, Field(description="The detector: a name that `redust models` lists, or a model's folder.")
     ] = "unet"
     level: Annotated[
         float | None,
         Field(
             ge=0.0,
             le=1.0,
-            description="Pixels at or above it count as damaged, to the letter; lower finds more. Unless given, the "
-            "model's own level, which follows how dirty the scan is.",
+            description="Threshold of the damage map, applied exactly: pixels at or above it count as damaged; lower "
+            "finds more. Unless given, the model's own level, which follows how dirty the scan is.",
         ),
     ] = None
     sensitivity: Annotated[
@@ -182,18 +182,15 @@ class DetectSettings(ScanSettings):
     ] = None
     frame_scratches: Annotated[
         bool,
-        Field(
-            description="Also look for scratches that run straight through the whole scan, whatever lies under them, "
-            "as film is scratched along its travel."
-        ),
+        Field(description="Also detect scratches that run straight through the whole scan, along the film's travel."),
     ] = True
     tta: Annotated[
         int,
         Field(
             ge=1,
             le=8,
-            description="Look at the scan 1, 2, 4 or 8 times, turned and mirrored, and take the mean: more tta are "
-            "right more often, and take as many times as long to detect.",
+            description="Test-time augmentation: average the detector over 1, 2, 4 or 8 flips and rotations of each "
+            "tile; N times as slow.",
         ),
     ] = 1
     blur: Annotated[
@@ -201,31 +198,30 @@ class DetectSettings(ScanSettings):
         Field(
             ge=0,
             le=3,
-            description="Find damage on the scan blurred by this many pixels (sigma), 0 for as it is; what is restored "
-            "stays sharp. Unless given, the detector sees soft and grainy scans blurred where that leaves it less in "
-            "doubt.",
+            description="Blur the detector's input by this many pixels (sigma), 0 for none; the restored scan stays "
+            "sharp. Unless given, soft and grainy scans are blurred where that lowers the detector's uncertainty.",
         ),
     ] = None
-    grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 0
-    min_size: Annotated[int, Field(ge=1, description="Ignore detected spots of fewer pixels than this.")] = 1
-    max_size: Annotated[int | None, Field(ge=1, description="Ignore detected spots of more pixels than this.")] = None
+    grow: Annotated[int, Field(ge=0, le=64, description="Dilate the mask by this many pixels.")] = 0
+    min_size: Annotated[int, Field(ge=1, description="Ignore damaged regions of fewer pixels than this.")] = 1
+    max_size: Annotated[int | None, Field(ge=1, description="Ignore damaged regions of more pixels than this.")] = None
     polarity: Annotated[Polarity, Field(description="Keep only damage brighter or darker than its surroundings.")] = (
         Polarity.both
     )
     only: Annotated[
         tuple[DamageClass, ...],
-        Field(description="Keep only damage of this class; may be given several times. All classes unless given."),
+        Field(description="Repair only damage of this class; may be given several times. All classes unless given."),
     ] = ()
     skip: Annotated[
-        tuple[DamageClass, ...], Field(description="Leave damage of this class alone; may be given several times.")
+        tuple[DamageClass, ...], Field(description="Do not repair damage of this class; may be given several times.")
     ] = ()
     max_tile_coverage: Annotated[
         float,
         Field(
             gt=0,
             le=1,
-            description="Leave squares of about 768 pixels alone of which more than this share is marked: that is more "
-            "than damage tta like. 1 accepts everything.",
+            description="Over-detection guard: do not repair squares of about 768 pixels of which more than this share "
+            "is marked. 1 accepts everything.",
         ),
     ] = 0.05
     tile: Annotated[
@@ -235,8 +231,8 @@ class DetectSettings(ScanSettings):
     provider: Annotated[
         Provider,
         Field(
-            description="What runs the network, where the installed ONNX Runtime offers it (`redust doctor` tells); "
-            "the CPU, with a warning, where it does not."
+            description="Execution provider of the network, where the installed ONNX Runtime has it (see `redust "
+            "doctor`); the CPU, with a warning, where it does not."
         ),
     ] = Provider.cpu
     weights: Annotated[
@@ -248,25 +244,25 @@ class DetectSettings(ScanSettings):
 
     @field_validator("tta")
     @classmethod
-    def _whole_set_of_turns(cls, tta: int) -> int:
+    def _check_tta(cls, tta: int) -> int:
         if tta not in TTA_COUNTS:
             raise ValueError(f"tta cannot be {tta}: choose 1, 2, 4 or 8")
         return tta
 
     @model_validator(mode="after")
-    def _sizes_in_order(self) -> Self:
+    def _check_sizes(self) -> Self:
         if self.max_size is not None and self.max_size < self.min_size:
             raise ValueError(f"max_size ({self.max_size}) is below min_size ({self.min_size})")
         return self
 
     @model_validator(mode="after")
-    def _some_class(self) -> Self:
+    def _check_classes(self) -> Self:
         if set(self.only or DamageClass) <= set(self.skip):
             raise ValueError("only and skip leave no class of damage")
         return self
 
     @model_validator(mode="after")
-    def _one_level(self) -> Self:
+    def _check_level(self) -> Self:
         if self.level is not None and self.sensitivity is not None:
             raise ValueError(
                 f"level ({self.level:g}) and sensitivity ({self.sensitivity}) exclude each other; give one of them"
@@ -277,7 +273,9 @@ class DetectSettings(ScanSettings):
 class RepairSettings(ScanSettings):
     """How masked pixels are filled."""
 
-    fill: Annotated[str, Field(description="How damage is filled: a name that `redust models` lists.")] = "kriging"
+    fill: Annotated[str, Field(description="The fill: a name that `redust models` lists, or a model's folder.")] = (
+        "kriging"
+    )
     fill_radius: Annotated[
         float,
         Field(gt=0, le=100, description="Neighbourhood in pixels for the fills telea and navier-stokes."),
@@ -285,37 +283,39 @@ class RepairSettings(ScanSettings):
     recover_translucent: Annotated[
         bool,
         Field(
-            description="Put back what still shines through translucent damage: hairs out of focus, stains, thick soft "
-            "strokes. What lets no light through is filled from around."
+            description="Recover the image under translucent damage: hairs out of focus, stains, thick soft strokes. "
+            "Opaque damage is filled from its surroundings."
         ),
     ] = True
     grain: Annotated[
         float,
-        Field(ge=0, le=1, description="How much of the surroundings' grain what is filled gets: 0 none, 1 all of it."),
+        Field(ge=0, le=1, description="Share of the surroundings' grain that filled pixels get: 0 none, 1 all of it."),
     ] = 0.5
 
 
 class RestoreSettings(DetectSettings, RepairSettings):
-    """Find and repair. Detected spots are grown by two pixels: the soft rim of a speck is damaged too."""
+    """Find and repair. The mask is dilated by two pixels: the soft rim of a speck is damaged too."""
 
-    grow: Annotated[int, Field(ge=0, le=64, description="Widen every detected spot by this many pixels.")] = 2
+    grow: Annotated[int, Field(ge=0, le=64, description="Dilate the mask by this many pixels.")] = 2
     method: Annotated[
         Method,
         Field(
-            description="Find damage, then fill it (mask), or let a network restore the scan and keep what it changed "
-            "by at least the level (generator)."
+            description="Detect damage and fill it (mask), or restore the whole scan with a network and keep pixels "
+            "that it changed by at least the level (generator)."
         ),
     ] = Method.mask
     generator: Annotated[
         str,
-        Field(description="What restores with the method generator: a name that `redust models` lists, or a folder."),
+        Field(
+            description="The network of the method generator: a name that `redust models` lists, or a model's folder."
+        ),
     ] = "attentive"
     everywhere: Annotated[
-        bool, Field(description="With the method generator: keep all of its answer, also where nothing seems damaged.")
+        bool, Field(description="With the method generator: keep its whole answer, also where no damage is detected.")
     ] = False
 
     @model_validator(mode="after")
-    def _everywhere_needs_generator(self) -> Self:
+    def _check_everywhere(self) -> Self:
         if self.everywhere and self.method is not Method.generator:
             raise ValueError("everywhere belongs to the method generator; say so, or leave it out")
         return self

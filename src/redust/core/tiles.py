@@ -1,25 +1,27 @@
-"""Where tiles and bands lie. An answer computed by these tiles does not depend on their size.
+"""Geometry of tiles and bands. An answer computed by these tiles does not depend on their size.
 
 A tile's core is cropped out of a larger window: the core plus a halo of at least the network's
 receptive radius on each side, its origin on a multiple of the network's stride. Then every core
-pixel sees exactly what it would have seen in the whole picture (blending overlaps would not do that).
+pixel has the same neighbourhood as in the full picture (blending overlaps would not do that).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Place: TypeAlias = tuple[slice, slice]
+Rectangle: TypeAlias = tuple[slice, slice]
 """Rows and columns of a rectangle in a picture: what an array is indexed with."""
+
+Place: TypeAlias = Rectangle
 
 
 def round_up(value: int, step: int) -> int:
-    """The least multiple of `step` that is at least `value`."""
+    """The smallest multiple of `step` that is at least `value`."""
     return -(-value // step) * step
 
 
@@ -45,15 +47,20 @@ class Tile:
     right: int
 
     @property
-    def core(self) -> Place:
-        """The core's place in the picture."""
+    def core(self) -> Rectangle:
+        """Rows and columns of the core in the picture."""
         return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
 
     @property
-    def core_in_window(self) -> Place:
-        """The core's place in the window."""
+    def core_in_window(self) -> Rectangle:
+        """Rows and columns of the core in the window."""
         row, column = self.row - self.top, self.column - self.left
         return slice(row, row + self.height), slice(column, column + self.width)
+
+    def enlarged(self, smallest: int) -> Tile:
+        """The same tile, its window extended down and right to at least `smallest` pixels each way."""
+        bottom, right = max(self.bottom, self.top + smallest), max(self.right, self.left + smallest)
+        return replace(self, bottom=bottom, right=right)
 
 
 def tiles(shape: tuple[int, int], side: int, *, halo: int = 0, multiple_of: int = 1) -> Iterator[Tile]:

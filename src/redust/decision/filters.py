@@ -1,96 +1,46 @@
-"""From an opinion to a decision: which pixels to repair.
+"""Filter candidate pixels into the mask: which of them to repair.
 
-The order: cut the damage map at a level, drop regions by size, polarity and class, drop what is more than damage
-looks like, widen what is left. Only the cut looks at the map, each pixel by itself, so it may be made tile by tile.
-All else works in bands of rows: masks are the only arrays of the scan's size.
+After thresholding (:mod:`redust.decision.threshold`): drop regions by size, polarity and class, drop what the
+over-detection guard rejects, dilate what is left. All of it works in bands of rows: masks are the only arrays of the
+scan's size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redust.core.arrays import DamageMap, Mask, Pixels, check_mask, full_scale
+from redust.core.arrays import Mask, Pixels, check_mask, full_scale
 from redust.core.settings import DamageClass, Polarity
 from redust.core.tiles import bands, with_margin
 from redust.decision.guard import GuardResult, apply_guard
 from redust.decision.regions import Regions
 from redust.decision.shape_classes import filter_by_class
 
-# How far around a region the sound pixels lie that it is compared with.
-_RING = 7
+_RING = 7  # pixels around a region whose undamaged pixels it is compared with
 
 
 @dataclass(frozen=True, eq=False)
 class MaskDecision:
-    """Which pixels to repair, and what was seen on the way.
+    """Which pixels to repair.
 
     Parameters
     ----------
     mask : (H, W) bool
         True where the scan is to be repaired.
-    found : (H, W) bool
-        The same before growing.
-    spared
-        What was left alone because more was marked than damage looks like.
+    ungrown : (H, W) bool
+        The same before dilation.
+    guard
+        What the over-detection guard rejected.
     """
 
     mask: Mask
-    found: Mask
-    spared: GuardResult
-
-
-def decide_mask(damage: DamageMap, level: float = 0.5, **choices: Any) -> Mask:
-    """Decide which pixels to repair.
-
-    Parameters
-    ----------
-    damage : (H, W) float32 in 0..1
-        How likely each pixel is damaged.
-    level : 0..1
-        Pixels at or above it count as damaged.
-    **choices
-        As for :func:`filter_components`.
-
-    Returns
-    -------
-    mask : (H, W) bool
-        True where the scan is to be repaired.
-
-    Raises
-    ------
-    ValueError
-        If `level` is outside 0..1, or `pixels` are missing or of another size.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> damage = np.array([[0.1, 0.2, 0.1, 0.6, 0.9]], dtype=np.float32)
-    >>> decide(damage, 0.5).tolist()
-    [[False, False, False, True, True]]
-    >>> decide(damage, 0.5, grow=1).tolist()
-    [[False, False, True, True, True]]
-    """
-    return filter_components(threshold_at(damage, level), **choices).mask
-
-
-def threshold_at(damage: DamageMap, level: float) -> Mask:
-    """Mark what is at or above the level in a damage map, or in a tile of one: (H, W) bool.
-
-    Raises
-    ------
-    ValueError
-        If `level` is outside 0..1.
-    """
-    if not 0.0 <= level <= 1.0:
-        raise ValueError(f"level must lie in 0..1, not {level}")
-    mask: Mask = damage >= np.float32(level)
-    return mask
+    ungrown: Mask
+    guard: GuardResult
 
 
 def filter_components(
@@ -106,22 +56,22 @@ def filter_components(
     pixels: Pixels | None = None,
     protect: Mask | None = None,
 ) -> MaskDecision:
-    """Decide which pixels of a map that is cut to repair, and say what was seen on the way.
+    """Decide which candidate pixels to repair.
 
     Parameters
     ----------
     mask : (H, W) bool
-        As `cut` gives it. Not changed.
+        Candidates from :class:`redust.decision.threshold.Threshold`. Not changed.
     grow : pixels
-        Widen every region by this radius: the soft rim of a speck is damaged too.
+        Dilate every region by this radius: the soft rim of a speck is damaged too.
     min_size, max_size : pixels
-        Drop regions of fewer or more pixels, counted before growing.
+        Drop regions of fewer or more pixels, counted before dilation.
     polarity
-        Keep only regions that are on average brighter, or darker, than the sound pixels around them.
+        Keep only regions that are on average brighter, or darker, than the undamaged pixels around them.
     only, skip
         Keep only regions of these classes, or all but these; see :mod:`redust.decision.shape_classes`.
     max_tile_coverage : above 0, up to 1
-        Leave squares alone of which more than this share is marked before growing; see :mod:`redust.decision.guard`.
+        Reject squares of which more than this share is marked before dilation; see :mod:`redust.decision.guard`.
     pixels : (H, W, C) uint8, uint16 or float32, optional
         The scan; needed for `polarity` other than ``both``.
     protect : (H, W) bool, optional
@@ -129,7 +79,7 @@ def filter_components(
 
     Returns
     -------
-    decision : Decision
+    decision : MaskDecision
 
     Raises
     ------
@@ -144,23 +94,23 @@ def filter_components(
         mask = filter_by_polarity(mask, pixels, polarity)
     if only or skip:
         mask = filter_by_class(mask, only, skip)
-    mask, spared = apply_guard(mask, max_tile_coverage, protect)
-    return MaskDecision(dilate_mask(mask, grow), mask, spared)
+    mask, guard = apply_guard(mask, max_tile_coverage, protect)
+    return MaskDecision(dilate_mask(mask, grow), mask, guard)
 
 
-def filter_by_size(mask: Mask, least: int, most: int | None) -> Mask:
-    """Keep the regions of `least` to `most` pixels."""
-    found = Regions(mask)
-    sizes = found.sizes()
-    return found.keep((sizes >= least) & (sizes <= (mask.size if most is None else most)))
+def filter_by_size(mask: Mask, min_size: int, max_size: int | None) -> Mask:
+    """Keep the regions of `min_size` to `max_size` pixels."""
+    regions = Regions(mask)
+    sizes = regions.sizes()
+    return regions.keep((sizes >= min_size) & (sizes <= (mask.size if max_size is None else max_size)))
 
 
 def filter_by_polarity(mask: Mask, pixels: Pixels, polarity: Polarity) -> Mask:
-    """Keep the regions that are brighter (or darker) than the sound pixels around them.
+    """Keep the regions that are brighter (or darker) than the undamaged pixels around them.
 
-    A region's light is its mean over pixels and channels; the light around it is the mean of the sound pixels
-    within 7 pixels of it, each counted as often as the region's pixels see it. A region that sees no sound
-    pixel has no polarity and is dropped.
+    A region's light is its mean over pixels and channels; the light around it is the mean of the undamaged pixels
+    within 7 pixels of it, each counted once for every pixel of the region in reach. A region without an undamaged
+    pixel in reach has no polarity and is dropped.
 
     Raises
     ------
@@ -168,20 +118,20 @@ def filter_by_polarity(mask: Mask, pixels: Pixels, polarity: Polarity) -> Mask:
         If the sizes differ.
     """
     check_mask(mask, pixels.shape[:2])
-    found = Regions(mask)
-    shape = found.count + 1
-    inside, size, around, seen = (np.zeros(shape) for _ in range(4))
-    for rows, labels in found.bands():
+    regions = Regions(mask)
+    length = regions.count + 1
+    light_sums, sizes, surrounding_sums, surrounding_counts = (np.zeros(length) for _ in range(4))
+    for rows, labels in regions.bands():
         damaged = labels > 0
-        which = labels[damaged]
-        light, sound, sound_count = _surroundings(mask, pixels, rows)
-        size += np.bincount(which, minlength=shape)
-        inside += np.bincount(which, weights=light[damaged], minlength=shape)
-        around += np.bincount(which, weights=sound[damaged], minlength=shape)
-        seen += np.bincount(which, weights=sound_count[damaged], minlength=shape)
-    # inside / size - around / seen without dividing by what may be 0; the margin is far below a step of 16 bits.
-    contrast, margin = inside * seen - around * size, 1e-6 * size * seen
-    return found.keep((contrast > margin if polarity is Polarity.bright else contrast < -margin)[1:])
+        region_of = labels[damaged]
+        light, sound_light, sound_count = _sum_surroundings(mask, pixels, rows)
+        sizes += np.bincount(region_of, minlength=length)
+        light_sums += np.bincount(region_of, weights=light[damaged], minlength=length)
+        surrounding_sums += np.bincount(region_of, weights=sound_light[damaged], minlength=length)
+        surrounding_counts += np.bincount(region_of, weights=sound_count[damaged], minlength=length)
+    # The difference of both means without dividing by what may be 0; the margin is far below a step of 16 bits.
+    contrast, margin = light_sums * surrounding_counts - surrounding_sums * sizes, 1e-6 * sizes * surrounding_counts
+    return regions.keep((contrast > margin if polarity is Polarity.bright else contrast < -margin)[1:])
 
 
 def dilate_mask(mask: Mask, radius: int) -> Mask:
@@ -190,21 +140,21 @@ def dilate_mask(mask: Mask, radius: int) -> Mask:
         return mask
     across = np.arange(-radius, radius + 1)
     disc = (np.hypot(across[:, None], across) <= radius).astype(np.uint8)
-    wide = np.empty_like(mask)
+    dilated = np.empty_like(mask)
     for rows in bands(mask.shape[0]):
-        seen, core = with_margin(rows, radius, mask.shape[0])
-        wide[rows] = cv2.dilate(mask[seen].view(np.uint8), disc)[core].view(np.bool_)
-    return wide
+        outer, core = with_margin(rows, radius, mask.shape[0])
+        dilated[rows] = cv2.dilate(mask[outer].view(np.uint8), disc)[core].view(np.bool_)
+    return dilated
 
 
-def _surroundings(
+def _sum_surroundings(
     mask: Mask, pixels: Pixels, rows: slice
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Light of a band, and the sum and count of sound light in the square around each pixel, each (h, W) float32."""
-    seen, core = with_margin(rows, _RING, mask.shape[0])
+    """Light of a band; sum and count of undamaged light in the square around each pixel. Each (h, W) float32."""
+    outer, core = with_margin(rows, _RING, mask.shape[0])
     scale = np.float32(1.0 / full_scale(pixels.dtype))
-    light = np.nan_to_num(pixels[seen].mean(axis=2, dtype=np.float32) * scale, nan=0.0, posinf=1.0, neginf=0.0)
-    sound = (~mask[seen]).astype(np.float32)
+    light = np.nan_to_num(pixels[outer].mean(axis=2, dtype=np.float32) * scale, nan=0.0, posinf=1.0, neginf=0.0)
+    sound = (~mask[outer]).astype(np.float32)
     return light[core], _box_sum(light * sound)[core], _box_sum(sound)[core]
 
 

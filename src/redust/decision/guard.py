@@ -1,7 +1,7 @@
-"""Stop short where more is marked than damage looks like.
+"""The over-detection guard: reject areas where more is marked than damage ever covers.
 
-A detector that meets what it does not know (a halftone, a page of print, foliage) marks it all over. Then it is better
-to leave that part of the scan alone, and say so, than to smear it.
+A detector that meets what it was not trained on (a halftone, a page of print, foliage) marks it all over. Then it is
+better to leave that part of the scan as it is, and say so, than to smear it.
 """
 
 from __future__ import annotations
@@ -15,105 +15,106 @@ from numpy.typing import NDArray
 from redust.core.arrays import Mask
 from redust.decision.regions import Regions
 
-# Real dirt seldom fills 5 % of a square of this side, while smaller squares are filled by one hair; see
-# docs/decisions/0006-over-detection-guard.md. The squares have nothing to do with the tiles a detector is given.
+# Real dirt seldom covers 5 % of a square of this side, while smaller squares are filled by one hair; see
+# docs/decisions/0006-over-detection-guard.md. The squares have nothing to do with the tiles of a detector.
 _SIDE = 768
-_LEAST_AREA = 256 * 256  # pixels: in a scan smaller than this a few spots are a large share, and mean little
+_MIN_AREA = 256 * 256  # pixels: in a scan smaller than this a few spots are a large share, and mean little
 
 
 @dataclass(frozen=True)
 class GuardResult:
-    """What was left alone.
+    """What the guard rejected.
 
     Parameters
     ----------
     squares
         Squares of the scan that are marked beyond the limit.
-    of
-        How many squares the scan has.
+    total_squares
+        Squares of the scan.
     regions
-        How many regions were dropped for it.
-    most
+        Regions that were dropped.
+    max_coverage
         The largest share of a square that was marked, 0..1.
     """
 
     squares: int = 0
-    of: int = 0
+    total_squares: int = 0
     regions: int = 0
-    most: float = 0.0
+    max_coverage: float = 0.0
 
-    def sentence(self, limit: float) -> str:
-        """What to tell the user; empty if nothing was left alone."""
+    def warnings(self, limit: float) -> list[str]:
+        """A sentence for the user, if anything was rejected."""
         if not self.regions:
-            return ""
-        where = "The scan is" if self.of == 1 else f"{self.squares} of the scan's {self.of} squares are"
-        return (
-            f"{where} marked by more than {limit:.1%} (up to {self.most:.1%}), more than damage looks like: "
+            return []
+        several = f"{self.squares} of the scan's {self.total_squares} squares are"
+        subject = "The scan is" if self.total_squares == 1 else several
+        return [
+            f"{subject} marked by more than {limit:.1%} (up to {self.max_coverage:.1%}), more than damage looks like: "
             f"{self.regions} regions there were left alone. If they are damage, accept them with --max-tile-coverage 1 "
             "or add them with --add-mask; if not, protect them with --not-mask or raise the level."
-        )
+        ]
 
 
 def apply_guard(mask: Mask, limit: float, protect: Mask | None = None) -> tuple[Mask, GuardResult]:
-    """Drop what lies in squares that are marked beyond belief.
+    """Drop the regions in squares that are marked beyond the limit.
 
-    Regions go as a whole, those of which more than half lies in such squares: a scratch that crosses one stays, and
+    A region is dropped as a whole if more than half of it lies in such squares: a scratch that crosses one stays, and
     nothing is cut at a square's edge.
 
     Parameters
     ----------
     mask : (H, W) bool
-        As decided, before growing.
+        Before dilation.
     limit : above 0, up to 1
         The largest share of a square that may be marked.
     protect : (H, W) bool, optional
-        Areas that will not be touched anyway: what is marked there does not count.
+        Areas that will not be touched: what is marked there does not count.
 
     Returns
     -------
-    kept : (H, W) bool
+    mask : (H, W) bool
         `mask` itself if nothing was dropped.
-    spared : Spared
+    result : GuardResult
     """
-    rows, columns = (_edges(length) for length in mask.shape)
-    share = _shares(mask, protect, rows, columns)
-    over = share > limit
+    rows, columns = (_square_edges(length) for length in mask.shape)
+    coverage = _measure_coverage(mask, protect, rows, columns)
+    over = coverage > limit
     if not over.any():
         return mask, GuardResult()
-    found = Regions(mask)
-    wanted = ~_mostly_in(found, over, rows, columns)
-    spared = GuardResult(int(over.sum()), over.size, int((~wanted).sum()), float(share.max()))
-    return found.keep(wanted), spared
+    regions = Regions(mask)
+    accepted = ~_mostly_inside(regions, over, rows, columns)
+    result = GuardResult(int(over.sum()), over.size, int((~accepted).sum()), float(coverage.max()))
+    return regions.keep(accepted), result
 
 
-def _edges(length: int) -> NDArray[np.int64]:
+def _square_edges(length: int) -> NDArray[np.int64]:
     """Where squares begin along a side, and its end: all of nearly one size."""
     return np.linspace(0, length, max(1, round(length / _SIDE)) + 1).round().astype(np.int64)
 
 
-def _shares(
+def _measure_coverage(
     mask: Mask, protect: Mask | None, rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """The share of each square that is marked and not protected, one row of squares at a time."""
-    marked = []
+    counts = []
     for top, bottom in pairwise(rows):
-        part = mask[top:bottom] if protect is None else mask[top:bottom] & ~protect[top:bottom]
-        marked.append(np.add.reduceat(np.count_nonzero(part, axis=0), columns[:-1]))
-    area = np.maximum(np.diff(rows)[:, None] * np.diff(columns), _LEAST_AREA)
-    share: NDArray[np.float64] = np.asarray(marked, np.float64) / area
-    return share
+        strip = mask[top:bottom] if protect is None else mask[top:bottom] & ~protect[top:bottom]
+        counts.append(np.add.reduceat(np.count_nonzero(strip, axis=0), columns[:-1]))
+    area = np.maximum(np.diff(rows)[:, None] * np.diff(columns), _MIN_AREA)
+    coverage: NDArray[np.float64] = np.asarray(counts, np.float64) / area
+    return coverage
 
 
-def _mostly_in(
-    found: Regions, squares: NDArray[np.bool_], rows: NDArray[np.int64], columns: NDArray[np.int64]
+def _mostly_inside(
+    regions: Regions, squares: NDArray[np.bool_], rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """For each region whether more than half of it lies in these `squares`; (count,) bool."""
-    height, width = found.mask.shape
+    height, width = regions.mask.shape
     row_of = np.searchsorted(rows, np.arange(height), side="right") - 1
     column_of = np.searchsorted(columns, np.arange(width), side="right") - 1
-    total, inside = np.zeros((2, found.count + 1), np.int64)
-    for band, labels in found.bands():
-        there = squares[row_of[band]][:, column_of]
-        total += np.bincount(labels.ravel(), minlength=found.count + 1)
-        inside += np.bincount(labels[there], minlength=found.count + 1)
+    total, inside = np.zeros((2, regions.count + 1), np.int64)
+    for band, labels in regions.bands():
+        in_squares = squares[row_of[band]][:, column_of]
+        total += np.bincount(labels.ravel(), minlength=regions.count + 1)
+        inside += np.bincount(labels[in_squares], minlength=regions.count + 1)
     return 2 * inside[1:] > total[1:]

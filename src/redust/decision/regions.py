@@ -41,25 +41,25 @@ class Regions:
     _areas: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        joined = _Joined()
+        joined = _UnionFind()
         starts: list[int] = []
-        parts: list[NDArray[np.int64]] = []
+        measures: list[NDArray[np.int64]] = []
         above: Labels | None = None
         for band in bands(self.mask.shape[0], self.rows):
             starts.append(joined.total)
-            labels, stats = _label_and_measure(self.mask[band])
-            start = joined.add(len(stats))
+            labels, stats = _measure_band(self.mask[band])
+            start = joined.add_labels(len(stats))
             if above is not None:
-                joined.touch(above, _offset(labels[0], start))
-            above = _offset(labels[-1], start)
-            parts.append(stats + np.array([0, band.start, 0, 0, 0]))
+                joined.join_rows(above, _offset_labels(labels[0], start))
+            above = _offset_labels(labels[-1], start)
+            measures.append(stats + np.array([0, band.start, 0, 0, 0]))
         object.__setattr__(self, "_starts", starts)
-        object.__setattr__(self, "_region_of", joined.numbered())
-        self._gather(np.concatenate(parts))
+        object.__setattr__(self, "_region_of", joined.number_labels())
+        self._gather(np.concatenate(measures))
 
-    def _gather(self, parts: NDArray[np.int64]) -> None:
+    def _gather(self, measures: NDArray[np.int64]) -> None:
         """From left, top, width, height and area of each label in each band to those of regions."""
-        left, top, width, height, area = parts.T
+        left, top, width, height, area = measures.T
         region = self._region_of[1:] - 1
         low = np.full((self.count, 2), np.iinfo(np.int64).max)
         high = np.zeros((self.count, 2), np.int64)
@@ -85,7 +85,7 @@ class Regions:
             0 where the mask is False, else the region's number, 1..count.
         """
         for band, start in zip(bands(self.mask.shape[0], self.rows), self._starts, strict=True):
-            count, labels = _label(self.mask[band])
+            count, labels = _label_band(self.mask[band])
             # Labels of the band straight to regions; background stays 0.
             region_of = np.concatenate([self._region_of[:1], self._region_of[start + 1 : start + 1 + count]])
             yield band, region_of[labels]
@@ -98,66 +98,66 @@ class Regions:
         """Where each region lies, (count, 4) int64: top, left, bottom, right, the last two exclusive."""
         return self._boxes
 
-    def keep(self, wanted: NDArray[np.bool_]) -> Mask:
-        """The mask of the regions for which `wanted`, (count,) bool, is True."""
-        lookup = np.concatenate([[False], wanted])
-        kept = np.empty_like(self.mask)
+    def keep(self, selected: NDArray[np.bool_]) -> Mask:
+        """The mask of the regions for which `selected`, (count,) bool, is True."""
+        lookup = np.concatenate([[False], selected])
+        mask = np.empty_like(self.mask)
         for band, labels in self.bands():
-            kept[band] = lookup[labels]
-        return kept
+            mask[band] = lookup[labels]
+        return mask
 
 
-def _label(mask: Mask) -> tuple[int, Labels]:
+def _label_band(mask: Mask) -> tuple[int, Labels]:
     """Number the regions of one band: how many, and (h, W) int32 labels 0..count."""
     count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     return count - 1, np.asarray(labels, dtype=np.int32)
 
 
-def _label_and_measure(mask: Mask) -> tuple[Labels, NDArray[np.int64]]:
+def _measure_band(mask: Mask) -> tuple[Labels, NDArray[np.int64]]:
     """Number the regions of one band: (h, W) int32 labels 0..n; left, top, width, height and area, (n, 5) int64."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     return np.asarray(labels, dtype=np.int32), stats[1:].astype(np.int64)
 
 
-def _offset(labels: Labels, start: int) -> Labels:
+def _offset_labels(labels: Labels, start: int) -> Labels:
     """Labels of a band as labels of the scan: background stays 0."""
     return np.where(labels > 0, labels + np.int32(start), np.int32(0))
 
 
-class _Joined:
+class _UnionFind:
     """A union-find over the labels of all bands."""
 
     def __init__(self) -> None:
         self.total = 0
         self._parent: dict[int, int] = {}
 
-    def add(self, count: int) -> int:
+    def add_labels(self, count: int) -> int:
         """Make room for `count` labels; the number before the first."""
         start = self.total
         self.total += count
         return start
 
-    def touch(self, above: Labels, below: Labels) -> None:
+    def join_rows(self, above: Labels, below: Labels) -> None:
         """Join the labels of two neighbouring rows (W,) where they touch, corners included."""
         wide = np.pad(above, 1)
         pairs = [np.stack([wide[shift : shift + below.size], below]) for shift in range(3)]
         both = np.concatenate(pairs, axis=1)
         both = both[:, (both > 0).all(axis=0)]
         for first, second in np.unique(both, axis=1).T.tolist():
-            self._join(self._root(first), self._root(second))
+            self._join_roots(self._find_root(first), self._find_root(second))
 
-    def numbered(self) -> Labels:
+    def number_labels(self) -> Labels:
         """The region's number, 1..count, for each label 0..total; 0 for 0."""
         roots = np.arange(self.total + 1, dtype=np.int64)
         for label in self._parent:
-            roots[label] = self._root(label)
-        own = roots == np.arange(self.total + 1)
-        own[0] = False
-        number: Labels = np.cumsum(own, dtype=np.int32)[roots]
+            roots[label] = self._find_root(label)
+        is_root = roots == np.arange(self.total + 1)
+        is_root[0] = False
+        number: Labels = np.cumsum(is_root, dtype=np.int32)[roots]
         number[0] = 0
         return number
 
-    def _root(self, label: int) -> int:
+    def _find_root(self, label: int) -> int:
         path = []
         while label in self._parent:
             path.append(label)
@@ -166,6 +166,6 @@ class _Joined:
             self._parent[step] = label
         return label
 
-    def _join(self, first: int, second: int) -> None:
+    def _join_roots(self, first: int, second: int) -> None:
         if first != second:
             self._parent[max(first, second)] = min(first, second)

@@ -42,14 +42,14 @@ def classify_regions(mask: Mask) -> NDArray[np.int8]:
     classes : (count,) int8
         Places in :data:`CLASSES`, in the order of :class:`redust.decision.regions.Regions`.
     """
-    return _classes_of(Regions(mask))
+    return _classify(Regions(mask))
 
 
 def filter_by_class(mask: Mask, only: Sequence[DamageClass], skip: Sequence[DamageClass]) -> Mask:
     """Keep the regions of the classes in `only` (all if there are none) that are not in `skip`."""
-    found = Regions(mask)
-    wanted = np.array([name not in skip and (not only or name in only) for name in CLASSES])
-    return found.keep(wanted[_classes_of(found)])
+    regions = Regions(mask)
+    selected = np.array([name not in skip and (not only or name in only) for name in CLASSES])
+    return regions.keep(selected[_classify(regions)])
 
 
 def count_classes(mask: Mask) -> dict[str, int]:
@@ -58,37 +58,38 @@ def count_classes(mask: Mask) -> dict[str, int]:
     return {name.value: int(count) for name, count in zip(CLASSES, counts, strict=True)}
 
 
-def _classes_of(found: Regions) -> NDArray[np.int8]:
-    sizes, boxes = found.sizes(), found.boxes()
-    classes = np.full(found.count, CLASSES.index(DamageClass.dust), np.int8)
+def _classify(regions: Regions) -> NDArray[np.int8]:
+    sizes, boxes = regions.sizes(), regions.boxes()
+    classes = np.full(regions.count, CLASSES.index(DamageClass.dust), np.int8)
     (shaped,) = np.nonzero((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) > _SPECK)
     if shaped.size:
-        measured = np.stack([measure_shape(_alone(found.mask, boxes[one], int(sizes[one]))) for one in shaped])
+        crops = (_isolate_region(regions.mask, boxes[index], int(sizes[index])) for index in shaped)
+        measured = np.stack([measure_shape(crop) for crop in crops])
         classes[shaped] = load_classifier().apply(measured)
     return classes
 
 
-def _alone(mask: Mask, box: NDArray[np.int64], size: int) -> Mask:
-    """One region of `size` pixels without what else lies in its box, (h, w) bool; a large one shrunk."""
+def _isolate_region(mask: Mask, box: NDArray[np.int64], size: int) -> Mask:
+    """One region of `size` pixels without what else lies in its box, (h, w) bool; a large one downscaled."""
     top, left, bottom, right = box.tolist()
-    part = mask[top:bottom, left:right]
-    farther = -(-max(part.shape) // _LARGE)
-    if farther > 1:
-        return _shrunk(part, farther)
-    if np.count_nonzero(part) == size:
-        return part
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(part.view(np.uint8), connectivity=8)
+    crop = mask[top:bottom, left:right]
+    factor = -(-max(crop.shape) // _LARGE)
+    if factor > 1:
+        return _downscale_mask(crop, factor)
+    if np.count_nonzero(crop) == size:
+        return crop
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(crop.view(np.uint8), connectivity=8)
     # The region is the one that fills its box and has its size.
-    whole = (stats[:, 2] == part.shape[1]) & (stats[:, 3] == part.shape[0]) & (stats[:, 4] == size)
-    whole[0] = False
-    own: Mask = labels == int(np.argmax(whole))
-    return own
+    matching = (stats[:, 2] == crop.shape[1]) & (stats[:, 3] == crop.shape[0]) & (stats[:, 4] == size)
+    matching[0] = False
+    region: Mask = labels == int(np.argmax(matching))
+    return region
 
 
-def _shrunk(mask: Mask, step: int) -> Mask:
-    """A mask whose pixels are True where any of `step` x `step` is; its largest region."""
-    rows, columns = (np.arange(0, length, step) for length in mask.shape)
-    small = np.stack([np.logical_or.reduceat(mask[row : row + step].any(axis=0), columns) for row in rows])
+def _downscale_mask(mask: Mask, factor: int) -> Mask:
+    """A mask whose pixels are True where any of `factor` x `factor` is; its largest region."""
+    rows, columns = (np.arange(0, length, factor) for length in mask.shape)
+    small = np.stack([np.logical_or.reduceat(mask[row : row + factor].any(axis=0), columns) for row in rows])
     _, labels, stats, _ = cv2.connectedComponentsWithStats(small.view(np.uint8), connectivity=8)
     largest: Mask = labels == 1 + int(np.argmax(stats[1:, 4]))
     return largest
@@ -114,7 +115,7 @@ def measure_shape(region: Mask) -> Measures:
     outer = np.asarray(max(outlines, key=cv2.contourArea), np.int32)
     area = float(np.count_nonzero(region))
     # A thin region's outline runs there and back; through the centres of pixels, so each end lacks half a pixel.
-    path = sum(cv2.arcLength(one, True) for one in outlines) / 2 + 1
+    path = sum(cv2.arcLength(outline, True) for outline in outlines) / 2 + 1
     width = area / path
     long, short = sorted(cv2.minAreaRect(outer)[1], reverse=True)
     hull = cv2.convexHull(outer)
@@ -132,8 +133,8 @@ def _spread(drawn: NDArray[np.uint8], area: float) -> float:
     """The deviation of a region's pixels across its long axis, in pixels."""
     moments = cv2.moments(drawn, binaryImage=True)
     down, across, both = (moments[name] / area for name in ("mu02", "mu20", "mu11"))
-    least = (down + across) / 2 - float(np.hypot((down - across) / 2, both))
-    return float((max(least, 0.0) + 1 / 12) ** 0.5)
+    variance = (down + across) / 2 - float(np.hypot((down - across) / 2, both))
+    return float((max(variance, 0.0) + 1 / 12) ** 0.5)
 
 
 def _corners(outline: NDArray[np.int32], width: float) -> tuple[int, float]:
@@ -176,8 +177,8 @@ class ShapeClassifier:
     def terms(self, measured: Measures) -> Measures:
         """1, each measure, each product of two: (n, 1 + F + F (F + 1) / 2)."""
         even = (np.clip(measured, self.low, self.high) - self.mean) / self.deviation
-        one, other = np.triu_indices(even.shape[1])
-        return np.hstack([np.ones((len(even), 1)), even, even[:, one] * even[:, other]])
+        first, second = np.triu_indices(even.shape[1])
+        return np.hstack([np.ones((len(even), 1)), even, even[:, first] * even[:, second]])
 
     def to_json(self) -> str:
         """The rule as text."""

@@ -1,111 +1,155 @@
-"""Cuts damage maps at levels that follow the scan: how much damage it shows (:mod:`redust.core.logits`), and which
-polarity (:mod:`redust.decision.polarity`)."""
+"""Threshold a damage map: at a level, or at one that follows how much damage the scan shows, and of which polarity.
+
+The one way from a damage map to candidate pixels, for the pipeline, calibration and scoring alike.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap, Mask, Pixels
-from redust.core.engines import Detector, Generator
+from redust.core.engines import MapSpec, PriorShift
 from redust.core.logits import (
     BINS,
     BINS_PER_UNIT,
+    Histogram,
     LogitBins,
+    QuantisedMap,
     bin_posteriors,
     bin_probability,
-    count_bins,
+    level_bin,
     logit_bias,
-    prior_shift_of,
-    quantise_logits,
     shift_logits,
-    threshold_bin,
 )
-from redust.core.prior_shift import PriorShift
-from redust.core.tiles import Place
+from redust.core.settings import Sensitivity
+from redust.core.tiles import Rectangle
 from redust.decision.polarity import find_minority_polarity, unpack_mask
 
+_PackedMask = NDArray[np.uint8]
 
-def threshold_for_engine(
-    engine: Detector | Generator, damage: DamageMap, pixels: Pixels, level: float | None = None
-) -> tuple[Mask, float]:
-    """Cut a whole map of an engine: at `level` to the letter, or at its own, which may follow the scan.
+
+@dataclass(frozen=True)
+class Threshold:
+    """The level at or above which pixels count as damaged.
 
     Parameters
     ----------
-    damage : (H, W) float32 in 0..1
-    pixels : (H, W, C)
-        The scan.
-
-    Returns
-    -------
-    mask : (H, W) bool
     level : 0..1
-        Where it was cut; damage of the polarity that the scan shows less of may have been cut at a higher one.
+    prior_shift
+        How the level follows the scan; None to apply it exactly.
+
+    Raises
+    ------
+    ValueError
+        If `level` is outside 0..1.
     """
-    if level is not None:
-        return threshold_map(None, damage, pixels, level)
-    return threshold_map(prior_shift_of(engine), damage, pixels, engine.level)
+
+    level: float
+    prior_shift: PriorShift | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.level <= 1.0:
+            raise ValueError(f"level must lie in 0..1, not {self.level}")
+
+    @classmethod
+    def of_engine(cls, spec: MapSpec, level: float | None = None, sensitivity: Sensitivity | None = None) -> Self:
+        """The user's level exactly; unless given, the engine's for the sensitivity, with its prior shift."""
+        return cls(spec.level_for(sensitivity), spec.prior_shift) if level is None else cls(level)
+
+    def apply(self, damage: DamageMap | QuantisedMap, pixels: Pixels) -> tuple[Mask, float]:
+        """Threshold a damage map.
+
+        Parameters
+        ----------
+        damage : (H, W) float32 in 0..1, or QuantisedMap
+            Not changed.
+        pixels : (H, W, C)
+            The scan.
+
+        Returns
+        -------
+        mask : (H, W) bool
+        level : 0..1
+            The level that this came to; damage of the rarer polarity may have had to reach a higher one.
+        """
+        if isinstance(damage, QuantisedMap):
+            return self._apply_to_bins(damage, pixels, np.empty(damage.bins.shape, np.bool_))
+        if self.prior_shift is None:
+            return damage >= np.float32(self.level), self.level
+        quantised = QuantisedMap.from_map(damage)
+        return self._apply_to_bins(quantised, pixels, quantised.bins.view(np.bool_))
+
+    def apply_to_tiles(self, tiles: Iterable[tuple[Rectangle, DamageMap]], pixels: Pixels) -> tuple[Mask, float]:
+        """Threshold a damage map that comes in tiles, as :meth:`apply` does: one byte per pixel is held."""
+        shape = pixels.shape[0], pixels.shape[1]
+        if self.prior_shift is not None:
+            quantised = QuantisedMap.from_tiles(tiles, shape)
+            return self._apply_to_bins(quantised, pixels, quantised.bins.view(np.bool_))
+        mask = np.empty(shape, np.bool_)
+        for rectangle, damage in tiles:
+            mask[rectangle] = damage >= np.float32(self.level)
+        return mask, self.level
+
+    def _apply_to_bins(self, quantised: QuantisedMap, pixels: Pixels, mask: Mask) -> tuple[Mask, float]:
+        """Write the mask of a quantised map into `mask`, which may take the bytes of its bins."""
+        bins, shift = quantised.bins, self.prior_shift
+        if shift is None:
+            first = level_bin(self.level) if self.level > 0 else 0
+            return np.greater_equal(bins, first, out=mask), bin_probability(first) if first else 0.0
+        histogram = quantised.histogram()
+        first = level_bin(self.level, logit_bias(shift, histogram))
+        rejected = _reject_minority(shift, quantised, pixels, histogram, first) if shift.minority_exponent else []
+        np.greater_equal(bins, first, out=mask)
+        for rectangle, packed in rejected:
+            mask[rectangle] &= ~unpack_mask(packed, mask[rectangle].shape)
+        return mask, bin_probability(first)
 
 
-def threshold_map(
-    prior_shift: PriorShift | None, damage: DamageMap, pixels: Pixels, level: float
-) -> tuple[Mask, float]:
-    """Cut a whole map as :func:`threshold_for_engine` does; at `level` to the letter where there is no prior_shift."""
-    if prior_shift is None:
-        return damage >= np.float32(level), level
-    graded = quantise_logits(damage)
-    return threshold_bins(prior_shift, graded, pixels, level)
+def _reject_minority(
+    prior_shift: PriorShift, quantised: QuantisedMap, pixels: Pixels, histogram: Histogram, first: int
+) -> list[tuple[Rectangle, _PackedMask]]:
+    """By blocks, packed: the pixels that reach the bin `first`, but have the rarer polarity and miss its threshold."""
+    minority = find_minority_polarity(pixels, quantised.bins, bin_posteriors(prior_shift, histogram))
+    penalty = minority.logit_penalty(prior_shift.minority_exponent)
+    first_of_minority = min(first + int(np.ceil(penalty * BINS_PER_UNIT - 1e-6)), BINS - 1)
+    rejected = []
+    for rectangle, in_minority in minority.blocks():
+        block: LogitBins = quantised.bins[rectangle]
+        rejected.append((rectangle, np.packbits(in_minority & (block >= first) & (block < first_of_minority))))
+    return rejected
 
 
-def threshold_bins(prior_shift: PriorShift, graded: LogitBins, pixels: Pixels, level: float) -> tuple[Mask, float]:
-    """Cut a map that is kept as grades, in place: the mask takes their bytes."""
-    histogram = count_bins(graded)
-    step = threshold_bin(prior_shift, histogram, level)
-    spared = _against(prior_shift, graded, pixels, histogram, step) if prior_shift.minority_exponent else []
-    mask = graded.view(np.bool_)
-    np.greater_equal(graded, step, out=mask)
-    for place, packed in spared:
-        mask[place] &= ~unpack_mask(packed, mask[place].shape)
-    return mask, bin_probability(step)
-
-
-def _against(
-    prior_shift: PriorShift, graded: LogitBins, pixels: Pixels, histogram: NDArray[np.int64], step: int
-) -> list[tuple[Place, NDArray[np.uint8]]]:
-    """By blocks, the pixels that pass the step, but are of the rarer polarity and do not pass its own, packed."""
-    found = find_minority_polarity(pixels, graded, bin_posteriors(prior_shift, histogram))
-    own = min(step + int(np.ceil(found.loss(prior_shift.minority_exponent) * BINS_PER_UNIT - 1e-6)), BINS - 1)
-    spared = []
-    for place, against in found.places():
-        here = graded[place]
-        spared.append((place, np.packbits(against & (here >= step) & (here < own))))
-    return spared
-
-
-def adapt_posteriors(prior_shift: PriorShift | None, damage: DamageMap, pixels: Pixels, more: float = 0.0) -> DamageMap:
-    """The map of a scan as its detector would have stated it, had it known the scan's damage: how much, and of which
-    polarity.
+def adapt_posteriors(prior_shift: PriorShift | None, damage: DamageMap, pixels: Pixels, bias: float = 0.0) -> DamageMap:
+    """The damage map with its logits moved by the prior shift, so that one level suits every scan.
 
     Parameters
     ----------
     prior_shift
-        None leaves the map as it is but for `more`.
+        None to add `bias` alone.
     damage : (H, W) float32 in 0..1
     pixels : (H, W, C)
         The scan.
-    more
+    bias
         Log odds that are added besides.
+
+    Returns
+    -------
+    adapted : (H, W) float32 in 0..1
     """
     if prior_shift is None:
-        return shift_logits(damage, more)
-    graded = quantise_logits(damage)
-    histogram = count_bins(graded)
-    more += logit_bias(prior_shift, histogram)
-    found = shift_logits(damage, more)
+        return shift_logits(damage, bias)
+    quantised = QuantisedMap.from_map(damage)
+    histogram = quantised.histogram()
+    bias += logit_bias(prior_shift, histogram)
+    adapted = shift_logits(damage, bias)
     if prior_shift.minority_exponent:
-        against = find_minority_polarity(pixels, graded, bin_posteriors(prior_shift, histogram))
-        less = more - against.loss(prior_shift.minority_exponent)
-        for place, where in against.places():
-            found[place][where] = shift_logits(damage[place][where], less)
-    return found
+        minority = find_minority_polarity(pixels, quantised.bins, bin_posteriors(prior_shift, histogram))
+        minority_bias = bias - minority.logit_penalty(prior_shift.minority_exponent)
+        for rectangle, in_minority in minority.blocks():
+            adapted[rectangle][in_minority] = shift_logits(damage[rectangle][in_minority], minority_bias)
+    return adapted

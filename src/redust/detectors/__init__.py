@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from redust.core.catalogue import Catalogue
-from redust.core.engines import Detector
+from redust.core.engines import Detector, check_engine
 from redust.core.settings import Provider, Weights
 
 catalogue = Catalogue(
@@ -42,6 +42,8 @@ def make_detector(
     ------
     UnknownEngine
         If there is none of that name.
+    EngineError
+        If it cannot be loaded, or is no engine by its contract.
     ModelError
         If its weights or card are missing or damaged.
     """
@@ -51,4 +53,5 @@ def make_detector(
 
         return OnnxDetector(folder, threads=threads, provider=provider, weights=weights)
     detector: Detector = catalogue.make(name, threads=threads, provider=provider, weights=weights)
+    check_engine(detector, Detector)
     return detector

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from redust.core.arrays import DamageMap, Light
-from redust.core.engines import Needs
+from redust.core.engines import Detector, DetectorSpec, Needs
 from redust.core.settings import Provider, Weights
 from redust.core.tiles import round_up
-from redust.models import read_card, shipped_folder
+from redust.models import ModelCard, read_card, shipped_folder
 from redust.models.runtime import open_model
 
 _TILE = 768  # measured: 5 % slower than 1,024 for its larger share of halo, in 60 % of the memory
-_WIDE_TILE = 1024  # for networks whose halo would else be more than half of what they are given
-_WIDE_HALO = 128
+_LARGE_TILE = 1024  # for networks whose halo would otherwise be more than half of the window
+_LARGE_HALO = 128
 
 
-class OnnxDetector:
+class OnnxDetector(Detector):
     """A network from a model folder.
 
     Parameters
@@ -37,7 +37,7 @@ class OnnxDetector:
     Raises
     ------
     ModelError
-        If the card or the weights are missing, damaged, or ask for files outside the folder.
+        If the card or the weights are missing, damaged, or name files outside the folder.
     """
 
     def __init__(
@@ -49,42 +49,57 @@ class OnnxDetector:
         weights: Weights = Weights.auto,
     ) -> None:
         self.card, self._session = open_model(folder, "detect", threads=threads, provider=provider, weights=weights)
-        self.name = self.card.name
-        self.folder = folder
-        self.kind, self.provider, self.remarks = self._session.kind, self._session.provider, self._session.remarks
-        self.level = self.card.level
-        self.levels = self.card.levels
-        self.prior_shift = self.card.prior_shift
-        self.pre_blur = self.card.pre_blur
-        self._how: dict[str, Any] = {"threads": threads, "provider": provider, "weights": weights}
-        if self.pre_blur is not None and self.pre_blur.network:
-            read_card(folder / self.pre_blur.network)  # better missed now than amid a run
-        size = self.card.fixed_size
-        self.needs = Needs(
-            multiple_of=self.card.stride,
-            minimum=size or self.card.stride,
-            context=self.card.halo,
-            channels=(self.card.channels,),
-            per_tile=_TILE if self.card.halo <= _WIDE_HALO else _WIDE_TILE,
-            threadsafe=True,
-            scales=self.card.scales,
-            scale_weights=self.card.scale_weights,
+        self._folder = folder
+        self._runtime_options: dict[str, Any] = {"threads": threads, "provider": provider, "weights": weights}
+        pre_blur = self.card.pre_blur
+        has_blurred = pre_blur is not None and bool(pre_blur.network)
+        if pre_blur is not None and has_blurred:
+            read_card(folder / pre_blur.network)  # a missing one is an error now, not amid a run
+        self.spec = DetectorSpec(
+            name=self.card.name,
+            needs=_needs_of(self.card),
+            card=self.card,
+            folder=folder,
+            weights=self._session.weights,
+            provider=self._session.provider,
+            warnings=tuple(self._session.warnings),
+            level=self.card.level,
+            levels=self.card.levels,
+            prior_shift=self.card.prior_shift,
+            pre_blur=pre_blur,
+            open_blurred=self._open_blurred if has_blurred else None,
         )
 
+    def _open_blurred(self) -> Detector:
+        return self._blurred_detector
+
     @cached_property
-    def blurred_detector(self) -> OnnxDetector:
-        """What sees blurred scans in its place: the network that its card names for them, loaded now, or itself."""
-        network = self.pre_blur.network if self.pre_blur else ""
-        return OnnxDetector(self.folder / network, **self._how) if network else self
+    def _blurred_detector(self) -> OnnxDetector:
+        """The network that serves blurred scans, loaded when first needed."""
+        assert self.card.pre_blur is not None
+        return OnnxDetector(self._folder / self.card.pre_blur.network, **self._runtime_options)
 
     def detect(self, light: Light) -> DamageMap:
-        """Give the probability of damage; see :class:`redust.core.engines.Detector`."""
+        """The probability of damage; see :class:`redust.core.engines.Detector`."""
         return self._session.run(light)[..., 0]
 
-    def rest(self) -> None:
-        """Give back memory that is kept from one tile to the next, until there is another one."""
-        side = round_up(self.needs.minimum, self.needs.multiple_of)
-        self._session.run(np.zeros((side, side, self.card.channels), np.float32), then_rest=True)
+    def release_memory(self) -> None:
+        """Give back memory that ONNX Runtime holds from one tile to the next."""
+        side = round_up(self.spec.needs.minimum, self.spec.needs.multiple_of)
+        self._session.run(np.zeros((side, side, self.card.channels), np.float32), release_memory=True)
+
+
+def _needs_of(card: ModelCard) -> Needs:
+    return Needs(
+        multiple_of=card.stride,
+        minimum=card.fixed_size or card.stride,
+        context=card.halo,
+        channels=(card.channels,),
+        per_tile=_TILE if card.halo <= _LARGE_HALO else _LARGE_TILE,
+        threadsafe=True,
+        scales=card.scales,
+        scale_weights=card.scale_weights,
+    )
 
 
 def shipped_unet(

@@ -7,16 +7,13 @@ marked that is sound. Each sensitivity is therefore a false-positive rate, and a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from redust.core.engines import Detector
+from redust.core.engines import Detector, PreBlur, PriorShift
 from redust.core.errors import TrainingError
-from redust.core.logits import prior_shift_of
-from redust.core.pre_blur import PreBlur, pre_blur_of
-from redust.core.prior_shift import PriorShift
 from redust.core.settings import Sensitivity, Weights
 from redust.decision.threshold import adapt_posteriors
 from redust.detectors.choose_view import choose_view
@@ -108,7 +105,7 @@ def calibrate(
     TrainingError
         If the detector marks more than that with certainty, so that no level would do.
     """
-    prior_shift = prior_shift or prior_shift_of(detector)
+    prior_shift = prior_shift or detector.spec.prior_shift
     at_step, highest = np.zeros(len(_LEVELS) + 1, np.int64), []
     for index in range(len(pictures)):
         pixels, _ = pictures[index]
@@ -122,7 +119,7 @@ def calibrate(
         if progress:
             progress((index + 1) / len(pictures))
     marked = at_step[::-1].cumsum()[::-1][1:] / at_step.sum()  # share of pixels at or above each level
-    chosen = {name: _lowest(marked, rate, detector.name) for name, rate in rates.items()}
+    chosen = {name: _lowest(marked, rate, detector.spec.name) for name, rate in rates.items()}
     levels = {name: round(step / 100_000, 5) for name, step in chosen.items()}
     return Calibration(
         levels=levels,
@@ -131,7 +128,7 @@ def calibrate(
         pictures=len(pictures),
         megapixels=at_step.sum() / 1e6,
         prior_shift=prior_shift,
-        pre_blur=pre_blur_of(detector),
+        pre_blur=detector.spec.pre_blur,
     )
 
 
@@ -153,9 +150,13 @@ def compare_weights(
     measured = {}
     for done, (kind, weights) in enumerate(((FLOAT32, Weights.float32), (INT8, Weights.int8))):
         detector = OnnxDetector(folder, threads=threads, weights=weights)
-        detector.level, detector.prior_shift = found.levels[Sensitivity.normal], found.prior_shift
-        detector.pre_blur = found.pre_blur
-        tally = score_detector([detector], pictures, progress=_part(progress, done))[detector.name]
+        detector.spec = replace(
+            detector.spec,
+            level=found.levels[Sensitivity.normal],
+            prior_shift=found.prior_shift,
+            pre_blur=found.pre_blur,
+        )
+        tally = score_detector([detector], pictures, progress=_part(progress, done))[detector.spec.name]
         measured[kind] = round(tally.figures().f1, 6)
     return measured
 

@@ -10,7 +10,7 @@ import numpy as np
 from redust.core.arrays import full_scale
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.decision.threshold import threshold_for_engine
+from redust.decision.threshold import Threshold
 from redust.detectors.choose_view import choose_view
 from redust.detectors.run_detector import detect_damage
 from redust.evaluation.metrics import MetricCounter
@@ -51,16 +51,18 @@ def score_detector(
     tallies
         By the detector's name, and the empty mask's.
     """
-    tallies = {one.name: MetricCounter(one.level, tolerance) for one in detectors}
+    specs = [detector.spec for detector in detectors]
+    tallies = {spec.name: MetricCounter(spec.level, tolerance) for spec in specs}
     if level is not None and detectors:
-        tallies[detectors[0].name] = MetricCounter(level, tolerance)
+        tallies[specs[0].name] = MetricCounter(level, tolerance)
     tallies[EMPTY] = MetricCounter(0.5, tolerance)
     for index in range(len(pictures)):
         pixels, truth = pictures[index]
         for place, detector in enumerate(detectors):
             damage = detect_damage(choose_view(detector, pixels, blur=blur, tta=tta), pixels)
-            mask, _ = threshold_for_engine(detector, damage, pixels, level if place == 0 else None)
-            tallies[detector.name].add(truth, damage, mask)
+            threshold = Threshold.of_engine(detector.spec, level if place == 0 else None)
+            mask, _ = threshold.apply(damage, pixels)
+            tallies[detector.spec.name].add(truth, damage, mask)
         tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))
         if progress:
             progress((index + 1) / len(pictures))

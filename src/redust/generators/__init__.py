@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from redust.core.catalogue import Catalogue
-from redust.core.engines import Generator
+from redust.core.engines import Generator, check_engine
 from redust.core.settings import Provider, Weights
 
 catalogue = Catalogue(
@@ -37,6 +37,8 @@ def make_generator(
     ------
     UnknownEngine
         If there is none of that name.
+    EngineError
+        If it cannot be loaded, or is no engine by its contract.
     ModelError
         If its weights or card are missing or damaged.
     """
@@ -46,4 +48,5 @@ def make_generator(
 
         return OnnxGenerator(folder, threads=threads, provider=provider, weights=weights)
     generator: Generator = catalogue.make(name, threads=threads, provider=provider, weights=weights)
+    check_engine(generator, Generator)
     return generator

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from redust.core.catalogue import Catalogue
-from redust.core.engines import Inpainter
+from redust.core.engines import Inpainter, check_engine
 
 catalogue = Catalogue(
     "fill",
@@ -42,7 +41,7 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
     UnknownEngine
         If the catalogue has no such name.
     EngineError
-        If the engine cannot be loaded.
+        If the engine cannot be loaded, or breaks its contract.
     ModelError
         If its weights or card are missing or damaged.
     """
@@ -51,4 +50,6 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
         from redust.inpainters.onnx_inpainter import OnnxInpainter
 
         return OnnxInpainter(folder)
-    return cast(Inpainter, catalogue.make(name, radius=radius))
+    inpainter: Inpainter = catalogue.make(name, radius=radius)
+    check_engine(inpainter, Inpainter)
+    return inpainter

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.engines import Needs
+from redust.core.engines import Inpainter, InpainterSpec, Needs
 from redust.inpainters import make_inpainter
 from redust.inpainters.fill_damage import fill_damage
 
 
-class MeanInpainter:
+class MeanInpainter(Inpainter):
     """The mean of several fills, pixel by pixel.
 
     Parameters
@@ -28,12 +28,11 @@ class MeanInpainter:
         If one of them does not exist or cannot be loaded. None is left out or replaced.
     """
 
-    name = "auto"
-
     def __init__(self, fills: tuple[str, ...] = ("network", "fsr")) -> None:
         self._inpainters = [make_inpainter(name) for name in fills]
-        threadsafe = all(inpainter.needs.threadsafe for inpainter in self._inpainters)
-        self.needs = Needs(multiple_of=16, context=32, per_tile=512, threadsafe=threadsafe)
+        threadsafe = all(inpainter.spec.needs.threadsafe for inpainter in self._inpainters)
+        needs = Needs(multiple_of=16, context=32, per_tile=512, threadsafe=threadsafe)
+        self.spec = InpainterSpec(name="auto", needs=needs)
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         """Fill the masked pixels of one window; see :class:`redust.core.engines.Inpainter`."""

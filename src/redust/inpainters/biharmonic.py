@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.engines import Needs
+from redust.core.engines import Inpainter, InpainterSpec, Needs
 from redust.core.errors import EngineError
 
 
-class BiharmonicInpainter:
+class BiharmonicInpainter(Inpainter):
     """Solves the biharmonic equation for each hole, in float64.
 
     Raises
@@ -24,8 +24,7 @@ class BiharmonicInpainter:
         If scikit-image is not installed.
     """
 
-    name = "biharmonic"
-    needs = Needs(context=8)
+    spec = InpainterSpec(name="biharmonic", needs=Needs(context=8))
 
     def __init__(self) -> None:
         try:

@@ -278,27 +278,27 @@ def _find_hole(pixels: Pixels, mask: Mask) -> Mask:
 
 def _check_depth(inpainter: Inpainter, pixels: Pixels) -> None:
     depth = pixels.dtype.name
-    if depth not in inpainter.needs.depths:
+    if depth not in inpainter.spec.needs.depths:
         raise EngineError(
-            f"The fill `{inpainter.name}` takes {', '.join(inpainter.needs.depths)}, this scan is {depth}. "
+            f"The fill `{inpainter.spec.name}` takes {', '.join(inpainter.spec.needs.depths)}, this scan is {depth}. "
             "Choose another fill: nothing is converted in silence."
         )
 
 
 def _needs_of(inpainter: Inpainter) -> Needs:
     """The engine's needs, with at least the context that contains a sound pixel."""
-    return replace(inpainter.needs, context=max(inpainter.needs.context, _LEAST_CONTEXT))
+    return replace(inpainter.spec.needs, context=max(inpainter.spec.needs.context, _LEAST_CONTEXT))
 
 
 def _padding_indices(inpainter: Inpainter, length: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Indices that lengthen a side to what the engine needs, mirrored at its end."""
-    needs = inpainter.needs
+    needs = inpainter.spec.needs
     return mirrored(0, round_up(max(length, needs.minimum), needs.multiple_of), length)
 
 
 def _split_channels(inpainter: Inpainter, pixels: Pixels) -> list[Pixels]:
     """The window in a channel count the engine takes: unchanged, grey repeated, or each channel by itself."""
-    accepted, count = inpainter.needs.channels, pixels.shape[2]
+    accepted, count = inpainter.spec.needs.channels, pixels.shape[2]
     if count in accepted:
         return [pixels]
     if count == 1:
@@ -311,7 +311,7 @@ def _check_result(inpainter: Inpainter, pixels: Pixels, filled: Pixels) -> Pixel
     valid = isinstance(filled, np.ndarray) and filled.shape == pixels.shape and filled.dtype == pixels.dtype
     if not valid or not np.isfinite(filled).all():
         raise EngineError(
-            f"The fill `{inpainter.name}` broke its contract: expected finite {pixels.dtype} of {pixels.shape}. "
+            f"The fill `{inpainter.spec.name}` broke its contract: expected finite {pixels.dtype} of {pixels.shape}. "
             "Choose another fill, and tell its author."
         )
     return filled
@@ -319,7 +319,7 @@ def _check_result(inpainter: Inpainter, pixels: Pixels, filled: Pixels) -> Pixel
 
 def _workers_for(inpainter: Inpainter, threads: int | None) -> int:
     """The number of threads: as given, else one per core; one for an engine that is not thread-safe."""
-    if not inpainter.needs.threadsafe:
+    if not inpainter.spec.needs.threadsafe:
         return 1
     return threads or cores()
 

@@ -25,7 +25,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels, full_scale
-from redust.core.engines import Needs
+from redust.core.engines import Inpainter, InpainterSpec, Needs
 
 _Floats: TypeAlias = NDArray[np.float64]
 _Indices: TypeAlias = NDArray[np.intp]
@@ -46,11 +46,10 @@ _TO_LUMA = np.array([[0.299, 0.587, 0.114], [0.5, -0.4187, -0.0813], [-0.1687, -
 _FROM_LUMA = np.linalg.inv(_TO_LUMA)
 
 
-class FrequencyInpainter:
+class FrequencyInpainter(Inpainter):
     """Extrapolates the Fourier components of the surroundings of each block of damage."""
 
-    name = "fsr"
-    needs = Needs(multiple_of=16, context=16, per_tile=512)
+    spec = InpainterSpec(name="fsr", needs=Needs(multiple_of=16, context=16, per_tile=512))
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         """Fill the masked pixels of one window; see :class:`redust.core.engines.Inpainter`."""

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.engines import Needs
+from redust.core.engines import Inpainter, InpainterSpec, Needs
 from redust.core.tiles import Place, round_up
 from redust.inpainters.fill_windows import Box, cut_boxes
 
@@ -44,11 +44,10 @@ _NOISE = 0.03  # share of the variance that is treated as noise (nugget)
 _FAINTEST = 1e-20  # power: negligible beside that of any picture
 
 
-class KrigingInpainter:
+class KrigingInpainter(Inpainter):
     """Predicts masked pixels from the sound ones around them and the covariance of their surroundings."""
 
-    name = "kriging"
-    needs = Needs(context=_CONTEXT)
+    spec = InpainterSpec(name="kriging", needs=Needs(context=_CONTEXT))
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:
         """Fill the masked pixels of one window; see :class:`redust.core.engines.Inpainter`."""

@@ -21,14 +21,14 @@ import cv2
 import numpy as np
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.engines import Needs
+from redust.core.engines import Inpainter, InpainterSpec, Needs
 
 # OpenCV leaves the first row and column of a picture unfilled, so a border is added.
 _BORDER = 2
 _STEPS = 20  # the brightest sound pixel is scaled to between 2 ** 19 and 2 ** 20
 
 
-class MarchingInpainter:
+class MarchingInpainter(Inpainter):
     """Fast marching, each channel by itself.
 
     Parameters
@@ -42,8 +42,7 @@ class MarchingInpainter:
     """
 
     def __init__(self, name: str, method: int, radius: float) -> None:
-        self.name = name
-        self.needs = Needs(context=math.ceil(radius) + 2, channels=(1,))
+        self.spec = InpainterSpec(name=name, needs=Needs(context=math.ceil(radius) + 2, channels=(1,)))
         self._method = method
         self._radius = radius
 

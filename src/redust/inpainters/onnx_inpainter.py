@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from redust.core.arrays import Light, Mask, Pixels, from_light, to_light
-from redust.core.engines import Needs
+from redust.core.engines import Inpainter, InpainterSpec, Needs
 from redust.inpainters.fill_damage import fill_damage
 from redust.inpainters.kriging import KrigingInpainter
 from redust.models import shipped_for
@@ -20,7 +20,7 @@ from redust.models.runtime import open_model
 _CONTEXT = 32  # pixels: the receptive radius of the network, and surroundings for its means
 
 
-class OnnxInpainter:
+class OnnxInpainter(Inpainter):
     """An inpainting network from a model folder.
 
     Parameters
@@ -37,10 +37,9 @@ class OnnxInpainter:
 
     def __init__(self, folder: Path) -> None:
         # One thread: windows are small, and `fill_damage` fills several at once.
-        self.card, self._session = open_model(folder, "fill", threads=1)
-        self.name = self.card.name
-        self.kind = self._session.kind
-        self.needs = Needs(context=_CONTEXT, multiple_of=self.card.stride, minimum=self.card.stride)
+        card, self._session = open_model(folder, "fill", threads=1)
+        needs = Needs(context=_CONTEXT, multiple_of=card.stride, minimum=card.stride)
+        self.spec = InpainterSpec(name=card.name, needs=needs, card=card, folder=folder, weights=self._session.weights)
         self._kriging = KrigingInpainter()
 
     def fill(self, pixels: Pixels, mask: Mask) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from redust.core.errors import ModelError
@@ -9,16 +10,19 @@ from redust.models.card import CARD_NAME, ModelCard, read_card
 
 __all__ = ["ModelCard", "read_card", "shipped", "shipped_folder", "shipped_for"]
 
+# ONNX Runtime reads this when it is imported, which only happens below this package; without it, it sends usage data.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 _WEIGHTS = Path(__file__).parent / "weights"
 
 
 def shipped_folder(name: str) -> Path:
-    """Where the model `name` that comes with the package lies."""
+    """The folder of the model `name` that comes with the package."""
     return _WEIGHTS / name
 
 
 def shipped_for(name: str, task: str, flag: str) -> Path:
-    """Where the model `name` lies, if this package comes with one.
+    """The folder of the model `name`, if this package comes with one.
 
     Raises
     ------

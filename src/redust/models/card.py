@@ -10,15 +10,13 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from redust.core.engines import PreBlur, PriorShift, check_scales
 from redust.core.errors import ModelError
-from redust.core.pre_blur import PreBlur
-from redust.core.prior_shift import PriorShift
-from redust.core.scales import check_scales
 from redust.core.settings import Sensitivity
 
 CARD_NAME = "card.json"
 FLOAT32, INT8 = "onnx", "onnx-int8"  # kinds of weight files
-_AS_GOOD = 0.005
+_INT8_TOLERANCE = 0.005  # of f1
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
@@ -29,22 +27,21 @@ class ModelCard(BaseModel):
     A model is a folder: ``card.json`` beside one or more weight files it names. Weights without a card, or
     whose sha256 differs from the card's, are refused.
 
-    ``level`` is where its maps are cut unless the user says otherwise. ``levels`` are those by sensitivity, ``normal``
-    being ``level``; ``false_positive_rates`` the shares of pixels they mark on the undamaged pictures that
-    ``calibrated_on`` describes. All three are empty where nobody has calibrated the model.
+    ``level`` is the default threshold of its maps. ``levels`` are those by sensitivity, ``normal`` being ``level``;
+    ``false_positive_rates`` the shares of pixels they mark on the undamaged pictures that ``calibrated_on`` describes.
+    All three are empty where the model was not calibrated.
 
-    ``prior_shift`` says how the levels follow the scan (:class:`redust.core.prior_shift.PriorShift`); where there is
-    none, they hold for every scan as they are.
+    ``prior_shift`` says how the threshold follows the scan (:class:`redust.core.engines.PriorShift`); without one it
+    is the same for every scan.
 
-    ``pre_blur`` says how much the network may see a scan blurred where that leaves it less in doubt
-    (:class:`redust.core.pre_blur.PreBlur`); it always sees scans as they are where there is none.
+    ``pre_blur`` says by how much the network may blur a scan first where that lowers its uncertainty
+    (:class:`redust.core.engines.PreBlur`); without one it never does.
 
-    ``scales`` are the factors by which a scan is shrunk before the network sees it; the mean of the logits counts,
-    weighted by ``scale_weights`` where there are any.
-    ``gflop_per_megapixel`` is that of all of them together.
+    ``scales`` are the factors by which a scan is downscaled for the network; the mean of the logits counts, weighted
+    by ``scale_weights`` where there are any. ``gflop_per_megapixel`` is that of all of them together.
 
-    ``attention`` names the detector whose damage map a network that restores blindly is told, raised by log
-    odds of ``attention_shift``; empty if it is told none.
+    ``attention`` names the detector whose damage map a generator takes as input, its log odds raised by
+    ``attention_shift``; empty if it takes none.
 
     ``f1_by_weights`` is the f1 of ``onnx`` and of ``onnx-int8`` on the same pictures, at the card's level.
     """
@@ -90,15 +87,15 @@ class ModelCard(BaseModel):
         """Whether the INT8 weights were measured, and their f1 is at most 0.005 below that of float32."""
         if not {FLOAT32, INT8} <= self.f1_by_weights.keys() or INT8 not in self.files:
             return False
-        return self.f1_by_weights[INT8] >= self.f1_by_weights[FLOAT32] - _AS_GOOD
+        return self.f1_by_weights[INT8] >= self.f1_by_weights[FLOAT32] - _INT8_TOLERANCE
 
     @model_validator(mode="after")
-    def _scales_fit(self) -> Self:
+    def _check_scales(self) -> Self:
         check_scales(self.scales, self.scale_weights)
         return self
 
     @model_validator(mode="after")
-    def _levels_in_order(self) -> Self:
+    def _check_levels(self) -> Self:
         if not self.levels:
             return self
         if set(self.levels) != set(Sensitivity):
@@ -118,13 +115,13 @@ class ModelCard(BaseModel):
             If it cannot be written.
         """
         path = folder / CARD_NAME
-        part = path.with_name(f"{path.name}.part")
+        temporary = path.with_name(f"{path.name}.part")
         try:
-            part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            os.replace(part, path)
+            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            os.replace(temporary, path)
         except OSError as error:
             with suppress(OSError):
-                part.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise ModelError(
                 f"{path} cannot be written: {error.strerror}. Check the folder's permissions, or copy the model."
             ) from error
@@ -146,15 +143,17 @@ def read_card(folder: Path) -> ModelCard:
             f"{folder} holds no {CARD_NAME}. Name a folder that `redust train` made, or copy the whole model again."
         ) from error
     except ValidationError as error:
-        raise ModelError(f"{path} is no model card ({_faults(error)}). Train or copy the model again.") from error
+        raise ModelError(
+            f"{path} is no model card ({_describe_faults(error)}). Train or copy the model again."
+        ) from error
 
 
-def _faults(error: ValidationError) -> str:
+def _describe_faults(error: ValidationError) -> str:
     """The first fault, and how many there are."""
     first = error.errors()[0]
-    place = ".".join(str(step) for step in first["loc"])
-    said = f"{place}: {first['msg']}" if place else str(first["msg"])
-    return said if error.error_count() == 1 else f"{said}; {error.error_count()} faults"
+    field = ".".join(str(step) for step in first["loc"])
+    message = f"{field}: {first['msg']}" if field else str(first["msg"])
+    return message if error.error_count() == 1 else f"{message}; {error.error_count()} faults"
 
 
 def weights_path(folder: Path, kind: str) -> Path:

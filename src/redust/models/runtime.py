@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from redust.core.errors import EngineError, ModelError
 from redust.core.settings import Provider, Weights
 from redust.models.card import FLOAT32, INT8, ModelCard, read_card
-from redust.models.card import weights_path as weights_file
+from redust.models.card import weights_path as find_weights
 
 # ONNX Runtime's exceptions have no common base but Exception.
 FAILURES = (
@@ -48,8 +48,8 @@ PACKAGES = {
 
 def available_providers() -> list[Provider]:
     """The providers that the ONNX Runtime installed here was built with."""
-    built = set(onnxruntime.get_available_providers())
-    return [provider for provider, (name, _) in _PROVIDERS.items() if name in built]
+    offered = set(onnxruntime.get_available_providers())
+    return [provider for provider, (name, _) in _PROVIDERS.items() if name in offered]
 
 
 class Session:
@@ -63,15 +63,15 @@ class Session:
         Threads of one run; all cores unless given.
     provider
         What is to run it; the CPU runs it where that is not possible.
-    kind
-        Of the weights.
+    weights
+        The kind of the weights, as the card names it.
 
     Attributes
     ----------
     provider
         What runs it.
-    remarks
-        Why that is not what was asked for; empty if it is.
+    warnings
+        Why that is not the chosen provider; empty if it is.
 
     Raises
     ------
@@ -80,17 +80,17 @@ class Session:
     """
 
     def __init__(
-        self, path: Path, threads: int | None = None, provider: Provider = Provider.cpu, kind: str = FLOAT32
+        self, path: Path, threads: int | None = None, provider: Provider = Provider.cpu, weights: str = FLOAT32
     ) -> None:
-        self.kind, self.provider = kind, Provider.cpu
-        self.remarks: list[str] = []
+        self.weights, self.provider = weights, Provider.cpu
+        self.warnings: list[str] = []
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or os.cpu_count() or 1
         options.log_severity_level = 3
         # Border tiles differ in size, and a memory plan for each would be kept: 20 % of the peak for no time.
         options.enable_mem_pattern = False
         content = path.read_bytes()
-        self._session = self._elsewhere(content, options, provider)
+        self._session = self._open_on_provider(content, options, provider)
         if self._session is None:
             try:
                 self._session = onnxruntime.InferenceSession(content, options, providers=[_CPU])
@@ -98,8 +98,8 @@ class Session:
                 raise ModelError(f"{path} cannot be opened by ONNX Runtime: {error}. Copy the model again.") from error
         self._input = self._session.get_inputs()[0].name
 
-    def _elsewhere(self, content: bytes, options: Any, provider: Provider) -> Any:
-        """The network on another provider than the CPU; None, and a remark, where that cannot be."""
+    def _open_on_provider(self, content: bytes, options: Any, provider: Provider) -> Any:
+        """The network on another provider than the CPU; None, and a warning, where that is not possible."""
         if provider is Provider.cpu:
             return None
         name, choices = _PROVIDERS[provider]
@@ -114,16 +114,16 @@ class Session:
                     self.provider = provider
                     return session
                 why = "ONNX Runtime could not load its libraries"
-        self.remarks.append(
+        self.warnings.append(
             f"The network runs on the CPU, not on {provider}: {why}. Install {PACKAGES[provider]}, or leave "
             "--provider out."
         )
         return None
 
-    def run(self, planes: NDArray[np.float32], *, then_rest: bool = False) -> NDArray[np.float32]:
-        """Give planes (H, W, C) to the network; what it answers, (H, W, D).
+    def run(self, planes: NDArray[np.float32], *, release_memory: bool = False) -> NDArray[np.float32]:
+        """Run the network on planes (H, W, C); its answer, (H, W, D).
 
-        `then_rest` gives memory back that is kept from one run to the next.
+        `release_memory` gives memory back that is held from one run to the next.
 
         Raises
         ------
@@ -132,15 +132,15 @@ class Session:
         """
         batch = np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
         options = onnxruntime.RunOptions()
-        if then_rest and self.provider is Provider.cpu:
+        if release_memory and self.provider is Provider.cpu:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
             (answer,) = self._session.run(None, {self._input: batch}, options)
         except FAILURES as error:
             advice = "Try a smaller --tile" + (", or --provider cpu." if self.provider is not Provider.cpu else ".")
             raise EngineError(f"ONNX Runtime failed on {batch.shape}: {error}. {advice}") from error
-        answered: NDArray[np.float32] = answer[0].transpose(1, 2, 0)
-        return answered
+        planes_out: NDArray[np.float32] = answer[0].transpose(1, 2, 0)
+        return planes_out
 
 
 def open_model(
@@ -170,25 +170,25 @@ def open_model(
     """
     card = read_card(folder)
     if card.task != task:
-        wanted = {"detect": "to detect", "fill": "to fill", "generator": "to restore blindly"}
+        purposes = {"detect": "to detect", "fill": "to fill", "generator": "to restore without a mask"}
         raise ModelError(
-            f"The model {card.name} is made {wanted[card.task]}, not {wanted[task]}. Choose another, or train one "
+            f"The model {card.name} is made {purposes[card.task]}, not {purposes[task]}. Choose another, or train one "
             f"with redust train --task {task}."
         )
-    kind = _kind(card, weights, on_cpu=provider is Provider.cpu or provider not in available_providers())
-    return card, Session(weights_file(folder, kind), threads, provider, kind)
+    kind = _choose_weights(card, weights, on_cpu=provider is Provider.cpu or provider not in available_providers())
+    return card, Session(find_weights(folder, kind), threads, provider, kind)
 
 
-def _kind(card: ModelCard, wanted: Weights, *, on_cpu: bool) -> str:
+def _choose_weights(card: ModelCard, weights: Weights, *, on_cpu: bool) -> str:
     """Which weight file of a model."""
-    if wanted is Weights.auto:
+    if weights is Weights.auto:
         return INT8 if on_cpu and card.int8_is_as_good and int8_is_faster() else FLOAT32
-    return INT8 if wanted is Weights.int8 else FLOAT32
+    return INT8 if weights is Weights.int8 else FLOAT32
 
 
 @cache
 def int8_is_faster() -> bool:
-    """Whether this processor is known to multiply bytes faster than floats: by its dot-product instructions."""
+    """Whether this processor multiplies bytes faster than floats, by its dot-product instructions."""
     if platform.system() == "Darwin":
         return platform.machine() == "arm64"
     try:

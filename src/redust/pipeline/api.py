@@ -88,7 +88,7 @@ def restore(
         _refuse_files(target, mask_out, compare)
         scan = as_scan(source)
         areas = Areas.read(scan.shape, only=as_path(mask), add=as_path(add_mask), protect=as_path(not_mask))
-        return as_array(pipeline.mend(scan, areas), source)
+        return as_array(pipeline.restore_scan(scan, areas), source)
     target = beside(Path(source)) if target is None else target
     return pipeline.restore(
         source, target, mask=mask, add_mask=add_mask, not_mask=not_mask, mask_out=mask_out, compare=compare
@@ -153,7 +153,7 @@ def detect(
         return pipeline.restore(source, map_out=target)
     else:
         return pipeline.restore(source, mask_out=target)
-    return pipeline.detect(scan) if as_map else pipeline.mark(scan)
+    return pipeline.detect(scan) if as_map else pipeline.detect_mask(scan)
 
 
 @overload
@@ -203,7 +203,7 @@ def repair(
     if isinstance(source, np.ndarray):
         _refuse_files(target)
         scan = as_scan(source)
-        return as_array(pipeline.repair(scan, pipeline.mark(scan, Areas.read(scan.shape, only=as_path(mask)))), source)
+        return as_array(pipeline.restore_scan(scan, Areas.read(scan.shape, only=as_path(mask))), source)
     return pipeline.restore(source, beside(Path(source)) if target is None else target, mask=mask)
 
 

@@ -58,13 +58,13 @@ class Areas:
         TypeError, ValueError
             If an array is not bool or not of `shape`.
         """
-        return cls(**{name: _area(given, shape) for name, given in areas.items()})
+        return cls(**{name: _area(area, shape) for name, area in areas.items()})
 
 
-def _area(given: Path | Mask | None, shape: tuple[int, int]) -> Mask | None:
-    if given is None:
+def _area(area: Path | Mask | None, shape: tuple[int, int]) -> Mask | None:
+    if area is None:
         return None
-    if isinstance(given, np.ndarray):
-        check_mask(given, shape)
-        return given
-    return read_mask(given, shape)
+    if isinstance(area, np.ndarray):
+        check_mask(area, shape)
+        return area
+    return read_mask(area, shape)

@@ -17,6 +17,7 @@ import numpy as np
 import redust
 from redust import detectors, generators, inpainters
 from redust.core.catalogue import Catalogue
+from redust.core.engines import EngineSpec, MapSpec
 from redust.core.errors import ModelError, RedustError
 from redust.core.scan import Scan
 from redust.core.settings import Provider, RestoreSettings
@@ -150,9 +151,10 @@ def _engine(catalogue: Catalogue, name: str, make: Callable[[str], Any], usual: 
         made = make(name)
     except RedustError as error:
         return Engine(catalogue.kind, name, name == usual, problem=str(error))
-    card: ModelCard | None = getattr(made, "card", None)
-    level: float | None = getattr(made, "level", None)
-    if card is None:
+    spec: EngineSpec = made.spec
+    card = spec.card
+    level = spec.level if isinstance(spec, MapSpec) else None
+    if not isinstance(card, ModelCard):
         return Engine(catalogue.kind, name, name == usual, level)
     return Engine(catalogue.kind, name, name == usual, level, card, _blurred(card), _size(card))
 

@@ -45,12 +45,12 @@ class Job:
 
 
 @overload
-def as_path(given: str | Path | None) -> Path | None: ...
+def as_path(path: str | Path | None) -> Path | None: ...
 @overload
-def as_path(given: str | Path | Mask | None) -> Path | Mask | None: ...
-def as_path(given: str | Path | Mask | None) -> Path | Mask | None:
+def as_path(path: str | Path | Mask | None) -> Path | Mask | None: ...
+def as_path(path: str | Path | Mask | None) -> Path | Mask | None:
     """A path where a string was given; arrays and None as they are."""
-    return Path(given) if isinstance(given, str) else given
+    return Path(path) if isinstance(path, str) else path
 
 
 def beside(source: Path) -> Path:

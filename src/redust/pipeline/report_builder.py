@@ -1,9 +1,9 @@
-"""What happens to one scan, written down while it happens; at the end it is the report."""
+"""Collects what happens to one scan, and builds the report of it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -12,15 +12,18 @@ import numpy as np
 
 import redust
 from redust.core.arrays import Mask
+from redust.core.engines import EngineSpec, InpainterSpec
 from redust.core.report import Report
 from redust.core.scan import Scan
-from redust.core.settings import ScanSettings
+from redust.core.settings import Provider, ScanSettings
 from redust.decision.regions import Regions
+from redust.decision.shape_classes import count_classes
 
 Progress: TypeAlias = Callable[[str, float], None]
 
 _LOG = logging.getLogger(__name__)
-_MUCH = 0.05
+_HIGH_COVERAGE = 0.05
+_GIVEN_MASK = "given"  # in place of a detector's name
 
 
 class ReportBuilder:
@@ -33,7 +36,7 @@ class ReportBuilder:
     settings
         The choices in force.
     progress
-        Told each step's name and the share of it that is done, 0..1.
+        Called with each step's name and the share of it that is done, 0..1.
     """
 
     def __init__(self, source: str, settings: ScanSettings, progress: Progress | None = None) -> None:
@@ -49,75 +52,86 @@ class ReportBuilder:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[float], None]]:
-        """Time a step; yields what its engine may tell its progress to."""
-        tell = self._teller(name)
-        tell(0.0)
+        """Time a step; yields a progress callback for it."""
+        report_share = self._step_progress(name)
+        report_share(0.0)
         start = perf_counter()
-        yield tell
+        yield report_share
         seconds = perf_counter() - start
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
         _LOG.info("%s: %s took %.2f seconds", self._facts["source"], name, seconds)
-        tell(1.0)
+        report_share(1.0)
 
-    def _teller(self, name: str) -> Callable[[float], None]:
-        def tell(share: float) -> None:
+    def _step_progress(self, name: str) -> Callable[[float], None]:
+        def report_share(share: float) -> None:
             if self._progress is not None:
                 self._progress(name, share)
 
-        return tell
+        return report_share
 
-    def note(self, **facts: Any) -> None:
-        """Write down fields of the report."""
+    def set(self, **facts: Any) -> None:
+        """Set fields of the report."""
         self._facts |= facts
 
-    def warn(self, sentence: str) -> None:
-        """Write down what the user should look at."""
-        _LOG.warning("%s: %s", self._facts["source"], sentence)
-        self._warnings.append(sentence)
+    def add_warning(self, sentence: str) -> None:
+        """Log a warning and add it to the report."""
+        self.add_warnings([sentence])
 
-    def keep(self, sentence: str) -> None:
-        """Write down a warning that has been logged already."""
-        self._warnings.append(sentence)
+    def add_warnings(self, sentences: Iterable[str], *, logged: bool = False) -> None:
+        """Add warnings; they are logged too unless they have been `logged` already."""
+        for sentence in sentences:
+            if not logged:
+                _LOG.warning("%s: %s", self._facts["source"], sentence)
+            self._warnings.append(sentence)
 
-    def saw_scan(self, scan: Scan) -> None:
-        """Write down what was read."""
+    def record_scan(self, scan: Scan) -> None:
+        """Record the size and depth of the scan."""
         height, width = scan.shape
-        self.note(height=height, width=width, channels=scan.channels, bits=scan.bits)
+        self.set(height=height, width=width, channels=scan.channels, bits=scan.bits)
 
-    def used(self, role: str, engine: Any) -> None:
-        """Write down an engine and its weights."""
-        self._facts[role] = engine.name
-        if role != "fill":
-            self._facts["provider"] = getattr(engine, "provider", "cpu")
-        self.used_weights(engine)
+    def record_engine(self, role: str, spec: EngineSpec) -> None:
+        """Record an engine that runs networks, its provider and its weights."""
+        self.set(**{role: spec.name, "provider": spec.provider or Provider.cpu})
+        self.record_weights(spec)
 
-    def used_weights(self, engine: Any) -> None:
-        """Write down the hashes of an engine's weights, if it has a card."""
-        card = getattr(engine, "card", None)
-        if card is not None:
-            used = getattr(engine, "kind", None)
-            self._models |= {f"{engine.name} {kind}": one for kind, one in card.sha256.items() if used in (None, kind)}
+    def record_weights(self, spec: EngineSpec) -> None:
+        """Record the hashes of an engine's weights, if it has any."""
+        self._models |= spec.sha256
 
-    def cut_at(self, level: float) -> None:
-        """Write down the level, and warn of one that decides everything by itself."""
-        self.note(level=level)
+    def record_fill(self, spec: InpainterSpec) -> None:
+        """Record the inpainter and its weights."""
+        self.set(fill=spec.name)
+        self.record_weights(spec)
+
+    def record_level(self, level: float) -> None:
+        """Record the level, and warn of one that decides everything by itself."""
+        self.set(level=level)
         if level == 0.0:
-            self.warn("Level 0 marks every pixel. Choose a higher level.")
+            self.add_warning("Level 0 marks every pixel. Choose a higher level.")
         elif level == 1.0:
-            self.warn("Level 1 marks only what the detector is certain of. Choose a lower level to find more.")
+            self.add_warning("Level 1 marks only what the detector is certain of. Choose a lower level to find more.")
 
-    def saw_mask(self, mask: Mask, *, wanted: bool = False) -> None:
-        """Write down how much is marked, and warn if that is more than damage looks like and nobody `wanted` it."""
+    def record_given_mask(self, mask: Mask) -> None:
+        """Record that a person has given the whole mask."""
+        self.set(detector=_GIVEN_MASK)
+        self.record_classes(mask)
+
+    def record_classes(self, mask: Mask) -> None:
+        """Record the regions of a mask by their class."""
+        self.set(classes=count_classes(mask))
+
+    def record_mask(self, mask: Mask, *, intended: bool = False) -> None:
+        """Record how much is marked; warn of more than damage ever covers unless that is `intended`."""
         coverage = np.count_nonzero(mask) / mask.size
-        self.note(coverage=coverage, regions=Regions(mask).count)
-        if coverage > _MUCH and not wanted:
-            self.warn(
+        self.set(coverage=coverage, regions=Regions(mask).count)
+        if coverage > _HIGH_COVERAGE and not intended:
+            self.add_warning(
                 f"{coverage:.1%} of the scan is marked: more than damage looks like. "
                 "Look at the mask; raise the level or protect areas if it marks what is sound."
             )
 
-    def report(self, status: str) -> Report:
-        """All of it as data."""
+    def build(self, status: str) -> Report:
+        """The report."""
         return Report.model_validate(
             self._facts
             | {

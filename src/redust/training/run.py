@@ -470,8 +470,8 @@ def finish(fitted: Fitted) -> TrainingResult:
     detector = OnnxDetector(folders.model, weights=Weights.float32)
     beside = [make_detector("tophat")] if config.run.tophat else []
     tallies = score_detector([detector, *beside], pictures)
-    fast = score_detector([OnnxDetector(folders.model, weights=Weights.int8)], pictures)[detector.name]
-    card = _with_metrics(card, tallies[detector.name], fast, "test" if data.test else "validation")
+    fast = score_detector([OnnxDetector(folders.model, weights=Weights.int8)], pictures)[detector.spec.name]
+    card = _with_metrics(card, tallies[detector.spec.name], fast, "test" if data.test else "validation")
     card.to_folder(folders.model)
     write_results(folders.results, module, tallies, detector, pictures)
     return TrainingResult(folders, card, tallies)
@@ -546,4 +546,4 @@ def write_results(
     if count:
         chosen = [pictures[damaged[place]] for place in np.linspace(0, len(damaged) - 1, count).astype(int)]
         rows = [(pixels, truth, detect_damage(detector, pixels)) for pixels, truth in chosen]
-        write_picture(sample_sheet(rows, detector.level), folder / "predictions.png")
+        write_picture(sample_sheet(rows, detector.spec.level), folder / "predictions.png")

@@ -48,7 +48,7 @@ class Attention:
     @property
     def fingerprint(self) -> str:
         """What decides its maps, as far as it is known: a network's weights, a name otherwise."""
-        card = getattr(self.detector, "card", None)
+        card = self.detector.spec.card
         return f" {sorted(card.sha256.values())}" if card else f" {self.name}"
 
     def map_of(self, light: Light) -> DamageMap:

@@ -97,7 +97,7 @@ def _measured_blind(folder: Path, card: ModelCard, samples: HeldBack) -> tuple[l
 
 def _restored(engine: OnnxGenerator, sample: Sample) -> Light:
     """The engine's raw answer, (H, W, 3) float32."""
-    damage = sample.given[..., 3] if engine.needs.attention else None
+    damage = sample.given[..., 3] if engine.spec.needs.attention else None
     return np.asarray(run_generator(engine, np.ascontiguousarray(sample.light), damage=damage)[0], np.float32)
 
 
