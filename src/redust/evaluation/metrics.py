@@ -244,10 +244,11 @@ class MetricCounter:
 
 
 def dilate_disc(mask: Mask, radius: int) -> Mask:
-    """`mask` (H, W) bool, every True widened to a disc of `radius` pixels."""
+    """`mask` (H, W) bool dilated by a disc: the pixels at most `radius` away from a True one (13 for a radius of 2)."""
     if radius == 0:
         return mask
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    disc = (rows**2 + columns**2 <= radius**2).astype(np.uint8)
     return cv2.dilate(mask.astype(np.uint8), disc) > 0
 
 

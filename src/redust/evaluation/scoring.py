@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,29 @@ from redust.evaluation.metrics import MetricCounter
 from redust.files.pairs import PairPaths, Pictures, read_picture, read_truth
 
 EMPTY = "empty mask"
+
+
+class PictureSubset:
+    """Some of many pictures, evenly spread.
+
+    Parameters
+    ----------
+    pictures
+        All of them.
+    count
+        How many at most; all unless given.
+    """
+
+    def __init__(self, pictures: Any, count: int | None) -> None:
+        total = len(pictures)
+        self.pictures = pictures
+        self.indices = np.linspace(0, total - 1, total if count is None else min(count, total)).astype(int)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.pictures[int(self.indices[index])]
 
 
 def score_detector(

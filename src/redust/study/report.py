@@ -12,11 +12,12 @@ from redust.evaluation.metrics import Metrics
 from redust.evaluation.plots import draw_bars, draw_lines
 
 if TYPE_CHECKING:
-    from redust.study.study import Cell, CellResult
+    from redust.study.grid import Cell, CellResult
 
     Done = Sequence[tuple[Cell, CellResult]]
 
 _COLUMNS = ("f1", "f1_strict", "precision", "recall", "iou", "ap", "accuracy", "loss", "ece")
+_MIN_EPOCHS = 10  # of a run from which something is concluded
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;font-size:.9rem}td,th{border:1px solid #8886;padding:.2rem .5rem;text-align:right}"
@@ -51,7 +52,7 @@ class Image:
     """A picture in the report's folder."""
 
     file: str
-    says: str
+    caption: str
 
 
 Block = Heading | Text | Table | Image
@@ -59,17 +60,17 @@ Block = Heading | Text | Table | Image
 
 def to_markdown(blocks: Sequence[Block]) -> str:
     """Blocks as Markdown."""
-    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
+    return "\n\n".join(_block_to_markdown(block) for block in blocks) + "\n"
 
 
-def _markdown(block: Block) -> str:
+def _block_to_markdown(block: Block) -> str:
     match block:
         case Heading(text, level):
             return f"{'#' * level} {text}"
         case Text(text):
             return text
-        case Image(file, says):
-            return f"![{says}]({file})"
+        case Image(file, caption):
+            return f"![{caption}]({file})"
         case Table(rows):
             lines = ["| " + " | ".join(row) + " |" for row in rows]
             return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
@@ -77,23 +78,23 @@ def _markdown(block: Block) -> str:
 
 def to_html(blocks: Sequence[Block], title: str) -> str:
     """Blocks as one HTML page."""
-    body = "\n".join(_html(block) for block in blocks)
+    body = "\n".join(_block_to_html(block) for block in blocks)
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def _html(block: Block) -> str:
+def _block_to_html(block: Block) -> str:
     match block:
         case Heading(text, level):
             return f"<h{level}>{html.escape(text)}</h{level}>"
         case Text(text):
             return f"<p>{html.escape(text)}</p>"
-        case Image(file, says):
-            return f'<img src="{html.escape(file)}" alt="{html.escape(says)}">'
+        case Image(file, caption):
+            return f'<img src="{html.escape(file)}" alt="{html.escape(caption)}">'
         case Table(rows):
             marks = ["th", *["td"] * (len(rows) - 1)]
             cells = [
-                "".join(f"<{mark}>{html.escape(one)}</{mark}>" for one in row)
+                "".join(f"<{mark}>{html.escape(text)}</{mark}>" for text in row)
                 for mark, row in zip(marks, rows, strict=True)
             ]
             return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
@@ -116,7 +117,7 @@ class Findings:
     scale
         Factor of all epochs.
     thesis
-        See :func:`redust.study.unseen.thesis_loss`.
+        See :func:`redust.study.unseen.measure_thesis_loss`.
     coverages
         Share of damaged pixels of the test half, by the level at which its masks are cut.
     machine, gpu
@@ -139,24 +140,24 @@ class Findings:
 
 def write_report(folder: Path, findings: Findings) -> Path:
     """Write ``report.md``, ``report.html`` and their plots into `folder`; returns the first."""
-    blocks = list(report(folder, findings))
+    blocks = list(make_blocks(folder, findings))
     path = folder / "report.md"
     path.write_text(to_markdown(blocks), encoding="utf-8")
     (folder / "report.html").write_text(to_html(blocks, "The study"), encoding="utf-8")
     return path
 
 
-def report(folder: Path, findings: Findings) -> Iterator[Block]:
+def make_blocks(folder: Path, findings: Findings) -> Iterator[Block]:
     """The blocks of a report; draws its plots into `folder`."""
     yield Heading("The questions of the thesis, measured again", 1)
-    yield from _setting(findings)
-    yield from _first_loss(findings)
-    yield from _accuracy(findings)
+    yield from _describe_setting(findings)
+    yield from _explain_first_loss(findings)
+    yield from _explain_accuracy(findings)
     for question in dict.fromkeys(cell.question for cell, _ in findings.done):
-        yield from _question(folder, question, findings)
-    yield from _devices(findings)
-    yield from _never_seen(folder, findings)
-    yield from _ranking(folder, findings)
+        yield from _answer_question(folder, question, findings)
+    yield from _describe_devices(findings)
+    yield from _report_unseen(folder, findings)
+    yield from _rank_questions(folder, findings)
     if (folder / "examples.png").exists():
         yield Heading("Masks of the base")
         yield Text(
@@ -166,7 +167,7 @@ def report(folder: Path, findings: Findings) -> Iterator[Block]:
         yield Image("examples.png", "Pictures, true masks, damage maps and verdicts")
 
 
-def _setting(findings: Findings) -> Iterator[Block]:
+def _describe_setting(findings: Findings) -> Iterator[Block]:
     train, test = findings.pairs
     seconds = sum(result.seconds for _, result in findings.done)
     yield Text(
@@ -183,8 +184,8 @@ def _setting(findings: Findings) -> Iterator[Block]:
         yield Text(f"Not run for want of time: {', '.join(findings.missing)}.")
 
 
-def _first_loss(findings: Findings) -> Iterator[Block]:
-    said = findings.thesis
+def _explain_first_loss(findings: Findings) -> Iterator[Block]:
+    thesis = findings.thesis
     yield Heading("Why was the loss high and the accuracy low at first?")
     yield Text(
         "Because both were measured on the wrong thing. The first network was compiled (`CNN/main.py` of "
@@ -199,16 +200,16 @@ def _first_loss(findings: Findings) -> Iterator[Block]:
             ("answer", "loss", "loss, masks 0..255", "row accuracy"),
             *(
                 (
-                    shown, f"{said[f'{name}_loss']:.2f}", f"{said[f'{name}_loss_zero_to_255']:.0f}",
-                    f"{said[f'{name}_row_accuracy']:.3f}",
+                    title, f"{thesis[f'{name}_loss']:.2f}", f"{thesis[f'{name}_loss_zero_to_255']:.0f}",
+                    f"{thesis[f'{name}_row_accuracy']:.3f}",
                 )
-                for name, shown in (("perfect", "the true masks themselves"), ("grey", "0.5 everywhere"))
+                for name, title in (("perfect", "the true masks themselves"), ("grey", "0.5 everywhere"))
             ),
         ]
     )  # fmt: skip
     yield Text(
-        f"Even the perfect answer has a loss of {said['perfect_loss']:.2f}, or "
-        f"{said['perfect_loss_zero_to_255']:.0f}: a high loss said nothing about the network."
+        f"Even the perfect answer has a loss of {thesis['perfect_loss']:.2f}, or "
+        f"{thesis['perfect_loss_zero_to_255']:.0f}: a high loss said nothing about the network."
     )
     plain = next((result.figures for cell, result in findings.done if cell.name == "cnn"), None)
     if plain is not None:
@@ -219,22 +220,22 @@ def _first_loss(findings: Findings) -> Iterator[Block]:
         )
 
 
-def _accuracy(findings: Findings) -> Iterator[Block]:
+def _explain_accuracy(findings: Findings) -> Iterator[Block]:
     empty = findings.yardsticks["empty mask"]
     yield Heading('What does "accuracy close to 1" mean?')
     yield Text(
         f"Next to nothing: a mask that marks no pixel at all scores {empty.accuracy:.4f}, because only "
         f"{empty.true_coverage:.2%} of the pixels are damaged. f1 and average precision tell networks apart."
     )
-    rows = [*((cell.shown, result.figures) for cell, result in findings.done if cell.question == "architecture")]
-    yield _figure_table([*rows, *findings.yardsticks.items()])
+    rows = [*((cell.title, result.figures) for cell, result in findings.done if cell.question == "architecture")]
+    yield _tabulate_figures([*rows, *findings.yardsticks.items()])
 
 
-def _figure_table(rows: Sequence[tuple[str, Metrics]]) -> Table:
-    return Table([("", *_COLUMNS), *((name, *_numbers(figures)) for name, figures in rows)])
+def _tabulate_figures(rows: Sequence[tuple[str, Metrics]]) -> Table:
+    return Table([("", *_COLUMNS), *((name, *_format_figures(figures)) for name, figures in rows)])
 
 
-def _numbers(figures: Metrics) -> tuple[str, ...]:
+def _format_figures(figures: Metrics) -> tuple[str, ...]:
     return tuple(f"{getattr(figures, column):.4f}" for column in _COLUMNS)
 
 
@@ -248,9 +249,9 @@ _REMARKS = {
 }
 
 
-def _question(folder: Path, question: str, findings: Findings) -> Iterator[Block]:
-    base = [one for one in findings.done if one[0].name == "base"]
-    cells = [one for one in findings.done if one[0].question == question]
+def _answer_question(folder: Path, question: str, findings: Findings) -> Iterator[Block]:
+    base = [pair for pair in findings.done if pair[0].name == "base"]
+    cells = [pair for pair in findings.done if pair[0].question == question]
     compared = cells if question == "architecture" else [*base, *cells]
     yield Heading(question[0].upper() + question[1:])
     if question in _REMARKS:
@@ -263,20 +264,20 @@ def _question(folder: Path, question: str, findings: Findings) -> Iterator[Block
             ("", "epochs", "minutes", "parameters", *_COLUMNS[:6], "f1_strict on what was learned"),
             *(
                 (
-                    cell.shown, f"{result.epochs:.0f}", f"{result.seconds / 60:.1f}", f"{result.parameters:,}",
-                    *_numbers(result.figures)[:6], f"{result.train_figures.f1_strict:.4f}",
+                    cell.title, f"{result.epochs:.0f}", f"{result.seconds / 60:.1f}", f"{result.parameters:,}",
+                    *_format_figures(result.figures)[:6], f"{result.train_figures.f1_strict:.4f}",
                 )
                 for cell, result in compared
             ),
         ]
     )  # fmt: skip
     name = f"{question.replace(' ', '-')}.png"
-    histories = {cell.shown: result.history for cell, result in compared}
+    histories = {cell.title: result.history for cell, result in compared}
     draw_lines(histories, ("train_loss", "val_loss", "val_f1_best_level", "val_ap"), folder / name)
     yield Image(name, f"{question}: loss, validation loss, f1 and average precision by epoch")
 
 
-def _devices(findings: Findings) -> Iterator[Block]:
+def _describe_devices(findings: Findings) -> Iterator[Block]:
     if findings.gpu is None:
         yield Heading("Device")
         yield Text("This machine has no GPU: CPU against GPU was not measured here. Run the study where there is one.")
@@ -284,39 +285,51 @@ def _devices(findings: Findings) -> Iterator[Block]:
         yield Text(f"The GPU is an {findings.gpu}.")
 
 
-def _never_seen(folder: Path, findings: Findings) -> Iterator[Block]:
+def _report_unseen(folder: Path, findings: Findings) -> Iterator[Block]:
     if not findings.unseen:
         return
     yield Heading("What the network never saw")
     yield Text("The base on the same test pictures under noise it was not trained with; the truth stays as it was.")
     noise = [(name, figures) for group, name, figures in findings.unseen if group == "noise"]
-    yield _figure_table(noise)
+    yield _tabulate_figures(noise)
     draw_bars({name: figures.f1_strict for name, figures in noise}, "strict f1 under noise", folder / "noise.png")
     yield Image("noise.png", "Strict f1 under noise")
     yield Text(
         "And other damage, drawn on the test pictures. The truth is what was drawn; what was damaged before is not "
         "judged."
     )
-    yield _figure_table([(name, figures) for group, name, figures in findings.unseen if group == "damage"])
+    yield _tabulate_figures([(name, figures) for group, name, figures in findings.unseen if group == "damage"])
 
 
-def _ranking(folder: Path, findings: Findings) -> Iterator[Block]:
-    """By how much the best and the worst answer to a question differ."""
+def _rank_questions(folder: Path, findings: Findings) -> Iterator[Block]:
+    """By how much the best and the worst answer to a question differ, where the runs were long enough."""
     base = next((result for cell, result in findings.done if cell.name == "base"), None)
     if base is None:
         return
+    yield Heading("What mattered most")
+    short = [cell.title for cell, result in findings.done if result.epochs < min(_MIN_EPOCHS, result.planned_epochs)]
+    if short:
+        yield Text(
+            f"Nothing is concluded here: {len(short)} of {len(findings.done)} runs had fewer than {_MIN_EPOCHS} epochs, "
+            "too few to compare networks by. Give the study a larger --budget-minutes."
+        )
+        return
+    spread = _measure_spread(findings, base)
+    yield Text(
+        "Difference in strict f1 between the best and the worst answer to each question: "
+        + ", ".join(f"{question} {value:.3f}" for question, value in spread.items())
+        + ". Each is of one run with one seed."
+    )
+    draw_bars(spread, "spread of strict f1 by question", folder / "ranking.png")
+    yield Image("ranking.png", "Spread of strict f1 by question")
+
+
+def _measure_spread(findings: Findings, base: CellResult) -> dict[str, float]:
+    """By question, the difference in strict f1 of its best and worst cell, the largest first."""
     spread: dict[str, float] = {}
-    for question in dict.fromkeys(cell.question for cell, _ in findings.done if cell.question not in ("overfitting",)):
+    for question in dict.fromkeys(cell.question for cell, _ in findings.done if cell.question != "overfitting"):
         scores = [result.figures.f1_strict for cell, result in findings.done if cell.question == question]
         scores.append(base.figures.f1_strict)
         if len(scores) > 1:
             spread[question] = max(scores) - min(scores)
-    ordered = dict(sorted(spread.items(), key=lambda item: -item[1]))
-    yield Heading("What mattered most")
-    yield Text(
-        "Difference in strict f1 between the best and the worst answer to each question: "
-        + ", ".join(f"{question} {value:.3f}" for question, value in ordered.items())
-        + "."
-    )
-    draw_bars(ordered, "spread of strict f1 by question", folder / "ranking.png")
-    yield Image("ranking.png", "Spread of strict f1 by question")
+    return dict(sorted(spread.items(), key=lambda item: -item[1]))

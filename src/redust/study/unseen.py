@@ -1,4 +1,4 @@
-"""What a network never saw in training, and what the thesis's first loss made of its masks."""
+"""Disturbances and damage that a network was not trained with, and the thesis's first loss on its masks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from redust.core.labels import Label, Truth
 from redust.files.pairs import Pictures
 from redust.synthesis.recipe import Recipe
 from redust.synthesis.synthesizer import Synthesizer
-from redust.training.augmentation import through_jpeg
+from redust.training.augmentation import compress_jpeg
 
 
 @dataclass(frozen=True)
-class Disturbed:
-    """Test pictures under noise the network never saw; the truth stays."""
+class DisturbedPictures:
+    """Test pictures under noise that the network was not trained with; the truth stays."""
 
     pictures: Pictures
     kind: str
@@ -33,14 +33,14 @@ class Disturbed:
         return from_light(light, pixels.dtype), truth
 
 
-def _salt(light: Light, rng: np.random.Generator) -> Light:
+def _add_salt(light: Light, rng: np.random.Generator) -> Light:
     drawn = rng.random(light.shape[:2])
     disturbed = light.copy()
     disturbed[drawn < 0.005], disturbed[drawn > 0.995] = 0.0, 1.0
     return disturbed
 
 
-def _blurred(light: Light, _: np.random.Generator) -> Light:
+def _blur_light(light: Light, _: np.random.Generator) -> Light:
     return cv2.GaussianBlur(light, (0, 0), 1.0).astype(np.float32, copy=False)
 
 
@@ -48,9 +48,9 @@ DISTURBANCES: dict[str, Callable[[Light, np.random.Generator], Light]] = {
     "none": lambda light, _: light,
     "Gaussian noise, 5 %": lambda light, rng: light + 0.05 * rng.standard_normal(light.shape, dtype=np.float32),
     "speckle, 10 %": lambda light, rng: light * (1 + 0.1 * rng.standard_normal(light.shape, dtype=np.float32)),
-    "salt and pepper, 1 %": _salt,
-    "JPEG quality 30": lambda light, _: through_jpeg(light, 30),
-    "blur, 1 pixel": _blurred,
+    "salt and pepper, 1 %": _add_salt,
+    "JPEG quality 30": lambda light, _: compress_jpeg(light, 30),
+    "blur, 1 pixel": _blur_light,
 }
 
 
@@ -68,20 +68,20 @@ class OtherDamage:
         pixels, truth = self.pictures[index]
         recipe = Recipe(clean=0.0, negatives=0.0, layers=1, kinds={self.kind: 1.0})
         pair = Synthesizer(recipe, seed=1).draw(three_channels(to_light(pixels)), index)
-        # What was damaged before is neither asked for nor held against the network.
-        asked = np.where((truth == Label.damage) & (pair.target != Label.damage), np.uint8(Label.ignore), pair.target)
-        return from_light(pair.damaged, pixels.dtype), asked
+        # What was damaged before is ignored.
+        earlier = (truth == Label.damage) & (pair.target != Label.damage)
+        return from_light(pair.damaged, pixels.dtype), np.where(earlier, np.uint8(Label.ignore), pair.target)
 
 
 OTHER_KINDS = ("dust", "hair", "scratch", "crack", "stain")
 
 
-def thesis_loss(truths: Sequence[Truth]) -> dict[str, float]:
-    """What the thesis's first loss and accuracy say of a perfect answer.
+def measure_thesis_loss(truths: Sequence[Truth]) -> dict[str, float]:
+    """What the thesis's first loss and accuracy give a perfect answer.
 
     Its plain CNN was compiled with Keras's categorical cross-entropy and "accuracy" over masks of 100 x 100, so
     each row of pixels was taken for one sample of 100 classes: the loss divides a row by its sum, and accuracy
-    asks only whether the brightest pixel of the row was guessed. ``zero_to_255`` is the same with masks that
+    only compares the brightest pixels of the row. ``zero_to_255`` is the same with masks that
     were not divided by 255.
 
     Returns

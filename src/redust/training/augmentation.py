@@ -1,31 +1,69 @@
-"""Varying a picture and its mask together.
+"""Augmentation of a picture together with its mask.
 
-Geometry is one affine sampling of both, so they cannot drift apart; light changes the picture alone.
+Geometry is one affine sampling of both, so they cannot drift apart; changes of light concern the picture alone.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from redust.core.arrays import LUMA, Light, Pixels, three_channels, to_light
 from redust.core.labels import Label, Truth
+from redust.core.settings import TTA_COUNTS
 from redust.core.tiles import Tile, window
-from redust.training.config import AugmentConfig
+from redust.training.config import Augmentation
 
 Centre = tuple[float, float]
 Affine = NDArray[np.float64]
 UPRIGHT: Affine = np.eye(2)
-_RARELY = 0.15
+DIHEDRAL_COUNT = max(TTA_COUNTS)
+_RARE = 0.15
 _QUANTILES = 2**16
 
 
-def choose_centre(truth: Truth, patch: int, focus: float, rng: np.random.Generator, *, shift: bool = False) -> Centre:
-    """Where a patch is laid, as (row, column) of its centre.
+@dataclass(frozen=True)
+class Strength:
+    """The bounds of an augmentation.
+
+    Parameters
+    ----------
+    rotations
+        Angles in degrees, either way; half of the patches get none.
+    brightness, gamma
+        Largest shift of light in 0..1, and largest change of gamma in octaves.
+    noise, blur
+        Largest standard deviations, in light and in pixels.
+    jpeg_quality
+        The lowest; 100 never compresses.
+    """
+
+    rotations: tuple[float, ...] = ()
+    brightness: float = 0.0
+    gamma: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+    jpeg_quality: int = 100
+
+
+STRENGTHS = {
+    Augmentation.none: None,
+    Augmentation.flips: Strength(),
+    Augmentation.tone: Strength(brightness=0.05, gamma=0.3),
+    Augmentation.full: Strength((10.0, 15.0, 20.0), 0.1, 0.5, 0.03, 0.7, 60),
+}
+
+
+def choose_centre(
+    truth: Truth, patch: int, foreground: float, rng: np.random.Generator, *, shift: bool = False
+) -> Centre:
+    """Choose the centre (row, column) of a patch.
 
     Parameters
     ----------
@@ -33,105 +71,107 @@ def choose_centre(truth: Truth, patch: int, focus: float, rng: np.random.Generat
     patch
         Side in pixels. Along an axis shorter than it, the patch begins with the picture, as a tile does, and
         repeats its border beyond it.
-    focus : 0..1
-        Probability to lay it over a damaged pixel, if there is one.
+    foreground : 0..1
+        Probability to centre it near a damaged pixel, if there is one.
     shift
         Along such a short axis, let the patch begin anywhere before the picture instead.
     """
-    wanted: list[float | None] = [None, None]
-    if focus and rng.random() < focus:
+    target: list[float | None] = [None, None]
+    if foreground and rng.random() < foreground:
         damaged = np.flatnonzero(truth == Label.damage)
         if damaged.size:
-            spot = np.unravel_index(int(rng.choice(damaged)), truth.shape)
-            wanted = [float(place) + rng.uniform(-patch / 4, patch / 4) for place in spot]
+            pixel = np.unravel_index(int(rng.choice(damaged)), truth.shape)
+            target = [float(coordinate) + rng.uniform(-patch / 4, patch / 4) for coordinate in pixel]
     first = [
-        _first(length - patch, patch, place, shift, rng) for length, place in zip(truth.shape, wanted, strict=True)
+        _choose_start(length - patch, patch, centre, shift, rng)
+        for length, centre in zip(truth.shape, target, strict=True)
     ]
     return first[0] + (patch - 1) / 2, first[1] + (patch - 1) / 2
 
 
-def _first(room: int, patch: int, wanted: float | None, shift: bool, rng: np.random.Generator) -> int:
-    """Where the patch begins along one axis: on a whole pixel, so that an upright one is copied exactly."""
+def _choose_start(room: int, patch: int, centre: float | None, shift: bool, rng: np.random.Generator) -> int:
+    """The first pixel of a patch along one axis: a whole number, so that an upright patch is copied exactly."""
     if room <= 0:
         return int(rng.integers(room, 1)) if shift else 0
-    return int(rng.integers(room + 1)) if wanted is None else int(np.clip(round(wanted - patch / 2), 0, room))
+    return int(rng.integers(room + 1)) if centre is None else int(np.clip(round(centre - patch / 2), 0, room))
 
 
-def choose_turn(config: AugmentConfig, rng: np.random.Generator) -> Affine:
+def choose_rotation(rotations: tuple[float, ...], rng: np.random.Generator) -> Affine:
     """A rotation with flips, (2, 2): from offsets in the patch to offsets in the picture, both (x, y)."""
-    angle, flip = 0.0, 1.0
-    if config.flips:
-        angle, flip = 90.0 * int(rng.integers(4)), float(rng.choice((-1.0, 1.0)))
-    if config.rotations and rng.random() < 0.5:
-        angle += float(rng.choice(config.rotations)) * float(rng.choice((-1.0, 1.0)))
+    angle, flip = 90.0 * int(rng.integers(4)), float(rng.choice((-1.0, 1.0)))
+    if rotations and rng.random() < 0.5:
+        angle += float(rng.choice(rotations)) * float(rng.choice((-1.0, 1.0)))
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     # Quarter turns exactly: 6e-17 instead of 0 would blur by interpolation.
     return np.array([[cosine * flip, -sine], [sine * flip, cosine]]).round(12)
 
 
-def choose_place(
-    truth: Truth, patch: int, focus: float, config: AugmentConfig, rng: np.random.Generator
+def choose_window(
+    truth: Truth, patch: int, foreground: float, augment: Augmentation, rng: np.random.Generator
 ) -> tuple[Centre, Affine]:
-    """Where a patch is laid and how it is turned: see :func:`choose_centre` and :func:`choose_turn`."""
-    centre = choose_centre(truth, patch, focus, rng, shift=config.augment)
-    return centre, choose_turn(config, rng) if config.augment else UPRIGHT
+    """Centre and rotation of a patch: see :func:`choose_centre` and :func:`choose_rotation`."""
+    strength = STRENGTHS[augment]
+    centre = choose_centre(truth, patch, foreground, rng, shift=strength is not None)
+    return centre, choose_rotation(strength.rotations, rng) if strength else UPRIGHT
 
 
-def cut(pixels: Pixels, truth: Truth, centre: Centre, turn: Affine, patch: int) -> tuple[Pixels, Truth]:
-    """Cut a turned patch out of a picture and its mask.
+def crop_patch(pixels: Pixels, truth: Truth, centre: Centre, rotation: Affine, patch: int) -> tuple[Pixels, Truth]:
+    """Sample a rotated patch from a picture and its mask.
 
     Parameters
     ----------
     pixels : (H, W, C)
     truth : (H, W) uint8
     centre : (row, column)
-    turn : (2, 2)
-        See :func:`choose_turn`.
+    rotation : (2, 2)
+        See :func:`choose_rotation`.
 
     Returns
     -------
     pixels, truth : (patch, patch, C) and (patch, patch)
         Sampled linearly and by the nearest pixel; beyond the border both repeat it.
     """
-    reach = int(np.ceil(patch * np.abs(turn).sum(axis=1).max() / 2)) + 2
+    reach = int(np.ceil(patch * np.abs(rotation).sum(axis=1).max() / 2)) + 2
     top, left = int(centre[0]) - reach, int(centre[1]) - reach
     side = 2 * reach + 1
     tile = Tile(0, 0, side, side, top, left, top + side, left + side)
     middle = (patch - 1) / 2
-    offset = np.array([centre[1] - left, centre[0] - top]) - turn @ np.array([middle, middle])
-    matrix = np.column_stack([turn, offset])
+    offset = np.array([centre[1] - left, centre[0] - top]) - rotation @ np.array([middle, middle])
+    matrix = np.column_stack([rotation, offset])
     size, inverse = (patch, patch), cv2.WARP_INVERSE_MAP
-    turned = cv2.warpAffine(np.ascontiguousarray(window(pixels, tile)), matrix, size, flags=cv2.INTER_LINEAR | inverse)
+    rotated = cv2.warpAffine(np.ascontiguousarray(window(pixels, tile)), matrix, size, flags=cv2.INTER_LINEAR | inverse)
     mask = cv2.warpAffine(np.ascontiguousarray(window(truth, tile)), matrix, size, flags=cv2.INTER_NEAREST | inverse)
-    return turned.reshape(patch, patch, -1), mask.astype(np.uint8, copy=False)
+    return rotated.reshape(patch, patch, -1), mask.astype(np.uint8, copy=False)
 
 
-def vary_light(light: Light, config: AugmentConfig, rng: np.random.Generator) -> Light:
-    """Change colour, brightness, tone, noise, sharpness and compression of a patch (H, W, 3) in 0..1; a new array."""
-    if config.grey and rng.random() < config.grey:
-        light = without_colours(light, rng)
-    light = light ** np.float32(2.0 ** rng.uniform(-config.gamma, config.gamma))
-    light = light + np.float32(rng.uniform(-config.brightness, config.brightness))
-    if config.blur and rng.random() < _RARELY:
-        light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.2, max(0.2, config.blur))).astype(np.float32, copy=False)
-    if config.noise and rng.random() < 0.5:
-        deviation = np.float32(rng.uniform(0, config.noise))
-        light = light + deviation * _normal(light.shape, rng)
+def augment_light(light: Light, augment: Augmentation, grey_share: float, rng: np.random.Generator) -> Light:
+    """Change colour, tone, noise, sharpness and compression of a patch (H, W, 3) in 0..1; a new array."""
+    strength = STRENGTHS[augment]
+    if strength is None:
+        return light
+    if grey_share and rng.random() < grey_share:
+        light = remove_colour(light, rng)
+    light = light ** np.float32(2.0 ** rng.uniform(-strength.gamma, strength.gamma))
+    light = light + np.float32(rng.uniform(-strength.brightness, strength.brightness))
+    if strength.blur and rng.random() < _RARE:
+        light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.2, strength.blur)).astype(np.float32, copy=False)
+    if strength.noise and rng.random() < 0.5:
+        deviation = np.float32(rng.uniform(0, strength.noise))
+        light = light + deviation * _draw_normal(light.shape, rng)
     light = np.clip(light, 0.0, 1.0)
-    if config.jpeg < 100 and rng.random() < _RARELY:
-        light = through_jpeg(light, int(rng.integers(config.jpeg, 101)))
+    if strength.jpeg_quality < 100 and rng.random() < _RARE:
+        light = compress_jpeg(light, int(rng.integers(strength.jpeg_quality, 101)))
     return light
 
 
-def without_colours(light: Light, rng: np.random.Generator) -> Light:
-    """A patch (H, W, 3) in black-and-white, as films and plates differ in the colours they see: half of them luma, half
-    the light of a single channel."""
-    kept = LUMA if rng.random() < 0.5 else np.eye(3, dtype=np.float32)[rng.integers(3)]
-    return three_channels((light @ kept)[..., None])
+def remove_colour(light: Light, rng: np.random.Generator) -> Light:
+    """A patch (H, W, 3) in black-and-white, as films differ in spectral sensitivity: luma or a single channel."""
+    weights = LUMA if rng.random() < 0.5 else np.eye(3, dtype=np.float32)[rng.integers(3)]
+    return three_channels((light @ weights)[..., None])
 
 
-def _normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Normally distributed to 4.3 deviations, looked up: five times as fast as NumPy's own."""
+def _draw_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Normally distributed to 4.3 deviations, from a table: five times as fast as NumPy's own."""
     numbers = rng.integers(0, _QUANTILES, shape, dtype=np.uint16)
     drawn: NDArray[np.float32] = _normal_quantiles().take(numbers)
     return drawn
@@ -144,11 +184,22 @@ def _normal_quantiles() -> NDArray[np.float32]:
     return quantiles
 
 
-def through_jpeg(light: Light, quality: int) -> Light:
-    """`light` (H, W, 3) in 0..1 as a JPEG of this quality, 1..100, gives it back."""
+def compress_jpeg(light: Light, quality: int) -> Light:
+    """`light` (H, W, 3) in 0..1 after JPEG compression of this quality, 1..100."""
     _, code = cv2.imencode(
         ".jpg", np.rint(light[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
     decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
     assert decoded is not None
     return to_light(decoded[..., ::-1])
+
+
+def apply_dihedral(planes: Tensor, index: int) -> Tensor:
+    """One of the eight D4 transforms of square planes (..., H, H): quarter turns; from index 4 on mirrored as well."""
+    quarters = torch.rot90(planes, index % 4, (-2, -1))
+    return quarters.flip(-1) if index >= 4 else quarters
+
+
+def invert_dihedral(planes: Tensor, index: int) -> Tensor:
+    """The inverse of :func:`apply_dihedral`."""
+    return torch.rot90(planes.flip(-1) if index >= 4 else planes, -(index % 4), (-2, -1))

@@ -1,9 +1,9 @@
-"""Detectors that another one learns from: what they say with several looks is what the other is to say with one.
+"""Knowledge distillation: the logits of trained detectors as training targets.
 
-After G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015, https://arxiv.org/abs/1503.02531.
-The teacher may be the very network that the student starts from: the mean of its opinions on a patch as it is, turned
-and mirrored is better than any of them, and restoring need not pay for it. In every step it is asked for a few of the
-eight, drawn at random: over many steps the student learns the mean of all.
+After G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015,
+https://arxiv.org/abs/1503.02531. The teacher may be the very network that the student starts from: its mean over flips
+and quarter turns is better than any of its predictions, and the student learns to give it at once. Each step averages a
+few of the eight transforms, drawn at random; over many steps the student learns the mean of all.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from redust.core.errors import TrainingError
+from redust.core.labels import Label
 from redust.models import networks, read_card
 from redust.models.card import weights_path
+from redust.training.augmentation import DIHEDRAL_COUNT, apply_dihedral, invert_dihedral
 from redust.training.config import ModelConfig
-from redust.training.dihedral import TURNS, turned, turned_back
-from redust.training.opinion import judged
+
+_TRANSFORMS = 2  # of the eight, per step
 
 
 class Teacher:
-    """Asks a trained network. No part of the student: it is not trained, averaged or saved.
+    """A trained detector. No part of the student: it is not trained, averaged or saved.
 
     Parameters
     ----------
     folder
         The model folder of a detector with weights to train from.
-    looks
-        1 to 8: how many of the eight turns it is asked for in a step.
+    transforms
+        1 to 8: how many of the eight D4 transforms are averaged.
 
     Raises
     ------
@@ -41,7 +43,7 @@ class Teacher:
         If it does not detect, or its weights do not fit its card.
     """
 
-    def __init__(self, folder: Path, looks: int) -> None:
+    def __init__(self, folder: Path, transforms: int = _TRANSFORMS) -> None:
         card = read_card(folder)
         if card.task != "detect":
             raise TrainingError(f"The teacher {card.name} was made to {card.task}: choose a model that detects.")
@@ -51,31 +53,21 @@ class Teacher:
         except RuntimeError as error:
             raise TrainingError(f"The weights of the teacher {folder} do not fit its card. Copy it again.") from error
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-        self.looks = looks
+        self.transforms = transforms
 
     @torch.no_grad()
-    def opinion(self, light: Tensor) -> Tensor:
-        """Its mean logits.
-
-        Parameters
-        ----------
-        light : (N, 3, H, H) float32
-            In 0..1, square.
-
-        Returns
-        -------
-        logits : (N, 1, H, H) float32
-        """
+    def predict_logits(self, light: Tensor) -> Tensor:
+        """The mean logits (N, 1, H, H) float32 of square light (N, 3, H, H) float32 in 0..1."""
         self.network.to(light.device)
         total = light.new_zeros((len(light), 1, *light.shape[2:]))
-        for turn in torch.randperm(TURNS)[: self.looks].tolist():
-            seen = turned(light, turn).contiguous(memory_format=torch.channels_last)
-            total += turned_back(judged(self.network, seen).float(), turn)
-        return total / self.looks
+        for index in torch.randperm(DIHEDRAL_COUNT)[: self.transforms].tolist():
+            view = apply_dihedral(light, index).contiguous(memory_format=torch.channels_last)
+            total += invert_dihedral(self.network(view).float(), index)
+        return total / self.transforms
 
 
 class Teachers:
-    """Several at once: the mean of their logits is better than any one's, as that of several looks is.
+    """An ensemble of teachers: the mean of their logits.
 
     Parameters
     ----------
@@ -86,18 +78,38 @@ class Teachers:
     def __init__(self, teachers: Sequence[Teacher]) -> None:
         self.teachers = tuple(teachers)
 
-    def opinion(self, light: Tensor) -> Tensor:
+    def predict_logits(self, light: Tensor) -> Tensor:
         """Their mean logits, (N, 1, H, H) float32, of light (N, 3, H, H) in 0..1."""
-        total = sum((one.opinion(light) for one in self.teachers[1:]), self.teachers[0].opinion(light))
-        return total / len(self.teachers)
+        first, *further = (teacher.predict_logits(light) for teacher in self.teachers)
+        return sum(further, first) / len(self.teachers)
 
 
-def teachers_of(config: ModelConfig) -> Teachers | None:
+def load_teachers(config: ModelConfig) -> Teachers | None:
     """The teachers of a run, if it has any."""
     folders = config.teacher_folders
-    return Teachers([Teacher(folder, config.teacher_looks) for folder in folders]) if folders else None
+    return Teachers([Teacher(folder) for folder in folders]) if folders else None
 
 
-def fingerprint_of(config: ModelConfig) -> str:
-    """What decides the teachers' opinions, whatever their folders are named; empty without any."""
+def fingerprint_teachers(config: ModelConfig) -> str:
+    """The checksums of the teachers' weights, whatever their folders are named; empty without any."""
     return "".join(f" {sorted(read_card(folder).sha256.values())}" for folder in config.teacher_folders)
+
+
+def clean_labels(truth: Tensor, teacher_logits: Tensor, below: float) -> Tensor:
+    """Ignore the pixels of a mask that a teacher contradicts.
+
+    Parameters
+    ----------
+    truth : (N, 1, H, W) uint8
+        255 damage, 128 ignored, 0 background.
+    teacher_logits : (N, 1, H, W) float
+    below : 0..0.5
+        A label with a lower probability than this becomes 128.
+
+    Returns
+    -------
+    cleaned : (N, 1, H, W) uint8
+    """
+    damage = torch.sigmoid(teacher_logits.float())
+    wrong = ((truth == Label.damage) & (damage < below)) | ((truth == Label.background) & (1 - damage < below))
+    return torch.where(wrong, torch.full_like(truth, Label.ignore), truth)

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,14 +20,13 @@ from redust.core.arrays import Light
 from redust.core.atomic import whole_files
 from redust.core.errors import TrainingError
 from redust.models.card import CARD_NAME, ModelCard, sha256_of
-from redust.models.networks import to_run
-from redust.training.keeper import save_weights
-from redust.training.opinion import scales_of
+from redust.models.networks import fuse_for_inference
+from redust.training.network import save_weights
 
 FILES = {"safetensors": "weights.safetensors", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
 _INPUT, _OUTPUT, _OPSET = "light", "damage", 20
 _AGREE = 1e-3
-_EXACT = 1  # convolutions that stay float32 where the network does not say how many
+_FLOAT32_CONVS = 1  # where the network does not say how many stay float32
 _PRODUCTS = ("Conv", "MatMul", "Gemm")  # of weights
 # Left in float32 between products, each of these would need what is before it in eight bits that hold negative numbers
 # too, and time to be converted there and back: 1.3 times that of the whole network.
@@ -52,8 +50,8 @@ class Probability(nn.Module):
         return torch.sigmoid(self.network(light))
 
 
-def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], facts: dict[str, Any]) -> ModelCard:
-    """Write a model folder.
+def export_detector(network: nn.Module, folder: Path, samples: Sequence[Light], facts: dict[str, Any]) -> ModelCard:
+    """Write the model folder of a network that detects.
 
     Parameters
     ----------
@@ -73,71 +71,61 @@ def export_model(network: nn.Module, folder: Path, samples: Sequence[Light], fac
     TargetError
         When the disk is full or the folder may not be written to; what it held stays.
     """
-    network.eval()
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
-    stride = int(network.stride)  # type: ignore[arg-type]
-    batches = [_batch(shrunk(one, factor), stride) for one in samples for factor in scales_of(network)]
-    running = to_run(network)
-    exact = int(getattr(running, "exact_convolutions", _EXACT))
+    _prepare_export(network)
+    batches = [_to_batch(light, int(network.stride)) for light in samples]  # type: ignore[arg-type]
+    fused = fuse_for_inference(network)
+    float32_convs = int(getattr(fused, "float32_convs", _FLOAT32_CONVS))
     with whole_files(folder, CARD_NAME) as part:
         save_weights(network, part / FILES["safetensors"])
-        write_onnx(Probability(running).eval(), part / FILES["onnx"], stride=stride)
+        write_onnx(Probability(fused).eval(), part / FILES["onnx"], stride=int(network.stride))  # type: ignore[arg-type]
         _check_agreement(Probability(network).eval(), part / FILES["onnx"], batches[0])
-        write_int8(part / FILES["onnx"], part / FILES["onnx-int8"], batches, exact)
-        card = card_of(network, part, FILES, facts)
+        write_int8(part / FILES["onnx"], part / FILES["onnx-int8"], batches, float32_convs)
+        card = make_card(network, part, FILES, facts)
         card.to_folder(part)
     return card
 
 
-def card_of(network: nn.Module, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> ModelCard:
+def export_restorer(network: nn.Module, folder: Path, sample: Light, facts: dict[str, Any]) -> ModelCard:
+    """Write the model folder of a network that returns light: one that fills, or restores without a mask.
+
+    Parameters
+    ----------
+    network, folder, facts
+        As for :func:`export_detector`, which says what is raised.
+    sample : (H, W, C) float32
+        An input of the network; sides are multiples of its stride.
+    """
+    _prepare_export(network)
+    files = {kind: FILES[kind] for kind in ("safetensors", "onnx")}
+    stride = int(network.stride)  # type: ignore[arg-type]
+    with whole_files(folder, CARD_NAME) as part:
+        save_weights(network, part / files["safetensors"])
+        write_onnx(network, part / files["onnx"], stride=stride, channels=sample.shape[2], output="restored")
+        _check_agreement(network, part / files["onnx"], _to_batch(sample, stride))
+        card = make_card(network, part, files, facts)
+        card.to_folder(part)
+    return card
+
+
+def _prepare_export(network: nn.Module) -> None:
+    network.eval()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
+
+
+def make_card(network: nn.Module, folder: Path, files: dict[str, str], facts: dict[str, Any]) -> ModelCard:
     """The card of a network whose weight files, by kind, lie in `folder`."""
-    told = ", and the damage map" if facts.get("attention") else ""
+    mapped = ", and the damage map" if facts.get("attention") else ""
     return ModelCard(
-        parameters=sum(one.numel() for one in network.parameters()),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
         gflop_per_megapixel=gflop_per_megapixel(network),
-        scales=scales_of(network),
         channels=3,
-        normalisation=_NORMALISATION[facts.get("task", "detect")] + told,
+        normalisation=_NORMALISATION[facts.get("task", "detect")] + mapped,
         stride=int(network.stride),  # type: ignore[arg-type]
         halo=int(network.halo),  # type: ignore[arg-type]
         files=files,
         sha256={kind: sha256_of(folder / name) for kind, name in files.items()},
         **facts,
     )
-
-
-def export_restorer(network: nn.Module, folder: Path, sample: NDArray[np.float32], facts: dict[str, Any]) -> ModelCard:
-    """Write a model folder of a network that gives light: one that fills, or restores blindly.
-
-    Parameters
-    ----------
-    network
-        Trained; on the CPU.
-    folder
-        Made if it is missing.
-    sample : (1, C, H, W) float32
-        What the network takes; sides are multiples of its stride.
-    facts
-        As for :func:`export_model`.
-
-    Raises
-    ------
-    TrainingError
-        If ONNX Runtime does not give what the network gives.
-    TargetError
-        When the disk is full or the folder may not be written to; what it held stays.
-    """
-    network.eval()
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
-    files = {kind: FILES[kind] for kind in ("safetensors", "onnx")}
-    stride = int(network.stride)  # type: ignore[arg-type]
-    with whole_files(folder, CARD_NAME) as part:
-        save_weights(network, part / files["safetensors"])
-        write_onnx(network, part / files["onnx"], stride=stride, channels=sample.shape[1], output="restored")
-        _check_agreement(network, part / files["onnx"], sample)
-        card = card_of(network, part, files, facts)
-        card.to_folder(part)
-    return card
 
 
 def write_onnx(network: nn.Module, path: Path, *, stride: int, channels: int = 3, output: str = _OUTPUT) -> None:
@@ -157,29 +145,31 @@ def write_onnx(network: nn.Module, path: Path, *, stride: int, channels: int = 3
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter from telling that it works, and from warning of its own internals."""
+    """Silence the exporter's progress messages, and its warnings of its own internals."""
     loggers = [
         logging.getLogger(name) for name in ("torch.onnx", "torch.__trace", "torch.export", "onnxscript", "onnx_ir")
     ]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.ERROR)
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-    for one, level in zip(loggers, levels, strict=True):
-        one.setLevel(level)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
-def write_int8(source: Path, target: Path, batches: Sequence[NDArray[np.float32]], exact: int = _EXACT) -> None:
+def write_int8(
+    source: Path, target: Path, batches: Sequence[NDArray[np.float32]], float32_convs: int = _FLOAT32_CONVS
+) -> None:
     """Quantise an ONNX file: INT8 per channel, quantise-dequantise pairs, calibrated on real pictures.
 
     Parameters
     ----------
     batches : (1, 3, H, W) float32 in 0..1
-    exact
-        So many convolutions from the beginning stay float32: they see the pixels themselves, of which 8 bits of the
-        brightest light would leave little in the shadows.
+    float32_convs
+        So many convolutions from the input stay float32: of the pixels themselves 8 bits of the brightest light would
+        leave little in the shadows.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -200,14 +190,14 @@ def write_int8(source: Path, target: Path, batches: Sequence[NDArray[np.float32]
         quantize_static(
             ready, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            op_types_to_quantize=[*_PRODUCTS, *_BETWEEN], nodes_to_exclude=_exact_nodes(nodes, exact),
+            op_types_to_quantize=[*_PRODUCTS, *_BETWEEN], nodes_to_exclude=_list_float32_nodes(nodes, float32_convs),
         )  # fmt: skip
 
 
-def _exact_nodes(nodes: Sequence[Any], exact: int) -> list[str]:
-    """The first `exact` convolutions, and all after the last product of weights: what is left to do for the answer."""
-    first = [node.name for node in nodes if node.op_type == "Conv"][:exact]
-    last = max(place for place, node in enumerate(nodes) if node.op_type in _PRODUCTS)
+def _list_float32_nodes(nodes: Sequence[Any], count: int) -> list[str]:
+    """The first `count` convolutions, and all nodes after the last product of weights."""
+    first = [node.name for node in nodes if node.op_type == "Conv"][:count]
+    last = max(index for index, node in enumerate(nodes) if node.op_type in _PRODUCTS)
     return first + [node.name for node in nodes[last + 1 :]]
 
 
@@ -215,10 +205,10 @@ def _check_agreement(network: nn.Module, path: Path, batch: NDArray[np.float32])
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {_INPUT: batch})
+    (answer,) = session.run(None, {_INPUT: batch})
     with torch.no_grad():
         expected = network(torch.from_numpy(batch)).numpy()
-    gap = float(np.abs(found - expected).max())
+    gap = float(np.abs(answer - expected).max())
     if not gap < _AGREE:
         raise TrainingError(
             f"The ONNX export differs from the network by {gap:.2g}. Keep the checkpoint, and report this with the "
@@ -227,7 +217,7 @@ def _check_agreement(network: nn.Module, path: Path, batch: NDArray[np.float32])
 
 
 def gflop_per_megapixel(network: nn.Module) -> float:
-    """Billions of floating-point operations per megapixel at all scales, a multiply-add counting as 2."""
+    """Billions of floating-point operations per megapixel, a multiply-add counting as 2."""
     stride = int(network.stride)  # type: ignore[arg-type]
     side = max(1, 128 // stride) * stride
     counter, training = FlopCounterMode(display=False), network.training
@@ -235,19 +225,10 @@ def gflop_per_megapixel(network: nn.Module) -> float:
     with torch.no_grad(), counter:
         network(torch.zeros(1, getattr(network, "in_channels", 3), side, side))
     network.train(training)
-    total = counter.get_total_flops() * sum(1 / factor**2 for factor in scales_of(network))
-    return round(total / side**2 / 1e3, 2)
+    return round(counter.get_total_flops() / side**2 / 1e3, 2)
 
 
-def shrunk(light: Light, factor: int) -> Light:
-    """Light (H, W, 3) with each side shrunk by `factor`; what is left over at the end is dropped."""
-    height, width = (max(1, length // factor) for length in light.shape[:2])
-    kept = light[: height * factor, : width * factor]
-    small = cv2.resize(kept, (width, height), interpolation=cv2.INTER_AREA) if factor > 1 else light
-    return np.asarray(small, np.float32)
-
-
-def _batch(light: Light, stride: int) -> NDArray[np.float32]:
+def _to_batch(light: Light, stride: int) -> NDArray[np.float32]:
     """Light (H, W, 3) as a batch of one, its sides brought to multiples of `stride` (repeated if too small)."""
     height, width = (max(1, length // stride) * stride for length in light.shape[:2])
     rows, columns = np.arange(height) % light.shape[0], np.arange(width) % light.shape[1]

@@ -1,13 +1,12 @@
-"""One network being trained, as Lightning sees it.
+"""What every task shares of a network in training, as Lightning expects it.
 
-Everything random is a function of the seed and the step, so a run that was paused ends as one never paused.
+Everything random is a function of the seed and the step, so an interrupted run ends as an uninterrupted one.
 """
 
 from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sized
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,52 +16,42 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from redust.core.errors import TrainingError
-from redust.evaluation.metrics import MetricCounter
-from redust.evaluation.plots import Picture, sample_sheet
-from redust.files.pairs import Pictures
-from redust.training.config import OptimiserConfig, Precision, Schedule, TrainConfig
-from redust.training.distillation import teachers_of
-from redust.training.losses import MaskedLoss, taught_loss
-from redust.training.opinion import judged, opinion
+from redust.evaluation.plots import Picture
+from redust.training.config import OptimiserConfig, TrainConfig
 
 Row = dict[str, float]
 
-LOG_STEPS = 10
-_LOSS_CHECK_STEPS = 25  # looking at the loss makes a GPU wait
-_LOWEST_RATE = 0.01  # of the highest, at the end of a cosine
+_EMA_DECAY = 0.998
+_WARMUP_SHARE = 0.03  # of the run in which the learning rate rises
+_FIRST_RATE, _LAST_RATE = 0.02, 0.01  # of the highest: before warm-up, and at the end of the cosine
+_MAX_GRADIENT_NORM = 1.0
+_LOSS_CHECK_STEPS = 25  # reading the loss makes a GPU wait
 
 
-class Clock:
-    """Seconds of training over all slots."""
+class RunClock:
+    """Seconds that a run has taken, over all sessions."""
 
     def __init__(self) -> None:
-        self.before = 0.0
-        self._start = time.monotonic()
-
-    def start(self) -> None:
-        """Start this slot."""
+        self.earlier_seconds = 0.0
         self._start = time.monotonic()
 
     @property
-    def slot(self) -> float:
-        """Seconds of this slot."""
-        return time.monotonic() - self._start
-
-    @property
-    def total(self) -> float:
-        """Seconds of all slots."""
-        return self.before + self.slot
+    def total_seconds(self) -> float:
+        """Seconds of all sessions."""
+        return self.earlier_seconds + time.monotonic() - self._start
 
 
 class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has no types
-    """What every task shares: a network and its average, how far the run is, and what is saved of it.
+    """A network and its moving average, the progress of the run, and the state of a checkpoint.
 
     Parameters
     ----------
     config
         The run.
     network
-        What is trained; see :mod:`redust.models.networks`.
+        The network to train; see :mod:`redust.models.networks`.
+    validation
+        Items scored at every validation, by number.
     steps, steps_per_epoch
         Optimiser steps of the whole run, and of one epoch.
     data_sha256
@@ -70,27 +59,27 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
     """
 
     monitor: str
-    """The column of the history by which the best weights are chosen: the highest."""
+    """The column of the history by which the best weights are selected: the highest."""
 
     measure: str
-    """What people call it."""
-
-    pictures: Sized
-    """What is scored at every validation."""
+    """Its name for people."""
 
     def __init__(
-        self, config: TrainConfig, network: nn.Module, *, steps: int, steps_per_epoch: float, data_sha256: str = ""
-    ) -> None:
+        self, config: TrainConfig, network: nn.Module, validation: Any, *, steps: int, steps_per_epoch: float,
+        data_sha256: str = "",
+    ) -> None:  # fmt: skip
         super().__init__()
+        self.automatic_optimization = False
         self.config = config
         self.network = network
-        self.averaged = AveragedModel(network, use_buffers=True) if config.optimiser.ema else None
-        if self.averaged is not None:
-            self.averaged.requires_grad_(False)
+        self.validation = validation
+        self.averaged = AveragedModel(network, use_buffers=True)
+        self.averaged.requires_grad_(False)
         self.steps = steps
         self.steps_per_epoch = steps_per_epoch
         self.data_sha256 = data_sha256
-        self.clock = Clock()
+        self.clock = RunClock()
+        self.reserved_seconds = self.item_seconds = 0.0  # for the end of a run; for one validation item
         self.history: list[Row] = []
         self.last_loss = float("nan")
         self.finished = False
@@ -98,62 +87,84 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
 
     @property
     def best_network(self) -> nn.Module:
-        """The weights that are scored and shipped: the average where there is one."""
-        if self.averaged is None:
-            return self.network
+        """The averaged weights: these are scored and shipped."""
         average: nn.Module = self.averaged.module
         return average
 
     @property
     def progress(self) -> float:
-        """Share of the run that is done, by steps or by the clock, whichever is farther."""
-        done = self.global_step / self.steps
-        minutes = self.config.run.budget_minutes
-        return float(min(1.0, max(done, self.clock.total / (60 * minutes)) if minutes else done))
+        """Share of the run that is done, by steps or by the time for training, whichever is farther."""
+        share = self.global_step / self.steps
+        if self.config.run.budget_minutes:
+            available = max(60 * self.config.run.budget_minutes - self.reserved_seconds, 1.0)
+            share = max(share, self.clock.total_seconds / available)
+        return float(min(1.0, share))
 
     @abstractmethod
-    def sample_sheet(self, number: int) -> Picture:
-        """At most `number` validation pictures with what the averaged network makes of them."""
+    def compute_loss(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """The loss to minimise for a batch, and the loss to report."""
 
-    def optimiser_of(self, network: nn.Module, **options: Any) -> torch.optim.Optimizer:
-        """As :func:`optimiser_for`, as the run has it."""
-        # The fused step is the fastest, but cannot be clipped under fp16's gradient scaling.
-        fused = self.config.run.precision is not Precision.fp16
-        return optimiser_for(network, self.config.optimiser, fused=fused, **options)
+    @abstractmethod
+    def score_validation(self) -> Row:
+        """The figures of the averaged network on the validation items."""
+
+    @abstractmethod
+    def score_item(self, index: int) -> None:
+        """Predict one validation item: to know how long it takes."""
+
+    @abstractmethod
+    def sample_sheet(self, count: int) -> Picture:
+        """At most `count` validation items with what the averaged network makes of them."""
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """AdamW for the network."""
+        return [make_optimiser(self.network, self.config.optimiser)]
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Set what this step depends on: the random state, the learning rate, and whether batch norms learn."""
-        place = [self.config.run.seed, self.global_step, self.global_rank]
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
-        set_rate(self.trainer.optimizers[0], self.config.optimiser, self.progress)
-        if self.config.model.keep_statistics:
-            keep_statistics(self.network)
+        words = np.random.SeedSequence([self.config.run.seed, self.global_step, 0]).generate_state(1, np.uint64)
+        torch.manual_seed(int(words[0]))
+        set_learning_rate(self.trainer.optimizers[0], self.config.optimiser.learning_rate * rate_factor(self.progress))
+        if self.config.model.freeze_batchnorm:
+            freeze_batchnorm(self.network)
 
-    def follow(self) -> None:
-        """Follow the weights with their average."""
-        if self.averaged is not None:
-            follow(self.averaged, self.network, self.global_step, self.config.optimiser.ema)
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
+        """One step of the network, and of its average."""
+        total, reported = self.compute_loss(batch)
+        optimisers = self.optimizers()
+        optimiser = optimisers[0] if isinstance(optimisers, list) else optimisers
+        optimiser.zero_grad()
+        self.manual_backward(total)
+        self.after_backward()
+        clip_gradient(self.network)
+        optimiser.step()
+        update_average(self.averaged, self.network, self.global_step)
+        self._keep_loss(reported, batch_idx)
 
-    def place(self) -> Row:
-        """How far the run is: the first columns of a row of the history."""
-        losses = torch.stack(self._losses).mean().item() if self._losses else float("nan")
-        self._losses = []
-        return {
-            "step": float(self.global_step),
-            "epoch": self.global_step / self.steps_per_epoch,
-            "seconds": self.clock.total,
-            "learning_rate": self.config.optimiser.learning_rate * rate_factor(self.progress, self.config.optimiser),
-            "train_loss": losses,
-        }
+    def after_backward(self) -> None:  # most tasks have nothing to do
+        """Called between the backward pass and the optimiser step."""
 
-    def keep_loss(self, loss: Tensor, batch_idx: int) -> None:
-        """Note the loss of a step, and look now and then whether it is still a number."""
+    def _keep_loss(self, loss: Tensor, batch_idx: int) -> None:
+        """Record the loss of a step; check now and then that it is finite."""
         self._losses.append(loss.detach())
         if loss.device.type == "cpu" or batch_idx % _LOSS_CHECK_STEPS == 0:
             self.last_loss = float(loss.detach())
             _check_loss(self.last_loss, self.global_step)
-        if (self.global_step + 1) % LOG_STEPS == 0:  # Lightning would drop the others, at a millisecond each
-            self.log("train_loss", loss)
+
+    def record_validation(self) -> None:
+        """Score the validation items, and append a row to the history."""
+        losses = torch.stack(self._losses).mean().item() if self._losses else float("nan")
+        self._losses = []
+        self.history.append(
+            {
+                "step": float(self.global_step),
+                "epoch": self.global_step / self.steps_per_epoch,
+                "seconds": self.clock.total_seconds,
+                "learning_rate": self.config.optimiser.learning_rate * rate_factor(self.progress),
+                "train_loss": losses,
+            }
+            | self.score_validation()
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know."""
@@ -161,155 +172,65 @@ class TrainingModule(pl.LightningModule):  # type: ignore[misc]  # Lightning has
             "config": self.config.model_dump(mode="json"),
             "data": self.data_sha256,
             "finished": self.finished,
-            "seconds": self.clock.total,
+            "seconds": self.clock.total_seconds,
             "history": self.history,
-            "losses": [float(one) for one in self._losses],
+            "losses": [float(loss) for loss in self._losses],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it over again."""
-        own = checkpoint["redust"]
-        self.clock.before, self.history = own["seconds"], own["history"]
-        self._losses = [torch.tensor(one) for one in own["losses"]]
+        """Restore it."""
+        saved = checkpoint["redust"]
+        self.clock.earlier_seconds, self.history = saved["seconds"], saved["history"]
+        self._losses = [torch.tensor(loss) for loss in saved["losses"]]
 
 
-class DamageModule(TrainingModule):
-    """A network that detects, its loss and its optimiser.
-
-    Parameters
-    ----------
-    config, network, steps, steps_per_epoch, data_sha256
-        See :class:`TrainingModule`.
-    validation
-        Pictures scored at every validation, at full size, with the averaged weights.
-    """
-
-    # At the best level: while a network is unsure of everything, f1 at 0.5 is 0 and says nothing.
-    monitor = "val_f1_best_level"
-    measure = "f1"
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        network: nn.Module,
-        validation: Pictures,
-        *,
-        steps: int,
-        steps_per_epoch: float,
-        data_sha256: str = "",
-    ) -> None:
-        super().__init__(config, network, steps=steps, steps_per_epoch=steps_per_epoch, data_sha256=data_sha256)
-        self.loss = MaskedLoss(config.loss)
-        # No module of torch's: what is registered here is saved and moved with the student.
-        self.teachers = teachers_of(config.model)
-        self.pictures: Pictures = validation
-        self.tally = MetricCounter()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One for the network."""
-        return self.optimiser_of(self.network)
-
-    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
-        """Clip the gradient's norm. Lightning's own clipping refuses fused optimisers, also where it need not."""
-        if self.config.optimiser.gradient_clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.gradient_clip)
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The loss of one batch of light (N, 3, H, W) and truth (N, 1, H, W)."""
-        light, truth = batch
-        logits = judged(self.network, light.contiguous(memory_format=torch.channels_last))
-        loss: Tensor = self.loss(logits, truth) if self.teachers is None else self._taught(logits, light, truth)
-        self.keep_loss(loss, batch_idx)
-        return loss
-
-    def _taught(self, logits: Tensor, light: Tensor, truth: Tensor) -> Tensor:
-        assert self.teachers is not None
-        share = self.config.loss.teaching
-        loss = share * taught_loss(logits, self.teachers.opinion(light), self.config.loss.balance)
-        return loss if share == 1 else loss + (1 - share) * self.loss(logits, truth)
-
-    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
-        """Step, then follow the weights with their average."""
-        # Not on_train_batch_end: the keeper's comes first, and would save a state without this step's average.
-        super().optimizer_step(*arguments, **named)
-        self.follow()
-
-    def on_validation_epoch_start(self) -> None:
-        """Start counting."""
-        self.tally = MetricCounter()
-
-    def validation_step(self, number: int) -> None:
-        """Count one picture, whole."""
-        pixels, truth = self.pictures[int(number)]
-        self.tally.add(truth, opinion(self.best_network, pixels))
-
-    def on_validation_epoch_end(self) -> None:
-        """Sum the counts of all processes and write them down."""
-        if self.trainer.world_size > 1:
-            state = torch.from_numpy(self.tally.state()).to(self.device)
-            self.tally.load(self.all_gather(state).sum(0).cpu().numpy())
-        self.history.append(self._row(self.tally))
-        self.log_dict({name: value for name, value in self.history[-1].items() if name != "step"}, rank_zero_only=True)
-
-    def _row(self, tally: MetricCounter) -> Row:
-        numbers = tally.figures().model_dump(exclude={"objects_by_area", "files", "level", "tolerance"})
-        numbers["f1_best_level"] = tally.best()[1]
-        return self.place() | {f"val_{name}": float(value) for name, value in numbers.items()}
-
-    def sample_sheet(self, number: int) -> Picture:
-        """Pictures, truth, damage map and what was found."""
-        chosen = [self.pictures[index] for index in np.linspace(0, len(self.pictures) - 1, number).astype(int)]
-        return sample_sheet(
-            [(pixels, truth, opinion(self.best_network, pixels)) for pixels, truth in chosen], level=0.5
-        )
-
-
-def optimiser_for(network: nn.Module, choices: OptimiserConfig, **options: Any) -> torch.optim.Optimizer:
-    """AdamW; weight decay on matrices and kernels, none on norms and biases."""
-    weights = [one for one in network.parameters() if one.ndim > 1]
-    others = [one for one in network.parameters() if one.ndim <= 1]
+def make_optimiser(network: nn.Module, config: OptimiserConfig, **options: Any) -> torch.optim.Optimizer:
+    """AdamW, fused; weight decay on matrices and kernels, none on norms and biases."""
+    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [
-        {"params": weights, "weight_decay": choices.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": kernels, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=choices.learning_rate, **options)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True, **options)
 
 
-def follow(average: AveragedModel, network: nn.Module, steps: int, decay: float, every: int = 1) -> None:
-    """Let an average follow a network, more closely while it moves fast; `every` so many of its steps."""
-    kept = min(decay, (1 + steps) / (10 + steps)) ** every
-    average.multi_avg_fn = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
+def update_average(average: AveragedModel, network: nn.Module, steps: int) -> None:
+    """Move an average towards a network; more closely in the first steps, while it changes fast."""
+    decay = min(_EMA_DECAY, (1 + steps) / (10 + steps))
+    average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     average.update_parameters(network)
 
 
-def keep_statistics(network: nn.Module) -> None:
-    """Let batch norms use what they know of their inputs and learn no more of them, until the network trains anew."""
-    for one in network.modules():
-        if isinstance(one, nn.BatchNorm2d):
-            one.eval()
+def clip_gradient(network: nn.Module) -> None:
+    """Clip the norm of the gradient."""
+    nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
 
 
-def set_rate(optimiser: torch.optim.Optimizer, choices: OptimiserConfig, progress: float) -> None:
-    """Set the learning rate of a run's `progress` of 0..1."""
-    rate = choices.learning_rate * rate_factor(progress, choices)
+def freeze_batchnorm(network: nn.Module) -> None:
+    """Let batch norms use their running statistics, until the network is put into training mode again."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all groups."""
     for group in optimiser.param_groups:
         group["lr"] = rate
 
 
-def rate_factor(progress: float, choices: OptimiserConfig) -> float:
-    """The learning rate as a share of the highest, at a `progress` of 0..1: a linear rise, then a fall."""
-    warmup = choices.warmup
-    if progress < warmup:
-        return 0.02 + 0.98 * progress / warmup
-    if choices.schedule is Schedule.constant:
-        return 1.0
-    fallen = (progress - warmup) / max(1 - warmup, 1e-9)
-    return _LOWEST_RATE + (1 - _LOWEST_RATE) * 0.5 * (1 + float(np.cos(np.pi * fallen)))
+def rate_factor(progress: float) -> float:
+    """The learning rate as a share of the highest, at a `progress` of 0..1: a linear rise, then a cosine."""
+    if progress < _WARMUP_SHARE:
+        return _FIRST_RATE + (1 - _FIRST_RATE) * progress / _WARMUP_SHARE
+    falling = (progress - _WARMUP_SHARE) / (1 - _WARMUP_SHARE)
+    return _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + float(np.cos(np.pi * falling)))
 
 
 def _check_loss(loss: float, step: int) -> None:
     if not np.isfinite(loss):
         raise TrainingError(
             f"The loss became {loss} at step {step}. The best weights so far are kept. Try a third of the learning "
-            "rate (--learning-rate), a lower --gradient-clip, or --precision float32."
+            "rate (--learning-rate), or --precision float32."
         )

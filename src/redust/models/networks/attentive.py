@@ -29,32 +29,27 @@ class AttentiveUNet(UNet):
 
     Parameters
     ----------
-    channels, dropout, finish
+    channels, dropout
         As of :class:`~redust.models.networks.unet.UNet`.
     """
 
-    fresh = ("head.", "paint.")
-    """What a network of another kind that it starts from lacks."""
+    missing_keys = ("head.", "paint.")
+    """Weights that a network of another kind that it starts from lacks; they begin fresh."""
 
-    surplus = (*UNet.surplus, "far_")
-    """What a detector that it starts from may have beyond its own."""
-
-    widened = ("enter_2.0.0.weight",)
-    """What takes more channels than in such a network; the new ones start at 0."""
+    expand_in_channels = ("enter_2.0.0.weight",)
+    """Weights with more input channels than in such a network; the new ones begin at 0."""
 
     in_channels = 4
 
     halo = 176
     """A pixel farther away than this has no influence (see the test that measures it)."""
 
-    def __init__(
-        self, channels: tuple[int, int, int, int] = (32, 48, 96, 128), dropout: float = 0.0, finish: int = 2
-    ) -> None:
-        super().__init__(channels, 7, dropout, finish)  # light, the painting, the map
+    def __init__(self, channels: tuple[int, int, int, int] = (32, 48, 96, 128), dropout: float = 0.0) -> None:
+        super().__init__(channels, 7, dropout)  # light, the painting, the map
         self.paint = nn.Conv2d(channels[0] + 28, 12, 1)
-        for fresh in (self.paint, self.head):
-            nn.init.zeros_(fresh.weight)
-            nn.init.zeros_(fresh.bias)  # type: ignore[arg-type]  # it has one
+        for output in (self.paint, self.head):
+            nn.init.zeros_(output.weight)
+            nn.init.zeros_(output.bias)  # type: ignore[arg-type]  # it has one
 
     def forward(self, given: Tensor) -> Tensor:
         """Restore.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from redust.models.networks.unet import UNet
 
 
-class UnfoldedUNet(nn.Module):
+class FusedUNet(nn.Module):
     """Damage logits for every pixel, those of `trained` but for rounding.
 
     Parameters
@@ -30,13 +30,13 @@ class UnfoldedUNet(nn.Module):
         first, head = network.get_submodule("enter_2.0.0"), network.head
         assert isinstance(first, nn.Conv2d)
         width = head.in_channels - first.in_channels  # of the features
-        self.exact_convolutions = network.exact_convolutions + 1  # `on_pixels` sees pixels too
-        self.on_pixels = _unfolded(head.weight[:, width:])
+        self.float32_convs = network.float32_convs + 1  # `on_pixels` sees pixels too
+        self.on_pixels = _unfold_weight(head.weight[:, width:])
         self.on_features = nn.Conv2d(width, head.out_channels, 1)
         self.on_features.weight.data = head.weight[:, :width].detach()
         self.on_features.bias = head.bias
         network.set_submodule("fold", nn.Identity())
-        network.set_submodule("enter_2.0.0", _unfolded(first.weight))
+        network.set_submodule("enter_2.0.0", _unfold_weight(first.weight))
         self.network = network
 
     def forward(self, light: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class UnfoldedUNet(nn.Module):
         return logits
 
 
-def _unfolded(weight: Tensor) -> nn.Conv2d:
+def _unfold_weight(weight: Tensor) -> nn.Conv2d:
     """The convolution of pixels that is one with `weight` (O, 4 C, k, k) of pixels folded by PixelUnshuffle(2)."""
     outputs, folded, side, _ = weight.shape
     inputs = folded // 4

@@ -1,1 +1,0 @@
-"""Networks that give light: one fills masked pixels, one restores without a mask."""
