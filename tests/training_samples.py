@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from redust.training.config import TrainConfig, section_of
+from redust.training.config import TrainConfig, find_field
+
+if TYPE_CHECKING:  # torch is not loaded for tests of other rooms
+    from redust.training.checkpoint import TrainingProgress
 
 
 def picture(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -47,11 +52,23 @@ def write_restored(folder: Path, number: int, *, masks: bool = True) -> Path:
     return folder
 
 
+def interrupt_at(*steps: int) -> Callable[[TrainingProgress], None]:
+    """A progress callback that interrupts the run once at each of these steps."""
+    left = set(steps)
+
+    def interrupt(progress: TrainingProgress) -> None:
+        if progress.step in left:
+            left.remove(progress.step)
+            raise KeyboardInterrupt
+
+    return interrupt
+
+
 def changed(config: TrainConfig, **flags: object) -> TrainConfig:
     """`config` with some fields changed, by their names."""
     tables = config.model_dump()
     for name, value in flags.items():
-        tables[section_of(name)][name] = value
+        tables[find_field(name)[0]][name] = value
     return TrainConfig(**tables)
 
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap
 from redust.core.labels import Truth
-from redust.evaluation.metrics import MetricCounter, Metrics, area_names, format_table
+from redust.evaluation.metrics import MetricCounter, Metrics, area_names, dilate_disc, format_table
 
 
 def drawn(number: int) -> tuple[Truth, DamageMap]:
@@ -165,3 +165,23 @@ def test_undefined_figures_become_null_in_json_and_the_table_has_a_row_each() ->
     rows = list(format_table({"a": figures, "b": figures}))
     assert [row[0] for row in rows] == ["", "a", "b"]
     assert len({len(row) for row in rows}) == 1
+
+
+@pytest.mark.parametrize(("row", "column", "f1"), [(0, 2, 1.0), (1, 1, 1.0), (1, 2, 0.0), (2, 2, 0.0)])
+def test_the_tolerance_is_a_disc_whichever_way_a_picture_is_turned(row: int, column: int, f1: float) -> None:
+    truth, damage = np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.float32)
+    truth[4, 4], damage[4 + row, 4 + column] = 255, 1.0
+    for turns in range(4):
+        for view in (slice(None), slice(None, None, -1)):
+            counter = MetricCounter()
+            counter.add(np.rot90(truth, turns)[view], np.rot90(damage, turns)[view])
+            counter.add(np.rot90(truth, turns)[view].T, np.rot90(damage, turns)[view].T)
+            assert counter.figures().f1 == f1
+
+
+def test_a_disc_of_radius_two_has_thirteen_pixels() -> None:
+    single = np.zeros((7, 7), np.bool_)
+    single[3, 3] = True
+    rows, columns = np.nonzero(dilate_disc(single, 2))
+    assert len(rows) == 13
+    assert ((rows - 3) ** 2 + (columns - 3) ** 2 <= 4).all()

@@ -28,24 +28,6 @@ def test_nothing_beyond_the_halo_has_influence(place: tuple[int, int]) -> None:
     assert 48 < reach <= network.halo == 96
 
 
-def test_blocks_see_as_far_as_the_halo_says() -> None:
-    network = UNet((4, 4, 4, 4), finish=1, blocks=(3, 2)).double().eval()
-    for parameter in network.parameters():
-        parameter.data.abs_()
-    for block in (*network.far_8, *network.far_16):
-        torch.nn.init.ones_(block.change[-1].weight)
-    reach = spread(network, 239, 239, side=480)
-    assert 120 < reach <= network.halo == 96 + 8 * (1 + 2 + 1) + 16 * 2
-
-
-def test_fresh_blocks_change_nothing() -> None:
-    torch.manual_seed(0)
-    plain, deeper = UNet((4, 4, 4, 4)).eval(), UNet((4, 4, 4, 4), blocks=(2, 1)).eval()
-    deeper.load_state_dict(deeper.state_dict() | plain.state_dict())
-    light = torch.rand(1, 3, 64, 64)
-    torch.testing.assert_close(deeper(light), plain(light))
-
-
 @pytest.mark.parametrize("size", [(16, 16), (48, 32)])
 def test_gives_one_logit_a_pixel(size: tuple[int, int]) -> None:
     assert UNet((4, 4, 4, 4))(torch.rand(2, 3, *size)).shape == (2, 1, *size)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,16 @@ import pytest
 from redust.core.errors import SettingsError, TrainingError
 from redust.evaluation.metrics import MetricCounter, Metrics
 from redust.files.pairs import Library, find_splits
-from redust.study import study
+from redust.study import cost, study
+from redust.study.cost import CellCost, choose_scale, estimate_cost
+from redust.study.grid import Cell, StudyPlan, thesis_grid
 from redust.study.report import Heading, Image, Table, Text, to_html, to_markdown
-from redust.study.study import Cell, StudyPlan, run_study, thesis_grid
-from redust.study.unseen import DISTURBANCES, OTHER_KINDS, Disturbed, OtherDamage, thesis_loss
-from redust.training.keeper import TrainingProgress
+from redust.study.study import run_study
+from redust.study.unseen import DISTURBANCES, OTHER_KINDS, DisturbedPictures, OtherDamage, measure_thesis_loss
+from redust.training.checkpoint import TrainingProgress
 from training_samples import picture
 
-TINY = {"channels": (8, 8, 8, 8), "patch": 32, "batch_size": 4, "precision": "float32", "val_share": 0.2}
+TINY = {"channels": (8, 8, 8, 8), "patch": 32, "batch_size": 4, "precision": "float32"}
 
 
 @pytest.fixture
@@ -41,42 +42,57 @@ def test_the_grid_asks_what_the_thesis_asked() -> None:
     }  # fmt: skip
     assert "gpu" not in {cell.name for cell in thesis_grid(gpu=False)}
     plan = StudyPlan(Path("data"), Path("out"))
-    names = [plan.config(cell, 3).run.name for cell in grid]  # every cell is a valid configuration
+    names = [plan.make_config(cell, 3).run.name for cell in grid]  # every cell is a valid configuration
     assert names == [cell.name for cell in grid]
 
 
 def test_the_sanity_check_is_never_cut_short() -> None:
     by_heart = next(cell for cell in thesis_grid(gpu=False) if cell.name == "overfit-8")
-    assert by_heart.scaled(0.01) == by_heart.epochs == 800
-    assert Cell("long", "epochs", "longer", epochs=500).scaled(0.1) == 50
-    assert Cell("short", "epochs", "shorter").scaled(0.001) == 1
+    assert by_heart.scale_epochs(0.01) == by_heart.epochs == 800
+    assert Cell("long", "epochs", "longer", epochs=500).scale_epochs(0.1) == 50
+    assert Cell("short", "epochs", "shorter").scale_epochs(0.001) == 1
 
 
 def test_a_study_is_budgeted_resumed_and_reported(plan: StudyPlan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "seconds_of", lambda _plan, cell, _pairs: 30.0 * cell.epochs)
+    monkeypatch.setattr(study, "estimate_cost", lambda _plan, _cell, _splits: CellCost(25.5, 0.0, 0.0))
     interrupted = False
 
     def interrupt(progress: TrainingProgress) -> None:
         nonlocal interrupted
-        if progress.step == 15 and not interrupted:
+        if progress.step == 5 and not interrupted and named[-1] == "long":
             interrupted = True
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
+    named: list[str] = []
     shares: list[float] = []
-    run_study(plan, budget_minutes=5.0, progress=shares.append, listener=interrupt)
-    # The grid would take ten minutes: half of the epochs fit.
-    assert json.loads((plan.out / "plan.json").read_text())["scale"] == 0.5
+
+    def note(name: str, share: float) -> None:
+        named.append(name)
+        shares.append(share)
+
+    run_study(plan, budget_minutes=5.0, on_cell=note, on_progress=interrupt)
+    assert named == ["base", "long"]
+    assert shares == pytest.approx([0, 1 / 3])
+    # Twenty epochs take 510 seconds, and 255 are there: half of the epochs fit.
+    assert json.loads((plan.out / "plan.json").read_text())["scale"] == pytest.approx(0.5, abs=0.03)
     done = plan.out / "cells/results"
     assert [(done / name / "cell.json").exists() for name in ("base", "long", "cut-1")] == [True, False, False]
     first = (done / "base/cell.json").read_bytes()
-    report = run_study(plan, progress=shares.append)
-    assert shares[-1] == 1.0
+    report = Path(run_study(plan))
     assert (done / "base/cell.json").read_bytes() == first
     long = json.loads((done / "long/cell.json").read_text())
-    assert (long["wanted_epochs"], round(long["epochs"])) == (12, 6)
+    assert (long["planned_epochs"], round(long["epochs"])) == (12, 6)
     assert (done / "long/card.json").exists()
     text = report.read_text()
-    for wanted in ("scaled by 0.500", "## Epochs", "longer", "## What mattered most", "has no GPU", "![", "tophat"):
+    for wanted in (
+        "scaled by 0.",
+        "## Epochs",
+        "longer",
+        "Nothing is concluded here: 3 of 3 runs",
+        "has no GPU",
+        "![",
+        "tophat",
+    ):
         assert wanted in text
     page = report.with_suffix(".html").read_text()
     for name in [line.split("](")[1][:-1] for line in text.splitlines() if line.startswith("![")]:
@@ -96,15 +112,32 @@ def test_a_study_is_not_continued_on_other_data_or_with_unknown_cells(plan: Stud
 
 
 def test_trial_steps_measure_a_cell(plan: StudyPlan) -> None:
-    base, longer, _ = plan.grid
-    assert study.seconds_of(plan, longer, 10) == pytest.approx(3 * study.seconds_of(plan, base, 10))
-    assert study.seconds_of(plan, base, 10) > 0
+    splits = find_splits(plan.data)
+    measured = estimate_cost(plan, plan.grid[0], splits)
+    assert min(measured.epoch, measured.validation, measured.end) > 0
+    half = estimate_cost(plan, dataclasses.replace(plan.grid[0], train_size=3), splits)
+    assert half.epoch == pytest.approx(measured.epoch / 3)
+
+
+def test_the_scale_is_the_largest_that_fits() -> None:
+    cells = [(Cell("a", "q", "a", epochs=100), CellCost(1.0, 0.5, 10.0))]
+    scale = choose_scale(cells, 100.0)
+    assert cells[0][1].total_seconds(cells[0][0].scale_epochs(scale)) <= (1 - cost.REPORT_SHARE) * 100
+    assert cells[0][1].total_seconds(cells[0][0].scale_epochs(scale) + 2) > (1 - cost.REPORT_SHARE) * 100
+    assert choose_scale(cells, 1e6) == 1.0
+    assert choose_scale(cells, 1.0) == 0.0
+
+
+def test_what_does_not_fit_is_left_out_and_named(plan: StudyPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "estimate_cost", lambda _plan, _cell, _splits: CellCost(1e6, 0.0, 0.0))
+    report = Path(run_study(plan, budget_minutes=5.0))
+    assert "Not run for want of time: the base, longer, cut at 1." in report.read_text()
 
 
 def test_disturbances_change_the_picture_and_leave_the_truth(pairs: Path) -> None:
     test = Library(find_splits(pairs).test, None)
     for kind in DISTURBANCES:
-        pixels, truth = Disturbed(test, kind)[0]
+        pixels, truth = DisturbedPictures(test, kind)[0]
         assert pixels.dtype == np.uint8
         np.testing.assert_array_equal(truth, test[0][1])
         assert (pixels != test[0][0]).any() == (kind != "none")
@@ -123,7 +156,7 @@ def test_other_damage_is_asked_for_alone(pairs: Path) -> None:
 def test_the_first_loss_of_the_thesis_condemns_the_perfect_answer() -> None:
     truth = np.zeros((100, 100), np.uint8)
     truth[:, :4] = 255
-    said = thesis_loss([truth])
+    said = measure_thesis_loss([truth])
     # Four damaged pixels of equal share in each row: 4 * ln 4.
     assert said["perfect_loss"] == pytest.approx(4 * np.log(4), rel=1e-5)
     assert said["perfect_loss_zero_to_255"] == pytest.approx(255 * said["perfect_loss"])

@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 
 from redust.core.errors import SettingsError
-from redust.training.config import Architecture, TrainConfig, fields, section_of
+from redust.synthesis.recipe import Recipe
+from redust.training.config import Task, TrainConfig, find_field, list_fields
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def test_every_field_has_one_name_and_a_description() -> None:
-    names = [name for _, name, _ in fields()]
-    assert len(names) == len(set(names))
-    assert all(field.description for _, _, field in fields())
+    names = [name for _, name, _ in list_fields()]
+    assert len(names) == len(set(names)) <= 38
+    assert all(field.description for _, _, field in list_fields())
 
 
 def test_survives_the_trip_through_toml(tmp_path: Path) -> None:
@@ -21,9 +24,9 @@ def test_survives_the_trip_through_toml(tmp_path: Path) -> None:
             "mask_level": 128,
             "start": "unet",
             "channels": (8, 16, 24, 32),
-            "rotations": (5.0,),
+            "teacher": ("unet", "other"),
             "budget_minutes": 2.5,
-            "architecture": "unet-thesis",
+            "augment": "tone",
         }
     )
     (tmp_path / "run.toml").write_text(config.to_toml(), encoding="utf-8")
@@ -33,18 +36,29 @@ def test_survives_the_trip_through_toml(tmp_path: Path) -> None:
 def test_flags_win_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text('[data]\ndata = "pairs"\n[run]\nepochs = 3\n[model]\nfrom = "unet"\n', encoding="utf-8")
-    config = TrainConfig.load(path, {"epochs": 5, "architecture": "cnn"})
-    assert (config.run.epochs, config.model.architecture, config.model.start) == (5, Architecture.cnn, "unet")
-    assert section_of("epochs") == "run"
+    config = TrainConfig.load(path, {"epochs": 5, "task": "generator"})
+    assert (config.run.epochs, config.run.task, config.model.start) == (5, Task.generator, "unet")
+    assert find_field("epochs")[0] == "run"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_loads(path: Path) -> None:
+    if path.stem == "damage":
+        assert Recipe.from_preset(path).kinds
+    else:
+        assert TrainConfig.load(path, {"data": Path("pairs")}).run.task in Task
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[run]\nepochs = 3\n", "nothing to learn from"),
+        ("[run]\nepochs = 3\n", "no training data"),
         ('[data]\ndata = "x"\nmask_levle = 3\n', "mask_levle"),
         ('[data]\ndata = "x"\n[run]\nepochs = 0\n', "run.epochs"),
         ('[data]\ndata = "x"\nrecipe = "r.toml"\n', "--photos"),
+        ('[data]\ndata = "x"\n[loss]\nlabel_cleaning = 0.1\n', "--teacher"),
+        ('[data]\ndata = "x"\n[model]\nfreeze_batchnorm = true\n', "--from"),
+        ('[data]\ndata = "x"\n[model]\nteacher = "unet"\n[run]\ntask = "fill"\n', "has no teacher"),
         ("[data\n", "cannot be read"),
     ],
 )

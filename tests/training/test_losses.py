@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from redust.training.config import LossConfig, LossName
-from redust.training.losses import MaskedLoss
+from redust.training.losses import MaskedLoss, cldice_loss, focal_tversky_loss, tversky_loss
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,7 +68,7 @@ def test_patches_with_little_damage_count_more_where_balanced() -> None:
     truth[1, 0, :8, :] = 255  # 20 %
     logits = torch.zeros(3, 1, 40, 40)
     logits[0, 0, 0, :2] = -4.0  # missed
-    plain, even = (MaskedLoss(LossConfig(loss=LossName.bce, balance=balance)) for balance in (0.0, 0.5))
+    plain, even = (MaskedLoss(LossConfig(loss=LossName.bce, prevalence_weighting=power)) for power in (0.0, 0.5))
     counts = [(0.02 / 0.00125) ** 0.5, (0.02 / 0.2) ** 0.5, 1.0]
     missed = float(np.log1p(np.exp(4.0)) - np.log(2)) * 2 / 1600
     assert plain(logits, truth) == pytest.approx(np.log(2) + missed / 3)
@@ -76,3 +76,15 @@ def test_patches_with_little_damage_count_more_where_balanced() -> None:
     truth[0, 0, 20:] = 128  # what is not judged is no part of the patch
     truth[0, 0, 0, 2:] = 128
     assert float(even(logits, truth)) != pytest.approx(np.log(2) + missed * counts[0] / sum(counts))
+
+
+def test_region_losses_give_the_figures_of_an_independent_library() -> None:
+    rows, columns = torch.meshgrid(torch.arange(24.0), torch.arange(24.0), indexing="ij")
+    probability = torch.stack([torch.sin(rows / 5) ** 2, torch.cos(columns / 7) ** 2])[:, None]
+    target = torch.zeros(2, 1, 24, 24)
+    target[0, 0, 4:9, 3:20] = target[1, 0, :, 5] = 1
+    # MONAI 1.5: DiceLoss(batch, smooth 1), TverskyLoss(alpha 0.3, beta 0.7, batch, smooth 1), SoftclDiceLoss(5).
+    assert float(tversky_loss(probability, target, 0.5, smooth=0.5)) == pytest.approx(0.7631153, abs=1e-6)
+    assert float(tversky_loss(probability, target, 0.3)) == pytest.approx(0.6717782, abs=1e-6)
+    assert float(focal_tversky_loss(probability, target)) == pytest.approx(0.6717782**0.75, abs=1e-6)
+    assert float(cldice_loss(probability, target)) == pytest.approx(0.6697522, abs=1e-6)

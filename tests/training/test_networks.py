@@ -3,19 +3,15 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from redust.core.errors import SettingsError, TargetError
-from redust.core.settings import Weights
-from redust.detectors.onnx_detector import OnnxDetector
-from redust.detectors.run_detector import detect_damage
 from redust.models import networks, read_card
+from redust.study.networks import build_study_network
 from redust.training import export
-from redust.training.export import export_model
-from redust.training.module import opinion
+from redust.training.export import export_detector
 
 SMALL = {
     "unet": {"channels": (8, 8, 8, 8)},
@@ -25,10 +21,9 @@ SMALL = {
 
 
 def test_networks_that_give_light_begin_by_changing_nothing() -> None:
-    for name, channels in (("gated", (4, 8, 8)), ("residual", (8, 8, 8, 8))):
-        network = networks.build(name, channels=channels).eval()
-        given = torch.rand(2, network.in_channels, 2 * network.stride, 3 * network.stride)
-        torch.testing.assert_close(network(given), given[:, :3])
+    network = networks.build("gated", channels=(4, 8, 8)).eval()
+    given = torch.rand(2, network.in_channels, 2 * network.stride, 3 * network.stride)
+    torch.testing.assert_close(network(given), given[:, :3])
 
 
 def test_an_attentive_network_begins_by_painting_over_what_the_map_says() -> None:
@@ -86,7 +81,7 @@ def test_fresh_gated_features_neither_vanish_nor_grow() -> None:
 
 
 def test_the_networks_that_give_light_stay_small() -> None:
-    for name in ("gated", "residual", "attentive"):
+    for name in ("gated", "attentive"):
         assert sum(one.numel() for one in networks.build(name).parameters()) < 1_000_000
 
 
@@ -101,96 +96,32 @@ def test_nothing_beyond_the_halo_has_influence_on_a_correction() -> None:
     assert network.halo / 2 < seen <= network.halo
 
 
-@pytest.mark.parametrize("name", networks.names())
+@pytest.mark.parametrize("name", list(SMALL))
 def test_light_becomes_logits_of_its_size(name: str) -> None:
-    network = networks.build(name, **SMALL[name]).eval()
+    network = build_study_network(name, **SMALL[name]).eval()
     height, width = 2 * network.stride, 3 * network.stride
     assert network(torch.rand(2, 3, height, width)).shape == (2, 1, height, width)
 
 
-@pytest.mark.parametrize("name", ["unet-thesis", "cnn"])
-def test_nothing_beyond_the_halo_has_influence(name: str) -> None:
-    torch.manual_seed(0)
-    network = networks.build(name, **SMALL[name]).eval()
-    stride, halo = network.stride, network.halo
-    side = -(-(2 * halo + 2 * stride) // stride) * stride
-    light = torch.rand(1, 3, side, side, requires_grad=True)
-    row = halo + stride - 1
-    network(light)[0, 0, row, row].backward()
-    assert light.grad is not None
-    seen = light.grad.abs().sum((0, 1)).nonzero()
-    if halo:
-        assert (seen - row).abs().max() <= halo
-    else:  # it works in cells: nothing outside its own
-        assert seen.min() // stride == seen.max() // stride == row // stride
-
-
-def test_the_thesis_networks_have_the_thesis_sizes() -> None:
-    with torch.device("meta"):
-        cnn, unet = networks.build("cnn"), networks.build("unet-thesis")
-    assert sum(one.numel() for one in cnn.parameters()) == 103_977_008  # 103.7 million of them dense
-    assert cnn.dense[-1].in_features == 9 * 9 * 128
-    assert [block[0].out_channels for block in unet.down] == [128, 256, 512, 512]
-    assert [block[0].in_channels for block in unet.up] == [128, 256, 512, 1024]
-
-
-def test_a_cell_is_judged_alone() -> None:
-    torch.manual_seed(0)
-    network = networks.build("cnn", **SMALL["cnn"]).eval()
-    light = torch.rand(1, 3, 72, 36)
-    with torch.no_grad():
-        together = network(light)
-        apart = torch.cat([network(light[:, :, :36]), network(light[:, :, 36:])], dim=2)
-    torch.testing.assert_close(together, apart)
-
-
 def test_unknown_names_and_options_are_refused() -> None:
-    with pytest.raises(SettingsError, match="unet-thesis"):
-        networks.build("resnet")
+    for name in ("resnet", "cnn", "unet-thesis"):  # the last two belong to the study
+        with pytest.raises(SettingsError, match="attentive"):
+            networks.build(name)
     with pytest.raises(SettingsError, match="depth"):
-        networks.build("cnn", depth=3)
+        networks.build("unet", depth=3)
     with pytest.raises(SettingsError, match="too small"):
-        networks.build("cnn", side=20)
+        build_study_network("cnn", side=20)
 
 
-def test_training_judges_at_two_scales_as_detecting_does(tmp_path: Path) -> None:
+def test_a_unet_is_fused_with_the_same_answers() -> None:
     torch.manual_seed(0)
-    network = networks.build("unet", channels=(16, 16, 16, 16), finish=1, scales=(1, 2)).eval()
-    network.head.weight.data *= 20
-    rng = np.random.default_rng(0)
-    light = cv2.GaussianBlur(rng.random((448, 448, 3), np.float32), (0, 0), 1.5)
-    facts = {"name": "n", "summary": "s", "architecture": "unet"}
-    card = export_model(network, tmp_path / "n", [light[:64, :64]], facts)
-    assert card.scales == (1, 2)
-    asked = detect_damage(OnnxDetector(tmp_path / "n", weights=Weights.float32), light)
-    seen = opinion(network, light)
-    middle = (slice(192, 256), slice(192, 256))  # out of reach of the border, which training pads otherwise
-    assert seen[middle].std() > 0.01
-    np.testing.assert_allclose(asked[middle], seen[middle], atol=2e-3)
-
-
-def test_scales_count_by_their_shares() -> None:
-    torch.manual_seed(0)
-    network = networks.build("unet", channels=(16, 16, 16, 16), scales=(1, 2)).eval()
-    light = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        one, two = (network.judged(light, shares) for shares in ((1, 0), (0, 1)))
-        assert torch.equal(one, network(light))
-        assert (one - two).abs().max() > 1e-3
-        assert torch.allclose(network.judged(light), (one + two) / 2)
-        assert torch.allclose(network.judged(light, (3, 1)), 0.75 * one + 0.25 * two)
-
-
-@pytest.mark.parametrize("blocks", [(0, 0), (2, 1)])
-def test_a_unet_is_run_unfolded_with_the_same_answers(blocks: tuple[int, int]) -> None:
-    torch.manual_seed(0)
-    network = networks.build("unet", channels=(8, 12, 16, 20), finish=1, blocks=blocks)
+    network = networks.build("unet", channels=(8, 12, 16, 20))
     for one in network.modules():
         if isinstance(one, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(one.weight, 0.5, 2)
             torch.nn.init.uniform_(one.running_mean, -0.2, 0.2)
     before = {name: one.clone() for name, one in network.state_dict().items()}
-    running = networks.to_run(network)
+    running = networks.fuse_for_inference(network)
     light = torch.rand(2, 3, 48, 80)
     with torch.no_grad():
         expected = network.eval()(light)
@@ -200,17 +131,16 @@ def test_a_unet_is_run_unfolded_with_the_same_answers(blocks: tuple[int, int]) -
     assert all(torch.equal(one, before[name]) for name, one in network.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["residual", "attentive", "unet-thesis"])
-def test_other_networks_are_run_as_they_are(name: str) -> None:
-    network = networks.build(name, **SMALL.get(name, {"channels": (8, 8, 8, 8)}))
-    assert networks.to_run(network) is network
+def test_other_networks_are_run_as_they_are() -> None:
+    network = networks.build("attentive", channels=(8, 8, 8, 8))
+    assert networks.fuse_for_inference(network) is network
 
 
 def test_an_export_that_fails_leaves_the_model_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     light, facts = np.zeros((32, 32, 3), np.float32), {"name": "n", "summary": "s", "architecture": "unet"}
     first, second = (networks.build("unet", **SMALL["unet"]) for _ in range(2))
-    export_model(first, tmp_path, [light], facts)
+    export_detector(first, tmp_path, [light], facts)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(before) == {"card.json", "model.onnx", "model-int8.onnx", "weights.safetensors"}
 
@@ -219,10 +149,10 @@ def test_an_export_that_fails_leaves_the_model_that_was_there(tmp_path: Path, mo
 
     monkeypatch.setattr(export, "write_int8", full)
     with pytest.raises(TargetError, match="Free space"):
-        export_model(second, tmp_path, [light], facts)
+        export_detector(second, tmp_path, [light], facts)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     monkeypatch.undo()
-    card = export_model(second, tmp_path, [light], facts)
+    card = export_detector(second, tmp_path, [light], facts)
     assert card == read_card(tmp_path)
     assert (tmp_path / "weights.safetensors").read_bytes() != before["weights.safetensors"]
 
@@ -232,9 +162,9 @@ def test_nothing_between_int8_products_is_left_in_float32(tmp_path: Path, name: 
     import onnx
 
     torch.manual_seed(0)
-    network = networks.build(name, **SMALL[name]).eval()
+    network = build_study_network(name, **SMALL[name]).eval()
     light = np.random.default_rng(0).random((72, 72, 3), np.float32)
-    export_model(network, tmp_path, [light], {"name": "n", "summary": "s", "architecture": name})
+    export_detector(network, tmp_path, [light], {"name": "n", "summary": "s", "architecture": name})
     nodes = list(onnx.load(tmp_path / "model-int8.onnx").graph.node)
     eight = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
     products = [
@@ -259,9 +189,9 @@ def test_the_first_convolutions_stay_exact_in_int8(tmp_path: Path, name: str, ex
     import onnx
 
     torch.manual_seed(0)
-    network = networks.build(name, **SMALL[name]).eval()
+    network = build_study_network(name, **SMALL[name]).eval()
     light = np.random.default_rng(0).random((64, 64, 3), np.float32)
-    export_model(network, tmp_path, [light], {"name": "n", "summary": "s", "architecture": name})
+    export_detector(network, tmp_path, [light], {"name": "n", "summary": "s", "architecture": name})
     graph = onnx.load(tmp_path / "model-int8.onnx").graph
     made = {output: node.op_type for node in graph.node for output in node.output}
     weights = [made.get(node.input[1]) for node in graph.node if node.op_type == "Conv"]

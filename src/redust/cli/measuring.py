@@ -109,7 +109,7 @@ def calibrate(
     minority_exponent: Annotated[
         float | None,
         typer.Option(
-            min=0, max=4, help="Prior shift: power for the polarity, dark or bright, that a scan has less of."
+            min=0, max=4, help="Prior shift: power for the rarer polarity, dark or bright."
         ),
     ] = None,
     max_prior: Annotated[

@@ -176,8 +176,8 @@ class DetectSettings(ScanSettings):
     sensitivity: Annotated[
         Sensitivity | None,
         Field(
-            description="How readily damage is marked, in place of a level: shy, normal or eager. The model's card says "
-            "how many pixels of undamaged pictures are marked at each; normal unless given."
+            description="How readily damage is marked, in place of a level: shy, normal or eager. The model's card "
+            "says how many pixels of undamaged pictures are marked at each; normal unless given."
         ),
     ] = None
     frame_scratches: Annotated[

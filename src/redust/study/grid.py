@@ -119,9 +119,8 @@ class StudyPlan:
         names = {cell.name for cell in self.cells}
         unknown = set(only or ()) - names
         if unknown:
-            raise SettingsError(
-                f"There is no cell {', '.join(sorted(unknown))}. Choose of: {', '.join(sorted(names))}."
-            )
+            listed = ", ".join(sorted(names))
+            raise SettingsError(f"There is no cell {', '.join(sorted(unknown))}. Choose of: {listed}.")
         return tuple(cell for cell in self.cells if not only or cell.name in only)
 
     def make_config(self, cell: Cell, epochs: int) -> TrainConfig:

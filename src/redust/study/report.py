@@ -310,8 +310,8 @@ def _rank_questions(folder: Path, findings: Findings) -> Iterator[Block]:
     short = [cell.title for cell, result in findings.done if result.epochs < min(_MIN_EPOCHS, result.planned_epochs)]
     if short:
         yield Text(
-            f"Nothing is concluded here: {len(short)} of {len(findings.done)} runs had fewer than {_MIN_EPOCHS} epochs, "
-            "too few to compare networks by. Give the study a larger --budget-minutes."
+            f"Nothing is concluded here: {len(short)} of {len(findings.done)} runs had fewer than {_MIN_EPOCHS} "
+            "epochs, too few to compare networks by. Give the study a larger --budget-minutes."
         )
         return
     spread = _measure_spread(findings, base)

@@ -102,7 +102,7 @@ class CheckpointCallback(pl.Callback):  # type: ignore[misc]  # Lightning has no
     def _is_validation_due(self, module: TrainingModule) -> bool:
         if module.config.run.budget_minutes:
             return module.progress >= (len(module.history) + 1) / _BUDGET_VALIDATIONS
-        return module.global_step % self.validation_steps == 0
+        return int(module.global_step) % self.validation_steps == 0
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the state of a run that is complete."""

@@ -214,12 +214,13 @@ class DetectionModule(TrainingModule):
         assert self.teachers is not None
         config, target = self.config.loss, self.teachers.predict_logits(light)
         weight = config.distillation_weight
-        loss = weight * distillation_loss(logits, target, config.prevalence_weighting)
+        loss: Tensor = weight * distillation_loss(logits, target, config.prevalence_weighting)
         if weight == 1:
             return loss
         if config.label_cleaning:
             truth = clean_labels(truth, target, config.label_cleaning)
-        return loss + (1 - weight) * self.loss(logits, truth)
+        masked: Tensor = self.loss(logits, truth)
+        return loss + (1 - weight) * masked
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the hard negatives."""

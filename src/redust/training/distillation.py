@@ -23,6 +23,7 @@ from redust.training.augmentation import DIHEDRAL_COUNT, apply_dihedral, invert_
 from redust.training.config import ModelConfig
 
 _TRANSFORMS = 2  # of the eight, per step
+_MAX_LOGIT = 11.5  # a larger one would decide the mean alone
 
 
 class Teacher:
@@ -62,7 +63,7 @@ class Teacher:
         total = light.new_zeros((len(light), 1, *light.shape[2:]))
         for index in torch.randperm(DIHEDRAL_COUNT)[: self.transforms].tolist():
             view = apply_dihedral(light, index).contiguous(memory_format=torch.channels_last)
-            total += invert_dihedral(self.network(view).float(), index)
+            total += invert_dihedral(self.network(view).float().clamp(-_MAX_LOGIT, _MAX_LOGIT), index)
         return total / self.transforms
 
 
