@@ -74,7 +74,7 @@ def test_a_study_is_budgeted_resumed_and_reported(plan: StudyPlan, monkeypatch: 
     assert named == ["base", "long"]
     assert shares == pytest.approx([0, 1 / 3])
     # Twenty epochs take 510 seconds, and 255 are there: half of the epochs fit.
-    assert json.loads((plan.out / "plan.json").read_text())["scale"] == pytest.approx(0.5, abs=0.03)
+    assert json.loads((plan.out / "plan.json").read_text())["scale"] == pytest.approx(0.5, abs=0.05)
     done = plan.out / "cells/results"
     assert [(done / name / "cell.json").exists() for name in ("base", "long", "cut-1")] == [True, False, False]
     first = (done / "base/cell.json").read_bytes()

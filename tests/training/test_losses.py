@@ -83,7 +83,7 @@ def test_region_losses_give_the_figures_of_an_independent_library() -> None:
     probability = torch.stack([torch.sin(rows / 5) ** 2, torch.cos(columns / 7) ** 2])[:, None]
     target = torch.zeros(2, 1, 24, 24)
     target[0, 0, 4:9, 3:20] = target[1, 0, :, 5] = 1
-    # MONAI 1.5: DiceLoss(batch, smooth 1), TverskyLoss(alpha 0.3, beta 0.7, batch, smooth 1), SoftclDiceLoss(5).
+    # MONAI 1.6: DiceLoss(batch, smooth 1), TverskyLoss(alpha 0.3, beta 0.7, batch, smooth 1), SoftclDiceLoss(5).
     assert float(tversky_loss(probability, target, 0.5, smooth=0.5)) == pytest.approx(0.7631153, abs=1e-6)
     assert float(tversky_loss(probability, target, 0.3)) == pytest.approx(0.6717782, abs=1e-6)
     assert float(focal_tversky_loss(probability, target)) == pytest.approx(0.6717782**0.75, abs=1e-6)

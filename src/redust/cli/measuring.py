@@ -108,9 +108,7 @@ def calibrate(
     ] = None,
     minority_exponent: Annotated[
         float | None,
-        typer.Option(
-            min=0, max=4, help="Prior shift: power for the rarer polarity, dark or bright."
-        ),
+        typer.Option(min=0, max=4, help="Prior shift: power for the rarer polarity, dark or bright."),
     ] = None,
     max_prior: Annotated[
         float | None, typer.Option(min=1e-5, max=1, help="Prior shift: the largest share that levels follow.")

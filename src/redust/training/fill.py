@@ -34,7 +34,7 @@ from redust.training.result import Figures, FittedRun, TrainingResult, describe_
 from redust.training.samples import HeldPhotos, HeldSamples, MixedPatches, PhotoPatches, Sample, Tensors
 
 _GREY_SHARE = 0.25
-_CACHE_BYTES, _BYTES_PER_PIXEL = 1_500_000_000, 16  # input, clean and mask in half precision
+_MAX_CACHED, _CACHE_BYTES, _BYTES_PER_PIXEL = 12_000, 1_500_000_000, 16  # input, clean and mask in half precision
 _HOLE_STREAM, _ORDER_STREAM, _TRANSFORM_STREAM = 1, 3, 4  # tell the random streams of one number apart
 
 
@@ -142,7 +142,7 @@ def prepare_fill(config: TrainConfig, stride: int, train_size: int | None = None
     if len(datasets) > 1:
         patches = MixedPatches(datasets[0], datasets[1], data.photos_share, seed)
     return TrainingData(
-        patches=SampleCache(patches, _CACHE_BYTES // (_BYTES_PER_PIXEL * patch**2), len(train), seed),
+        patches=SampleCache(patches, min(_MAX_CACHED, _CACHE_BYTES // (_BYTES_PER_PIXEL * patch**2)), len(train), seed),
         patch=patch,
         items=len(train) * count_patches(data, patch, area),
         validation=HeldSamples.of_photos(HeldPhotos(held_back, holes, stride)),
