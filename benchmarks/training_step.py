@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import logging
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +21,11 @@ import lightning.pytorch as pl
 import torch
 
 from redust.training.config import TrainConfig
-from redust.training.data import prepare
+from redust.training.detect import DetectionModule, prepare_detection
 from redust.training.memory import keep_memory
-from redust.training.module import DamageModule
-from redust.training.run import Folders, make_network, make_trainer, precision_of, train_loader
+from redust.training.module import clip_gradient
+from redust.training.network import make_network, plan_network
+from redust.training.run import choose_precision, make_trainer, open_stream
 
 ROUNDS = 5
 
@@ -54,9 +54,9 @@ class Timed(pl.Callback):
 def bare(config: TrainConfig, patch: int, steps: int) -> Iterator[float]:
     """Seconds of each step of the network alone, on one fixed batch."""
     torch.manual_seed(0)
-    network = make_network(config.model, seed=0)
-    module = DamageModule(config, network, [], steps=steps, steps_per_epoch=1.0)
-    optimiser = module.configure_optimizers()
+    network = make_network(config, plan_network(config))
+    module = DetectionModule(config, network, [], steps=steps, steps_per_epoch=1.0)
+    (optimiser,) = module.configure_optimizers()
     light = torch.rand(config.optimiser.batch_size, 3, patch, patch).contiguous(memory_format=torch.channels_last)
     truth = (torch.rand(config.optimiser.batch_size, 1, patch, patch) > 0.98).byte() * 255
     for _ in range(steps):
@@ -64,29 +64,26 @@ def bare(config: TrainConfig, patch: int, steps: int) -> Iterator[float]:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=module_precision(config) == "bf16-mixed"):
             loss = module.loss(network(light), truth)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), config.optimiser.gradient_clip)
+        clip_gradient(network)
         optimiser.step()
         optimiser.zero_grad()
-        if module.averaged is not None:
-            module.averaged.update_parameters(network)
+        module.averaged.update_parameters(network)
         yield time.perf_counter() - started
 
 
 def module_precision(config: TrainConfig) -> str:
     """Lightning's name of the precision that is used."""
-    return str(precision_of(config.run.precision, config.run.accelerator))
+    return str(choose_precision(config.run.precision, config.run.accelerator))
 
 
 def run(config: TrainConfig, steps: int) -> Timed:
     """The same steps as a run makes them."""
-    network = make_network(config.model, seed=0)
-    data = prepare(config, int(network.stride))
-    module = DamageModule(config, network, data.validation, steps=steps, steps_per_epoch=1.0)
+    network = make_network(config, plan_network(config))
+    data = prepare_detection(config, int(network.stride))
+    module = DetectionModule(config, network, data.validation, steps=steps, steps_per_epoch=1.0)
     timed = Timed()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        trainer = make_trainer(module, Folders(folder, folder, folder), [timed])
-        trainer.fit(module, train_dataloaders=train_loader(module, data, trainer))
+    trainer = make_trainer(module, [timed])
+    trainer.fit(module, train_dataloaders=open_stream(module, data, trainer))
     return timed
 
 
@@ -100,7 +97,7 @@ def main() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     flags = {"data": options.data, "batch_size": options.batch_size, "accelerator": "cpu"}
     config = TrainConfig.load(flags=flags | ({"mask_level": options.mask_level} if options.mask_level else {}))
-    patch = prepare(config, 16).patches.patch
+    patch = prepare_detection(config, 16).patches.patch
     giving_back = statistics.median(list(bare(config, patch, options.steps))[2:])
     keep_memory()
     plain, whole, inside = [], [], []

@@ -1,7 +1,7 @@
 """What kind of damage a region is, by its shape alone.
 
 Nine measurements of a region's outline, and a quadratic logistic regression on them. Its coefficients lie in
-``shape_classes.json`` and come from ``benchmarks/classes.py --fit``, which also measures how often it is right.
+``shape_classes.json`` and come from ``redust calibrate --shape-classes``, which also measures how often it is right.
 """
 
 from __future__ import annotations

@@ -77,9 +77,9 @@ def draw_regions(outlines: Sequence[Path], cracks: Cracks | None, count: int, *,
         synthesizer = Synthesizer(recipe, cracks=shapes, seed=1 + half)
         for number in range(count):
             rng = np.random.default_rng([1 + half, number])
-            layer = synthesizer.layer(kind, (_SIDE, _SIDE), float(np.exp(rng.uniform(*np.log((0.22, 1.7))))), rng)
-            if layer.marked.mean() < _MAX_SHARE:
-                regions.setdefault(kind, RegionSet()).add(layer.marked)
+            layer = synthesizer.draw_layer(kind, (_SIDE, _SIDE), float(np.exp(rng.uniform(*np.log((0.22, 1.7))))), rng)
+            if layer.damaged.mean() < _MAX_SHARE:
+                regions.setdefault(kind, RegionSet()).add(layer.damaged)
     for path in outlines[half::2]:
         for kind, mask in _read_outlines(path):
             regions.setdefault(f"{kind} outlines", RegionSet()).add(mask)
