@@ -36,7 +36,7 @@ class UNet(nn.Module):
     """
 
     float32_convs = 2
-    """So many convolutions from the input stay float32 where the others become INT8 (decision 18)."""
+    """So many convolutions from the input stay float32 where the others become INT8."""
 
     stride = 16
     """Height and width must be multiples of this."""
