@@ -9,7 +9,7 @@ import pytest
 
 from redust.core.errors import TrainingError
 from redust.files.pairs import Library, find_photos, find_splits, fingerprint, pairs_to_score, read_truth
-from redust.training.data import Ahead
+from redust.training.loader import Prefetcher
 from training_samples import picture, write_pairs
 
 
@@ -134,7 +134,7 @@ def test_the_fingerprint_sees_every_change(pairs: Path) -> None:
 
 
 def test_batches_made_ahead_are_the_same_in_the_same_order() -> None:
-    assert list(Ahead([{"a": 1}, {"a": 2}, {"a": 3}])) == [{"a": 1}, {"a": 2}, {"a": 3}]
+    assert list(Prefetcher([{"a": 1}, {"a": 2}, {"a": 3}])) == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 
 def test_what_fails_in_the_thread_fails_in_the_run() -> None:
@@ -142,6 +142,6 @@ def test_what_fails_in_the_thread_fails_in_the_run() -> None:
         yield 1
         raise OSError("disk gone")
 
-    batches = iter(Ahead(broken()))
+    batches = iter(Prefetcher(broken()))
     with pytest.raises(OSError, match="disk gone"):
         list(batches)

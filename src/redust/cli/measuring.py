@@ -184,10 +184,10 @@ def _show_calibration(calibration: Calibration) -> None:
         measured, allowed = 1e6 * calibration.rates[name], 1e6 * RATES[name]
         unmarked = f"{calibration.unmarked[name]} of {calibration.pictures}"
         typer.echo(f"{name:8}{level:9.5f}{measured:13.2f}{allowed:9g}   {unmarked}")
-    least = min(RATES.values())
-    if calibration.megapixels * 1e6 * least < _FEW_PIXELS:
+    lowest = min(RATES.values())
+    if calibration.megapixels * 1e6 * lowest < _FEW_PIXELS:
         typer.echo(
-            f"There are only {calibration.megapixels:.1f} megapixels: a rate of {least:g} is less than {_FEW_PIXELS} "
+            f"There are only {calibration.megapixels:.1f} megapixels: a rate of {lowest:g} is less than {_FEW_PIXELS} "
             "pixels of them. Add pictures to trust the level `shy`.",
             err=True,
         )

@@ -147,26 +147,26 @@ class MetricCounter:
         self._count_opinions(damage, true, judged & ~true)
 
     def _count_spots(self, true: Mask, near_predicted: Mask) -> None:
-        area, hit = _spots(true, near_predicted)
-        where = np.digitize(area, AREA_EDGES)
+        area, hit = _measure_spots(true, near_predicted)
+        classes_of_spots = np.digitize(area, AREA_EDGES)
         classes = self.spots.shape[1]
-        self.spots[0] += np.bincount(where, minlength=classes)
-        self.spots[1] += np.bincount(where[hit >= HIT_SHARE * area], minlength=classes)
+        self.spots[0] += np.bincount(classes_of_spots, minlength=classes)
+        self.spots[1] += np.bincount(classes_of_spots[hit >= HIT_SHARE * area], minlength=classes)
 
     def _count_opinions(self, damage: DamageMap, true: Mask, sound: Mask) -> None:
         bins = np.minimum((damage * BINS).astype(np.int64), BINS - 1)
-        for where, histogram in ((true, self.positives), (sound, self.negatives)):
-            histogram += np.bincount(bins[where], minlength=BINS)
-            self.stated += np.bincount(bins[where], weights=damage[where], minlength=BINS)
+        for mask, histogram in ((true, self.positives), (sound, self.negatives)):
+            histogram += np.bincount(bins[mask], minlength=BINS)
+            self.stated += np.bincount(bins[mask], weights=damage[mask], minlength=BINS)
         opinion = np.clip(damage.astype(np.float64), _EPSILON, 1 - _EPSILON)
         self.entropy -= np.log(opinion[true]).sum() + np.log1p(-opinion[sound]).sum()
 
-    def merge(self, other: MetricCounter) -> None:
-        """Add the counts of `other`, which was made with the same level and tolerance."""
-        if (self.level, self.tolerance) != (other.level, other.tolerance):
+    def merge(self, counter: MetricCounter) -> None:
+        """Add the counts of `counter`, which was made with the same level and tolerance."""
+        if (self.level, self.tolerance) != (counter.level, counter.tolerance):
             raise ValueError("only tallies of one level and tolerance can be merged")
-        for own, theirs in zip(self._arrays(), other._arrays(), strict=True):
-            own += theirs
+        for array, addend in zip(self._arrays(), counter._arrays(), strict=True):
+            array += addend
 
     def _arrays(self) -> list[NDArray[np.float64]]:
         return [getattr(self, item.name) for item in fields(self)[2:]]
@@ -195,7 +195,7 @@ class MetricCounter:
             tolerance=self.tolerance,
             precision=precision,
             recall=recall,
-            f1=_harmonic(precision, recall) if count["predicted"] else 0.0,
+            f1=_harmonic_mean(precision, recall) if count["predicted"] else 0.0,
             precision_strict=_ratio(count["both"], count["predicted"]),
             recall_strict=_ratio(count["both"], count["true"]),
             f1_strict=_ratio(2 * count["both"], count["predicted"] + count["true"]),
@@ -229,8 +229,8 @@ class MetricCounter:
         """The level at which strict f1 is highest, on the 1024 steps of the curve, and that f1."""
         levels, precision, recall = self.curve()
         f1 = 2 * precision * recall / np.maximum(precision + recall, _EPSILON)
-        place = int(np.argmax(f1))
-        return float(levels[place]), float(f1[place])
+        best = int(np.argmax(f1))
+        return float(levels[best]), float(f1[best])
 
     def _average_precision(self) -> float:
         _, precision, recall = self.curve()
@@ -252,17 +252,17 @@ def dilate_disc(mask: Mask, radius: int) -> Mask:
     return cv2.dilate(mask.astype(np.uint8), disc) > 0
 
 
-def _spots(mask: Mask, other: Mask) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Area of each connected spot of `mask`, and how many of its pixels `other` marks."""
+def _measure_spots(mask: Mask, reference: Mask) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Area of each connected spot of `mask`, and how many of its pixels `reference` marks."""
     number, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     flat = labels.ravel()
     area = np.bincount(flat, minlength=number)[1:].astype(np.int64, copy=False)
-    return area, np.bincount(flat, weights=other.ravel(), minlength=number)[1:].astype(np.float64, copy=False)
+    return area, np.bincount(flat, weights=reference.ravel(), minlength=number)[1:].astype(np.float64, copy=False)
 
 
 def _false_spots(predicted: Mask, excused: Mask) -> int:
     """Predicted spots that touch neither damage nor what is not to be judged."""
-    _, touched = _spots(predicted, excused)
+    _, touched = _measure_spots(predicted, excused)
     return int((touched == 0).sum())
 
 
@@ -271,18 +271,18 @@ def _has_more_than_two_values(damage: DamageMap) -> bool:
     return not bool(((damage == low) | (damage == high)).all())
 
 
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else float("nan")
+def _ratio(numerator: float, denominator: float) -> float:
+    return float(numerator / denominator) if denominator else float("nan")
 
 
-def _harmonic(one: float, other: float) -> float:
-    return 2 * one * other / (one + other) if one + other > 0 else 0.0
+def _harmonic_mean(first: float, second: float) -> float:
+    return 2 * first * second / (first + second) if first + second > 0 else 0.0
 
 
 def recall_by_size(figures: Metrics) -> str:
     """The share of objects found, by their size, as one line of text."""
-    found = "  ".join(f"{area} px {share:.2f}" for area, share in figures.objects_by_area.items())
-    return f"objects found by size  {found}"
+    shares = "  ".join(f"{area} px {share:.2f}" for area, share in figures.objects_by_area.items())
+    return f"objects found by size  {shares}"
 
 
 def format_table(rows: dict[str, Metrics]) -> Iterator[tuple[str, ...]]:

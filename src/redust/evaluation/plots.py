@@ -36,29 +36,29 @@ def sample_sheet(samples: Sequence[Sample], level: float) -> Picture:
     -------
     sheet : (H, W, 3) uint8, R G B
     """
-    views = [_views(sample, level) for sample in samples]
+    views = [_list_views(sample, level) for sample in samples]
     height, width = (max(row[0].shape[axis] for row in views) + _GAP for axis in (0, 1))
-    return np.vstack([np.hstack([_framed(one, height, width) for one in row]) for row in views])
+    return np.vstack([np.hstack([_frame_view(view, height, width) for view in row]) for row in views])
 
 
-def _views(sample: Sample, level: float) -> list[Picture]:
-    pixels, truth, damage = (_window(one) for one in sample)
+def _list_views(sample: Sample, level: float) -> list[Picture]:
+    pixels, truth, damage = (_crop_middle(plane) for plane in sample)
     photo = from_light(three_channels(to_light(pixels)), np.dtype(np.uint8))
-    opinion = np.rint(damage * 255).astype(np.uint8)
-    found, true = (damage >= level) & (truth != Label.ignore), truth == Label.damage
+    grey_map = np.rint(damage * 255).astype(np.uint8)
+    predicted, true = (damage >= level) & (truth != Label.ignore), truth == Label.damage
     verdict = photo // 3
-    for where, colour in ((found & true, _FOUND), (true & ~found, _MISSED), (found & ~true, _FALSE)):
-        verdict[where] = colour
-    return [photo, *(np.repeat(one[..., None], 3, axis=2) for one in (truth, opinion)), verdict]
+    for mask, colour in ((predicted & true, _FOUND), (true & ~predicted, _MISSED), (predicted & ~true, _FALSE)):
+        verdict[mask] = colour
+    return [photo, *(np.repeat(plane[..., None], 3, axis=2) for plane in (truth, grey_map)), verdict]
 
 
-def _window(array: NDArray[Any]) -> NDArray[Any]:
+def _crop_middle(array: NDArray[Any]) -> NDArray[Any]:
     """The middle of a large picture, at its own resolution."""
     top, left = (max(0, (length - _SIDE) // 2) for length in array.shape[:2])
     return array[top : top + _SIDE, left : left + _SIDE]
 
 
-def _framed(picture: Picture, height: int, width: int) -> Picture:
+def _frame_view(picture: Picture, height: int, width: int) -> Picture:
     canvas = np.full((height, width, 3), _FRAME, np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
     return canvas
@@ -73,36 +73,36 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
     """Draw every column of a run's history against the epoch, one small plot each."""
     columns = [name for name in history[0] if name not in _SKIPPED and any(np.isfinite(row[name]) for row in history)]
     across = 4
-    figure, axes = _figure(-(-len(columns) // across), across)
+    figure, axes = _make_figure(-(-len(columns) // across), across)
     epochs = [row["epoch"] for row in history]
     for axis, name in zip(axes, columns, strict=False):
         axis.plot(epochs, [row[name] for row in history], marker="." if len(history) < 30 else "")
         axis.set_title(name.removeprefix("val_"), fontsize=9)
         axis.set_xlabel("epoch", fontsize=7)
         axis.tick_params(labelsize=7)
-    _finish(figure, axes[len(columns) :], path)
+    _save_figure(figure, axes[len(columns) :], path)
 
 
 def draw_lines(
     histories: Mapping[str, Sequence[Mapping[str, float | None]]], columns: Sequence[str], path: Path
 ) -> None:
     """Draw some columns of several runs against the epoch: one small plot per column, one line per run."""
-    figure, axes = _figure(1, len(columns))
+    figure, axes = _make_figure(1, len(columns))
     for axis, column in zip(axes, columns, strict=True):
         for name, history in histories.items():
             # None becomes NaN, which is left out of the line.
-            epochs, values = (np.array([row.get(one) for row in history], float) for one in ("epoch", column))
+            epochs, values = (np.array([row.get(key) for row in history], float) for key in ("epoch", column))
             axis.plot(epochs, values, label=name, marker=".")
         axis.set_title(column.removeprefix("val_"), fontsize=9)
         axis.set_xlabel("epoch", fontsize=7)
         axis.tick_params(labelsize=7)
     axes[0].legend(fontsize=6)
-    _finish(figure, [], path)
+    _save_figure(figure, [], path)
 
 
 def draw_precision_recall(tallies: dict[str, MetricCounter], path: Path) -> None:
     """Draw precision against recall, one line per detector, with a dot where each is cut."""
-    figure, axes = _figure(1, 1, side=5.0)
+    figure, axes = _make_figure(1, 1, side=5.0)
     for name, tally in tallies.items():
         _, precision, recall = tally.curve()
         figures = tally.figures()
@@ -110,19 +110,19 @@ def draw_precision_recall(tallies: dict[str, MetricCounter], path: Path) -> None
         axes[0].plot(figures.recall_strict, figures.precision_strict, "o", color=line.get_color())
     axes[0].set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="strict, pixel by pixel")
     axes[0].legend()
-    _finish(figure, [], path)
+    _save_figure(figure, [], path)
 
 
 def draw_bars(values: dict[str, float], title: str, path: Path) -> None:
     """Draw one horizontal bar per name, 0..1."""
-    figure, axes = _figure(1, 1, side=max(2.0, 0.42 * len(values) + 1.0), wide=7.0)
+    figure, axes = _make_figure(1, 1, side=max(2.0, 0.42 * len(values) + 1.0), wide=7.0)
     bars = axes[0].barh(list(values)[::-1], list(values.values())[::-1])
     axes[0].bar_label(bars, fmt="%.3f", padding=2, fontsize=8)
     axes[0].set(xlim=(0, 1.1), title=title)
-    _finish(figure, [], path)
+    _save_figure(figure, [], path)
 
 
-def _figure(rows: int, across: int, side: float = 2.3, wide: float | None = None) -> tuple[object, list[Axes]]:
+def _make_figure(rows: int, across: int, side: float = 2.3, wide: float | None = None) -> tuple[object, list[Axes]]:
     # Without pyplot: no window system is asked for, and nothing is kept in a global list.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -132,7 +132,7 @@ def _figure(rows: int, across: int, side: float = 2.3, wide: float | None = None
     return figure, list(np.ravel(figure.subplots(rows, across)))
 
 
-def _finish(figure: object, unused: Sequence[Axes], path: Path) -> None:
+def _save_figure(figure: object, unused: Sequence[Axes], path: Path) -> None:
     from matplotlib.figure import Figure
 
     assert isinstance(figure, Figure)

@@ -83,7 +83,7 @@ def draw_regions(outlines: Sequence[Path], cracks: Cracks | None, count: int, *,
     for path in outlines[half::2]:
         for kind, mask in _read_outlines(path):
             regions.setdefault(f"{kind} outlines", RegionSet()).add(mask)
-    return {kind: found for kind, found in regions.items() if found.areas}
+    return {kind: region_set for kind, region_set in regions.items() if region_set.areas}
 
 
 def _read_outlines(path: Path) -> Iterator[tuple[str, Mask]]:
@@ -117,15 +117,15 @@ def _weight_regions(
     """Measures, classes and weights: the kinds of a class weigh alike, and a region by the root of its area."""
     rng = np.random.default_rng(0)
     measures, labels, weights = [], [], []
-    for kind, found in regions.items():
+    for kind, region_set in regions.items():
         name = _KINDS[kind]
-        size = np.sqrt(found.areas)
+        size = np.sqrt(region_set.areas)
         chosen, weight = np.arange(len(size)), size
         if len(size) > _MAX_REGIONS:
             chosen = rng.choice(chosen, _MAX_REGIONS, replace=False, p=size / size.sum())
             weight = np.sqrt(size[chosen])
-        kinds_of_class = sum(_KINDS[other] == name for other in regions)
-        measures.append(np.stack(found.measures)[chosen])
+        kinds_of_class = sum(_KINDS[key] == name for key in regions)
+        measures.append(np.stack(region_set.measures)[chosen])
         labels.append(np.full(len(chosen), CLASSES.index(DamageClass(name))))
         weights.append(weight / weight.sum() / kinds_of_class * _PRIOR[name])
     return np.concatenate(measures), np.concatenate(labels), np.concatenate(weights)
@@ -161,6 +161,8 @@ def _fit_logistic(
 def tabulate_confusion(classifier: ShapeClassifier, regions: Mapping[str, RegionSet]) -> Iterator[tuple[str, ...]]:
     """Rows of text, headings first: by kind, the number of regions and the share put into each class."""
     yield ("", "class", "regions", *(name.value for name in CLASSES))
-    for kind, found in regions.items():
-        called = np.bincount(classifier.apply(np.stack(found.measures)), minlength=len(CLASSES)) / len(found.areas)
-        yield (kind, _KINDS[kind], str(len(found.areas)), *(f"{share:.2f}" for share in called))
+    for kind, region_set in regions.items():
+        called = np.bincount(classifier.apply(np.stack(region_set.measures)), minlength=len(CLASSES)) / len(
+            region_set.areas
+        )
+        yield (kind, _KINDS[kind], str(len(region_set.areas)), *(f"{share:.2f}" for share in called))

@@ -129,11 +129,11 @@ def _find_half(folder: Path) -> tuple[PairPaths, ...]:
     for pictures, masks in _LAYOUTS:
         if (folder / pictures).is_dir():
             return _pair_up(_by_stem(folder / pictures), _by_stem(folder / masks), folder)
-    found = _by_stem(folder)
+    paths = _by_stem(folder)
     masks_beside = {
-        name.removesuffix(_MASK_ENDING): path for name, path in found.items() if name.endswith(_MASK_ENDING)
+        name.removesuffix(_MASK_ENDING): path for name, path in paths.items() if name.endswith(_MASK_ENDING)
     }
-    pictures_beside = {name: path for name, path in found.items() if not name.endswith(_MASK_ENDING)}
+    pictures_beside = {name: path for name, path in paths.items() if not name.endswith(_MASK_ENDING)}
     if not masks_beside:
         raise TrainingError(
             f"{folder} holds no pairs. Put damaged pictures into {folder / 'images'} "
@@ -145,14 +145,14 @@ def _find_half(folder: Path) -> tuple[PairPaths, ...]:
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise TrainingError(f"There is no folder {folder}. Check the path; pictures and masks lie side by side.")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_file() or not is_scan_path(path):
             continue
-        if path.stem in found:
-            raise TrainingError(f"{found[path.stem]} and {path} have one name. Rename one, with its mask.")
-        found[path.stem] = path
-    return found
+        if path.stem in paths:
+            raise TrainingError(f"{paths[path.stem]} and {path} have one name. Rename one, with its mask.")
+        paths[path.stem] = path
+    return paths
 
 
 def _pair_up(
@@ -208,11 +208,11 @@ def read_truth(path: Path, shape: tuple[int, int], mask_level: int | None) -> Tr
         )
     if mask_level is not None:
         return np.where(grey >= mask_level, np.uint8(Label.damage), np.uint8(Label.background))
-    others = np.setdiff1d(grey, (Label.background, Label.ignore, Label.damage))
-    if others.size:
+    greys = np.setdiff1d(grey, (Label.background, Label.ignore, Label.damage))
+    if greys.size:
         level = 128 if grey.max() >= Label.ignore else max(1, int(grey.max()))
         raise TrainingError(
-            f"The mask {path} holds {others.size} greys besides 0, 128 (not judged) and 255, up to {grey.max()}. "
+            f"The mask {path} holds {greys.size} greys besides 0, 128 (not judged) and 255, up to {grey.max()}. "
             f"Say --mask-level {level} to cut grey masks there."
         )
     return grey
@@ -261,8 +261,8 @@ class Library:
     def __init__(self, pairs: Sequence[PairPaths], mask_level: int | None, megabytes: float = 2000.0) -> None:
         self.pairs = tuple(pairs)
         self.mask_level = mask_level
-        self._room = int(megabytes * 1e6)
-        self._kept: dict[int, tuple[Pixels, Truth]] = {}
+        self._free_bytes = int(megabytes * 1e6)
+        self._cache: dict[int, tuple[Pixels, Truth]] = {}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -275,16 +275,16 @@ class Library:
         TrainingError
             If it cannot be read or the two do not fit.
         """
-        if index in self._kept:
-            return self._kept[index]
+        if index in self._cache:
+            return self._cache[index]
         pair = self.pairs[index]
         pixels = read_picture(pair.picture)
         shape = pixels.shape[:2]
         truth = read_truth(pair.mask, shape, self.mask_level) if pair.mask else np.zeros(shape, np.uint8)
         size = pixels.nbytes + truth.nbytes
-        if size <= self._room:
-            self._room -= size
-            self._kept[index] = pixels, truth
+        if size <= self._free_bytes:
+            self._free_bytes -= size
+            self._cache[index] = pixels, truth
         return pixels, truth
 
     def check(self) -> tuple[float, float]:

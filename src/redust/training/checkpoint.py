@@ -137,9 +137,9 @@ class CheckpointCallback(pl.Callback):  # type: ignore[misc]  # Lightning has no
 
     def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Save the state; a half-written file never takes the name of a whole one."""
-        part = self.state / f"{LAST}.part"
-        trainer.save_checkpoint(part)
-        os.replace(part, self.state / LAST)
+        partial = self.state / f"{LAST}.part"
+        trainer.save_checkpoint(partial)
+        os.replace(partial, self.state / LAST)
         self._saved_seconds = module.clock.total_seconds
 
 

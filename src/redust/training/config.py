@@ -304,7 +304,7 @@ def flag_settings() -> type[Settings]:
 
 def find_field(name: str) -> tuple[str, FieldInfo]:
     """The section that holds the field `name`, and the field."""
-    return next((section, field) for section, other, field in list_fields() if other == name)
+    return next((section, field) for section, key, field in list_fields() if key == name)
 
 
 def _format_table(name: str, values: Mapping[str, Any]) -> str:

@@ -75,13 +75,13 @@ def export_detector(network: nn.Module, folder: Path, samples: Sequence[Light], 
     batches = [_to_batch(light, int(network.stride)) for light in samples]  # type: ignore[arg-type]
     fused = fuse_for_inference(network)
     float32_convs = int(getattr(fused, "float32_convs", _FLOAT32_CONVS))
-    with whole_files(folder, CARD_NAME) as part:
-        save_weights(network, part / FILES["safetensors"])
-        write_onnx(Probability(fused).eval(), part / FILES["onnx"], stride=int(network.stride))  # type: ignore[arg-type]
-        _check_agreement(Probability(network).eval(), part / FILES["onnx"], batches[0])
-        write_int8(part / FILES["onnx"], part / FILES["onnx-int8"], batches, float32_convs)
-        card = make_card(network, part, FILES, facts)
-        card.to_folder(part)
+    with whole_files(folder, CARD_NAME) as draft:
+        save_weights(network, draft / FILES["safetensors"])
+        write_onnx(Probability(fused).eval(), draft / FILES["onnx"], stride=int(network.stride))  # type: ignore[arg-type]
+        _check_agreement(Probability(network).eval(), draft / FILES["onnx"], batches[0])
+        write_int8(draft / FILES["onnx"], draft / FILES["onnx-int8"], batches, float32_convs)
+        card = make_card(network, draft, FILES, facts)
+        card.to_folder(draft)
     return card
 
 
@@ -98,12 +98,12 @@ def export_restorer(network: nn.Module, folder: Path, sample: Light, facts: dict
     _prepare_export(network)
     files = {kind: FILES[kind] for kind in ("safetensors", "onnx")}
     stride = int(network.stride)  # type: ignore[arg-type]
-    with whole_files(folder, CARD_NAME) as part:
-        save_weights(network, part / files["safetensors"])
-        write_onnx(network, part / files["onnx"], stride=stride, channels=sample.shape[2], output="restored")
-        _check_agreement(network, part / files["onnx"], _to_batch(sample, stride))
-        card = make_card(network, part, files, facts)
-        card.to_folder(part)
+    with whole_files(folder, CARD_NAME) as draft:
+        save_weights(network, draft / files["safetensors"])
+        write_onnx(network, draft / files["onnx"], stride=stride, channels=sample.shape[2], output="restored")
+        _check_agreement(network, draft / files["onnx"], _to_batch(sample, stride))
+        card = make_card(network, draft, files, facts)
+        card.to_folder(draft)
     return card
 
 

@@ -80,15 +80,15 @@ def make_network(config: TrainConfig, plan: NetworkPlan) -> nn.Module:
 
 def _load_start(network: nn.Module, folder: Path, architecture: str) -> None:
     """Load the weights of a model in place; a network of another kind may lack some, or have fewer inputs."""
-    weights, own = load_file(weights_path(folder, "safetensors")), network.state_dict()
+    weights, initial = load_file(weights_path(folder, "safetensors")), network.state_dict()
     missing = tuple(getattr(network, "missing_keys", ()))
     weights |= {
         name: value
-        for name, value in own.items()
+        for name, value in initial.items()
         if name.startswith(missing) and (name not in weights or weights[name].shape != value.shape)
     }
     for name in getattr(network, "expand_in_channels", ()):
-        weights[name] = _expand_in_channels(weights[name], own[name].shape[1])
+        weights[name] = _expand_in_channels(weights[name], initial[name].shape[1])
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
