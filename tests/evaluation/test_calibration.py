@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -9,13 +10,11 @@ import numpy as np
 import pytest
 
 from redust.core.arrays import DamageMap, Light, Pixels
-from redust.core.engines import Needs
+from redust.core.engines import Detector, DetectorSpec, Needs, PreBlur, PriorShift
 from redust.core.errors import SettingsError, TrainingError
 from redust.core.labels import Truth
-from redust.core.pre_blur import PreBlur
-from redust.core.prior_shift import PriorShift
 from redust.core.settings import DetectSettings, Sensitivity
-from redust.decision.threshold import threshold_map
+from redust.decision.threshold import Threshold
 from redust.evaluation.calibration import RATES, CardChanges, calibrate
 from redust.models import read_card, shipped_folder
 from training_samples import run
@@ -23,12 +22,10 @@ from training_samples import run
 ALL = dict.fromkeys(Sensitivity, 0.0)
 
 
-class Frank:
-    """A detector whose opinion is the light itself."""
+class LightAsProbability(Detector):
+    """A detector that returns the light as the probability."""
 
-    name = "frank"
-    level = 0.5
-    needs = Needs(channels=(1,))
+    spec = DetectorSpec(name="light", needs=Needs(channels=(1,)))
 
     def detect(self, light: Light) -> DamageMap:
         return light[..., 0].copy()
@@ -56,7 +53,7 @@ def light_of(*values: float, size: int = 100) -> Pixels:
 
 def test_each_level_is_the_lowest_that_keeps_its_rate() -> None:
     rates = {Sensitivity.shy: 0.0, Sensitivity.normal: 0.01, Sensitivity.eager: 0.02}
-    found = calibrate(Frank(), Drawn(light_of(0.9, 0.8, 0.3), light_of(0.2)), rates=rates)
+    found = calibrate(LightAsProbability(), Drawn(light_of(0.9, 0.8, 0.3), light_of(0.2)), rates=rates)
     shy, normal, eager = (found.levels[name] for name in (Sensitivity.shy, Sensitivity.normal, Sensitivity.eager))
     assert 0.9 < shy <= 0.90001
     assert 0.3 < normal <= 0.30001  # two of two hundred pixels
@@ -69,7 +66,7 @@ def test_each_level_is_the_lowest_that_keeps_its_rate() -> None:
 def test_the_level_does_to_the_pictures_what_it_says() -> None:
     random = np.random.default_rng(0)
     pixels = random.random((200, 500, 1)).astype(np.float32) ** 4
-    found = calibrate(Frank(), Drawn(pixels))
+    found = calibrate(LightAsProbability(), Drawn(pixels))
     for name, level in found.levels.items():
         share = (pixels >= np.float32(level)).mean()
         assert found.rates[name] == pytest.approx(share)
@@ -79,8 +76,8 @@ def test_the_level_does_to_the_pictures_what_it_says() -> None:
 
 
 def test_what_a_detector_is_certain_of_no_level_can_cut() -> None:
-    with pytest.raises(TrainingError, match="frank is certain of damage on 0\\.02 of the pixels"):
-        calibrate(Frank(), Drawn(light_of(1.0, 1.0)), rates=ALL)
+    with pytest.raises(TrainingError, match="light is certain of damage on 0\\.02 of the pixels"):
+        calibrate(LightAsProbability(), Drawn(light_of(1.0, 1.0)), rates=ALL)
 
 
 @pytest.fixture
@@ -131,11 +128,11 @@ def test_card_calibrator_and_help_agree() -> None:
 def test_levels_that_follow_the_scan_are_found_for_the_followed_map() -> None:
     follow = PriorShift(prior=0.01, exponent=0.5)
     pixels = np.random.default_rng(0).random((200, 500, 1)).astype(np.float32) ** 12
-    following = Frank()
-    following.prior_shift = follow  # type: ignore[attr-defined]
-    plain, found = calibrate(Frank(), Drawn(pixels)), calibrate(following, Drawn(pixels))
+    following = LightAsProbability()
+    following.spec = dataclasses.replace(following.spec, prior_shift=follow)
+    plain, found = calibrate(LightAsProbability(), Drawn(pixels)), calibrate(following, Drawn(pixels))
     for name, level in found.levels.items():
-        mask, _ = threshold_map(follow, pixels[..., 0], pixels, level)
+        mask, _ = Threshold(level, follow).apply(pixels[..., 0], pixels)
         assert mask.mean() <= RATES[name]
     assert found.levels[Sensitivity.eager] > plain.levels[Sensitivity.eager]  # a share of 5 %: lower levels mark more
 

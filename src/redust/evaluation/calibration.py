@@ -9,24 +9,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
-from dataclasses import dataclass, replace
-=======
 from dataclasses import dataclass, field
->>>>>>> 239ffaf (Training: one loop for three tasks, fewer choices, no MONAI; study keeps its networks; one calibrator; f1 with a disc)
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from redust.core.engines import Detector, PreBlur, PriorShift
+from redust.core.engines import Detector, PriorShift, pre_blur_at
 from redust.core.errors import TrainingError
-<<<<<<< HEAD
-=======
-from redust.core.logits import prior_shift_of
-from redust.core.pre_blur import pre_blur_at
-from redust.core.prior_shift import PriorShift
->>>>>>> 239ffaf (Training: one loop for three tasks, fewer choices, no MONAI; study keeps its networks; one calibrator; f1 with a disc)
 from redust.core.settings import Sensitivity, Weights
 from redust.decision.threshold import adapt_posteriors
 from redust.detectors.choose_view import choose_view
@@ -166,7 +156,7 @@ def calibrate_model(
         for kind, weights in ((FLOAT32, Weights.float32), (INT8, Weights.int8)):
             detector = OnnxDetector(trial, threads=threads, weights=weights)
             counters = {
-                name: score_detector([detector], pictures, progress=progress)[detector.name]
+                name: score_detector([detector], pictures, progress=progress)[detector.spec.name]
                 for name, pictures in sets.items()
             }
             f1[kind] = round(_pool_f1(counters), 6)
@@ -213,11 +203,7 @@ def calibrate(
     TrainingError
         If the detector marks more than that with certainty, so that no level would do.
     """
-<<<<<<< HEAD
-    prior_shift = prior_shift or detector.spec.prior_shift
-=======
-    prior_shift = prior_shift_of(detector)
->>>>>>> 239ffaf (Training: one loop for three tasks, fewer choices, no MONAI; study keeps its networks; one calibrator; f1 with a disc)
+    prior_shift = detector.spec.prior_shift
     at_step, highest = np.zeros(len(_LEVELS) + 1, np.int64), []
     for index in range(len(pictures)):
         pixels, _ = pictures[index]
@@ -231,11 +217,7 @@ def calibrate(
         if progress:
             progress((index + 1) / len(pictures))
     marked = at_step[::-1].cumsum()[::-1][1:] / at_step.sum()  # share of pixels at or above each level
-<<<<<<< HEAD
-    chosen = {name: _lowest(marked, rate, detector.spec.name) for name, rate in rates.items()}
-=======
-    chosen = {name: _find_lowest(marked, rate, detector.name) for name, rate in rates.items()}
->>>>>>> 239ffaf (Training: one loop for three tasks, fewer choices, no MONAI; study keeps its networks; one calibrator; f1 with a disc)
+    chosen = {name: _find_lowest(marked, rate, detector.spec.name) for name, rate in rates.items()}
     levels = {name: round(step / 100_000, 5) for name, step in chosen.items()}
     return Calibration(
         levels=levels,
@@ -243,53 +225,10 @@ def calibrate(
         unmarked={name: sum(top < float(np.float32(level)) for top in highest) for name, level in levels.items()},
         pictures=len(pictures),
         megapixels=at_step.sum() / 1e6,
-<<<<<<< HEAD
-        prior_shift=prior_shift,
-        pre_blur=detector.spec.pre_blur,
-    )
-
-
-def compare_weights(
-    folder: Path,
-    pictures: Pictures,
-    found: Calibration,
-    *,
-    threads: int | None = None,
-    progress: Callable[[float], None] | None = None,
-) -> dict[str, float]:
-    """The f1 of a model's float32 and INT8 weights at the level found for `normal`, as its card keeps it.
-
-    Raises
-    ------
-    ModelError
-        If it has not both.
-    """
-    measured = {}
-    for done, (kind, weights) in enumerate(((FLOAT32, Weights.float32), (INT8, Weights.int8))):
-        detector = OnnxDetector(folder, threads=threads, weights=weights)
-        detector.spec = replace(
-            detector.spec,
-            level=found.levels[Sensitivity.normal],
-            prior_shift=found.prior_shift,
-            pre_blur=found.pre_blur,
-        )
-        tally = score_detector([detector], pictures, progress=_part(progress, done))[detector.spec.name]
-        measured[kind] = round(tally.figures().f1, 6)
-    return measured
-
-
-def _part(progress: Callable[[float], None] | None, done: int) -> Callable[[float], None] | None:
-    """The progress of one half of two."""
-    return None if progress is None else lambda share: progress((done + share) / 2)
-
-
-def _lowest(marked: np.ndarray, rate: float, name: str) -> int:
-=======
     )
 
 
 def _find_lowest(marked: np.ndarray, rate: float, name: str) -> int:
->>>>>>> 239ffaf (Training: one loop for three tasks, fewer choices, no MONAI; study keeps its networks; one calibrator; f1 with a disc)
     """The lowest step at which no more than `rate` is marked."""
     (good,) = np.nonzero(marked <= rate)
     if not good.size:

@@ -11,7 +11,7 @@ import numpy as np
 from redust.core.arrays import full_scale
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.decision.threshold import threshold_for_engine
+from redust.decision.threshold import Threshold
 from redust.detectors.choose_view import choose_view
 from redust.detectors.run_detector import detect_damage
 from redust.evaluation.metrics import MetricCounter
@@ -75,16 +75,17 @@ def score_detector(
     tallies
         By the detector's name, and the empty mask's.
     """
-    tallies = {detector.name: MetricCounter(detector.level, tolerance) for detector in detectors}
+    tallies = {detector.spec.name: MetricCounter(detector.spec.level, tolerance) for detector in detectors}
     if level is not None and detectors:
-        tallies[detectors[0].name] = MetricCounter(level, tolerance)
+        tallies[detectors[0].spec.name] = MetricCounter(level, tolerance)
     tallies[EMPTY] = MetricCounter(0.5, tolerance)
     for index in range(len(pictures)):
         pixels, truth = pictures[index]
         for number, detector in enumerate(detectors):
             damage = detect_damage(choose_view(detector, pixels, blur=blur, tta=tta), pixels)
-            mask, _ = threshold_for_engine(detector, damage, pixels, level if number == 0 else None)
-            tallies[detector.name].add(truth, damage, mask)
+            threshold = Threshold.of_engine(detector.spec, level if number == 0 else None)
+            mask, _ = threshold.apply(damage, pixels)
+            tallies[detector.spec.name].add(truth, damage, mask)
         tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))
         if progress:
             progress((index + 1) / len(pictures))

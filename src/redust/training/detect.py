@@ -273,8 +273,8 @@ def finish_detection(fitted: FittedRun, max_pictures: int | None = None) -> Trai
         pictures = PictureSubset(Library(data.test, fitted.module.config.data.mask_level), max_pictures)
     detector = OnnxDetector(folders.model, weights=Weights.float32)
     counters = score_detector([detector, make_detector("tophat")], pictures)
-    int8 = score_detector([OnnxDetector(folders.model, weights=Weights.int8)], pictures)[detector.name]
-    card = _add_metrics(card, counters[detector.name], int8, "test" if data.test else "validation")
+    int8 = score_detector([OnnxDetector(folders.model, weights=Weights.int8)], pictures)[detector.spec.name]
+    card = _add_metrics(card, counters[detector.spec.name], int8, "test" if data.test else "validation")
     card.to_folder(folders.model)
     write_metrics(fitted, {name: json.loads(counter.figures().model_dump_json()) for name, counter in counters.items()})
     mapped = {name: counter for name, counter in counters.items() if np.isfinite(counter.figures().ap)}
@@ -310,4 +310,4 @@ def _draw_predictions(fitted: FittedRun, detector: OnnxDetector, pictures: Pictu
     chosen = [pictures[damaged[index]] for index in spread_indices(len(damaged), SAMPLE_COUNT)]
     if chosen:
         rows = [(pixels, truth, detect_damage(detector, pixels)) for pixels, truth in chosen]
-        write_picture(sample_sheet(rows, detector.level), fitted.folders.results / "predictions.png")
+        write_picture(sample_sheet(rows, detector.spec.level), fitted.folders.results / "predictions.png")
