@@ -69,7 +69,13 @@ def test_every_error_has_its_code() -> None:
 
         return work
 
-    for error, code in ((RedustError("a"), 1), (LossyTarget("b"), 4), (ModelError("c"), 6), (OSError("d"), UNEXPECTED)):
+    for error, code in (
+        (RedustError("a"), 1),
+        (LossyTarget("b"), 4),
+        (ModelError("c"), 6),
+        (OSError("d"), 3),
+        (ValueError("e"), UNEXPECTED),
+    ):
         ended = attempt(fail(error))
         assert isinstance(ended, Failure)
         assert (ended.exit_code, ended.kind) == (code, type(error).__name__)

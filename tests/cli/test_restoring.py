@@ -152,16 +152,41 @@ def test_detect_needs_a_place_to_write(redust_command: Command, scan_file: ScanF
     assert "--output" in ended.err
 
 
-def test_masks_of_one_name_are_refused_before_any_work(
+def test_scans_of_one_stem_keep_their_masks_apart(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    scan_file("in/a.tif", seed=1)
+    scan_file("in/a.png", seed=2)
+    scan_file("in/b.png")
+    assert redust_command("detect", tmp_path / "in", "-o", tmp_path / "m", "--detector", "bright").code == 0
+    assert contents(tmp_path / "m") == ["a.png.png", "a.tif.png", "b.png"]
+    again = ("restore", tmp_path / "in", "--mask", tmp_path / "m", "-o", tmp_path / "o", "--fill", "mean")
+    assert redust_command(*again).code == 0
+    assert all(read_scan(tmp_path / "o" / name).pixels.max() < 230 for name in ("a.tif", "a.png", "b.png"))
+
+
+def test_what_a_folder_holds_beside_scans_is_counted_and_named(
     redust_command: Command, scan_file: ScanFile, tmp_path: Path
 ) -> None:
     scan_file("in/a.tif")
-    scan_file("in/a.png")
-    ended = redust_command("detect", tmp_path / "in", "-o", tmp_path / "m", "--detector", "bright")
-    assert ended.code == 2
-    assert "a.png" in ended.err
-    assert "a.tif" in ended.err
-    assert not (tmp_path / "m").exists()
+    for name in ("b.nef", "c.nef", "d.txt"):
+        (tmp_path / "in" / name).touch()
+    ended = redust_command("restore", tmp_path / "in", "-o", tmp_path / "o", "--report", tmp_path / "r", *BRIGHT)
+    assert ended.code == 0
+    assert "Passed over 3 files" in ended.err
+    assert "2 .nef, 1 .txt" in ended.err
+    assert str(tmp_path / "in/b.nef") in ended.err
+    reports = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()]
+    assert [report["status"] for report in reports] == ["restored", "skipped", "skipped", "skipped"]
+
+
+def test_failures_are_listed_once_more_at_the_end(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.tif", "b.tif"):
+        (tmp_path / "in" / name).write_bytes(b"")
+    scan_file("in/c.tif")
+    err = redust_command("restore", tmp_path / "in", "-o", tmp_path / "o", *BRIGHT).err
+    assert [line.split(": ")[0] for line in err.splitlines()] == [
+        "error", "error", "failed", "failed", "1 of 3 scans done, 2 failed.",
+    ]  # fmt: skip
 
 
 def test_an_edited_mask_comes_back(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:

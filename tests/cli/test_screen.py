@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redust.cli.screen import line
+from redust.cli.screen import summarise_scan
 from redust.core.report import Report
 
 DONE = Report(
@@ -28,4 +28,4 @@ DONE = Report(
     ],
 )
 def test_numbers_in_one_line_do_not_contradict_each_other(changes: dict[str, object], said: str) -> None:
-    assert line(DONE.model_copy(update=changes)) == said
+    assert summarise_scan(DONE.model_copy(update=changes)) == said

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from redust.core.errors import SettingsError
+from redust.batch.find_scans import FoundScan, Refusal, find_scans
+from redust.core.errors import SettingsError, TargetError
 from redust.files import is_scan_path
-from redust.pipeline.job import RESTORED, Job, beside
+from redust.pipeline.job import Job, beside
+
+_LISTED = 10  # clashes that one message names
 
 
 @dataclass(frozen=True)
-class FoundScan:
-    """A scan and its place in the tree that is kept below an output folder."""
+class Worklist:
+    """The jobs of a run, what fails before any work, and the files passed over; see
+    :class:`redust.batch.find_scans.Search`."""
 
-    path: Path
-    relative_path: Path
+    jobs: list[Job]
+    refusals: list[Refusal] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
 
 
 def make_worklist(
@@ -31,11 +37,11 @@ def make_worklist(
     mask: Path | None = None,
     add_mask: Path | None = None,
     not_mask: Path | None = None,
-    others: Sequence[Path] = (),
-) -> list[Job]:
+    run_files: Sequence[Path] = (),
+) -> Worklist:
     """Make a job of every scan that `sources` name.
 
-    See :func:`find_scans`, :func:`place_outputs`, :func:`check_outputs`.
+    See :func:`redust.batch.find_scans.find_scans`, :func:`place_outputs`, :func:`split_clashes`.
 
     Parameters
     ----------
@@ -46,197 +52,175 @@ def make_worklist(
     mask, add_mask, not_mask
         A file for all scans, or a folder with a mask for each, named as `redust detect` names them;
         a scan without a mask in the folders `add_mask` and `not_mask` has no such area.
-    others
+    run_files
         Further files the run writes, such as a report.
 
     Raises
     ------
     SettingsError
-        If a source holds no scan, or results would destroy each other or an input.
+        If no job is left; the message names why for each scan.
     """
-    given = [path for path in (target, mask_out, map_out, compare, mask, add_mask, not_mask) if path is not None]
-    found = find_scans(sources, leave_out=given)
-    targets = (
-        [beside(each.path) for each in found] if restored_beside and target is None else place_outputs(found, target)
+    paths = [path for path in (target, mask_out, map_out, compare, mask, add_mask, not_mask, *run_files) if path]
+    search = find_scans(sources, leave_out=paths)
+    scans, pictures = search.scans, name_pictures(search.scans)
+    names = [scan.relative_path for scan in scans]
+    one_file = len(sources) == 1 and not os.path.isdir(sources[0])
+    targets: Sequence[Path | None] = (
+        [beside(scan.path) for scan in scans]
+        if restored_beside and target is None
+        else place_outputs(names, target, one_file=one_file)
     )
     jobs = [
-        Job(each.path, *places)
-        for each, *places in zip(
-            found,
+        Job(*fields)
+        for fields in zip(
+            [scan.path for scan in scans],
             targets,
-            [_area(each, mask, needed=True) for each in found],
-            [_area(each, add_mask) for each in found],
-            [_area(each, not_mask) for each in found],
-            place_outputs(found, mask_out, suffix=".png"),
-            place_outputs(found, map_out, suffix=".png"),
-            place_outputs(found, compare, suffix=".png"),
+            [_find_area(name, mask, required=True) for name in pictures],
+            [_find_area(name, add_mask) for name in pictures],
+            [_find_area(name, not_mask) for name in pictures],
+            place_outputs(pictures, mask_out, one_file=one_file),
+            place_outputs(pictures, map_out, one_file=one_file),
+            place_outputs(pictures, compare, one_file=one_file),
             strict=True,
         )
     ]
-    check_outputs(jobs, others)
-    return jobs
+    jobs, clashes = split_clashes(jobs, run_files)
+    refusals = [*search.refusals, *clashes]
+    if not jobs:
+        raise SettingsError(_join_refusals(refusals))
+    return Worklist(jobs, refusals, search.skipped)
 
 
-def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> list[FoundScan]:
-    """Find the scans that `sources` name.
+def name_pictures(scans: Sequence[FoundScan]) -> list[Path]:
+    """The relative paths of the scans' masks, maps and comparisons.
 
-    Parameters
-    ----------
-    sources
-        Files, and folders to search. A file is taken whatever its suffix; in a folder, those that look like
-        scans: no hidden files, no results of earlier runs (`*.restored.*`), no symbolic links.
-    leave_out
-        Folders not to descend into, such as the one results go to.
-
-    Returns
-    -------
-    found
-        In the order of `sources`, each scan once; a folder's in alphabetical order.
-
-    Raises
-    ------
-    SettingsError
-        If a source holds no scan, or is a pattern that no shell has expanded.
+    ``a.tif`` has the mask ``a.png``; where several scans differ by their suffix only, each keeps it: ``a.tif.png``.
     """
-    avoided = {str(path.resolve()) for path in leave_out}
-    base = _common([path if path.is_dir() else path.parent for path in sources])
-    found: dict[str, FoundScan] = {}
-    for source in sources:
-        for path in _scans_of(source, avoided):
-            found.setdefault(str(path.resolve()), FoundScan(path, Path(os.path.relpath(_plain(path), base))))
-    return list(found.values())
+    paths = [scan.relative_path for scan in scans]
+    uses = Counter(str(path.with_suffix("")).casefold() for path in paths)
+    return [
+        path.with_suffix(".png") if uses[str(path.with_suffix("")).casefold()] == 1 else Path(f"{path}.png")
+        for path in paths
+    ]
 
 
-def place_outputs(
-    found: Sequence[FoundScan], output: Path | None, *, suffix: str | None = None
-) -> Sequence[Path | None]:
+def place_outputs(names: Sequence[Path], output: Path | None, *, one_file: bool) -> Sequence[Path | None]:
     """Where each scan's result goes.
 
     Parameters
     ----------
+    names
+        The results' paths below an output folder.
     output
-        None for nowhere; a file if there is one scan and it looks like a scan's path; otherwise a folder,
-        below which the tree of the inputs is kept.
-    suffix
-        Suffix of results in a folder; each scan's own unless given.
+        None for nowhere; a file if `one_file` and its suffix is that of a scan; otherwise a folder.
+    one_file
+        Whether a single file is the source, and no folder.
 
     Raises
     ------
     SettingsError
-        If `output` is a file and there are several scans, or looks like a file of an unknown kind.
+        If `output` is a file, or named like one, and cannot be the result.
     """
     if output is None:
-        return [None] * len(found)
-    if len(found) == 1 and is_scan_path(output) and not output.is_dir():
-        return [output]
-    if output.is_file() or (len(found) == 1 and output.suffix and not output.is_dir()):
+        return [None] * len(names)
+    if not os.path.isdir(output):
+        if one_file and is_scan_path(output):
+            return [output]
+        _refuse_file_name(output, one_file)
+    return [output / name for name in names]
+
+
+def _refuse_file_name(output: Path, one_file: bool) -> None:
+    """Refuse an output that is meant as a file: it exists, or has a suffix where one file is to be written."""
+    if one_file and output.suffix:
         raise SettingsError(
-            f"{output} is neither a folder nor a file ReDust can write for {len(found)} scan(s). "
-            "Name a folder that exists, or for one scan a file such as out.tif."
+            f"{output} is neither a folder that exists nor a file ReDust can write. "
+            "Name the result with one of .tif, .png, .jpg, .webp, .jp2, or make the folder first."
         )
-    return [
-        output / (each.relative_path if suffix is None else each.relative_path.with_suffix(suffix)) for each in found
-    ]
+    if os.path.exists(output) or is_scan_path(output):
+        raise SettingsError(f"{output} is a file name, and results of a folder need a folder. Name a folder.")
 
 
-def check_outputs(jobs: Sequence[Job], others: Iterable[Path] = ()) -> None:
-    """Refuse results that would destroy each other, or a scan.
+def split_clashes(jobs: Sequence[Job], run_files: Iterable[Path] = ()) -> tuple[list[Job], list[Refusal]]:
+    """Split off the jobs whose results would destroy each other, or an input.
 
     Parameters
     ----------
-    others
+    run_files
         Further files the run writes, such as a report.
+
+    Returns
+    -------
+    jobs
+        Those that can be done.
+    clashes
+        The others.
 
     Raises
     ------
     SettingsError
-        If two results have one path (also by letter case or through links), or a result's path is an input's.
+        If a run file's path is that of an input or a result, also by letter case or through symbolic or hard links.
     """
-    inputs: dict[str, Path] = {}
+    inputs = _identify_inputs(jobs)
+    owners: dict[str, list[str]] = {}
     for job in jobs:
-        for path in (job.source, job.mask, job.add_mask, job.not_mask):
-            if isinstance(path, Path):
-                inputs[_identity(path)] = path
-    taken: dict[str, str] = {}
-    for path, owner in _all_outputs(jobs, others):
-        key = _identity(path)
-        if key in inputs:
-            raise SettingsError(f"{path} is an input and would be written over. Choose another output.")
-        if key in taken:
-            raise SettingsError(
-                f"{taken[key]} and {owner} would both be written to {path}. Choose another output, or rename one."
-            )
-        taken[key] = owner
+        for path in job.outputs:
+            owners.setdefault(_identity(path), []).append(str(job.source))
+    for path in run_files:
+        if _is_input(path, inputs):
+            raise SettingsError(f"{path} is an input and would be written over. Choose another name.")
+        if (owner := owners.get(_identity(path))) is not None:
+            raise SettingsError(f"The report and a result of {owner[0]} would both be written to {path}. Rename one.")
+    reasons = [_find_clash(job, inputs, owners) for job in jobs]
+    clashes = [Refusal(job.source, TargetError(reason)) for job, reason in zip(jobs, reasons, strict=True) if reason]
+    return [job for job, reason in zip(jobs, reasons, strict=True) if not reason], clashes
 
 
-def _area(found: FoundScan, given: Path | None, *, needed: bool = False) -> Path | None:
+def _find_clash(job: Job, inputs: set[str], owners: dict[str, list[str]]) -> str:
+    """Why a job's results cannot be written; empty if they can."""
+    for path in job.outputs:
+        if _is_input(path, inputs):
+            return f"{path} is an input and would be written over. Choose another output."
+        sources = owners[_identity(path)]
+        if len(sources) > 1:
+            results = " and ".join(f"a result of {source}" for source in sources[:_LISTED])
+            return f"{results} would both be written to {path}. Choose another output, or rename one."
+    return ""
+
+
+def _join_refusals(refusals: Sequence[Refusal]) -> str:
+    sentences = list(dict.fromkeys(str(refusal.error) for refusal in refusals))
+    more = [f"And {len(sentences) - _LISTED} more of this kind."] if len(sentences) > _LISTED else []
+    return " ".join([*sentences[:_LISTED], *more])
+
+
+def _find_area(name: Path, area: Path | None, *, required: bool = False) -> Path | None:
     """The mask of one scan, from a file for all or a folder with one for each."""
-    if given is None or not given.is_dir():
-        return given
-    path = given / found.relative_path.with_suffix(".png")
-    return path if needed or path.exists() else None
-
-
-def _all_outputs(jobs: Sequence[Job], others: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    for job in jobs:
-        yield from ((path, f"a result of {job.source}") for path in job.outputs)
-    yield from ((path, "the report") for path in others)
-
-
-def _scans_of(source: Path, avoided: set[str]) -> Iterator[Path]:
-    if not source.is_dir():
-        _refuse_pattern(source)
-        yield source
-        return
-    paths = list(_walk(source, avoided))
-    if not paths:
-        raise SettingsError(f"There is no scan in the folder {source}. Name another folder or the files themselves.")
-    yield from paths
-
-
-def _walk(folder: Path, avoided: set[str]) -> Iterator[Path]:
-    """The scans below `folder`, alphabetically; folders that cannot be listed are an error."""
-    for here, folders, files in os.walk(folder, onerror=_refuse_folder):
-        folders[:] = sorted(name for name in folders if _wanted_folder(Path(here, name), avoided))
-        for path in (Path(here, name) for name in sorted(files)):
-            if _wanted_file(path):
-                yield path
-
-
-def _wanted_folder(path: Path, avoided: set[str]) -> bool:
-    return not path.name.startswith(".") and not path.is_symlink() and str(path.resolve()) not in avoided
-
-
-def _wanted_file(path: Path) -> bool:
-    hidden, made_here = path.name.startswith("."), path.stem.endswith(RESTORED)
-    return not hidden and not made_here and not path.is_symlink() and is_scan_path(path)
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise SettingsError(f"The folder {error.filename} cannot be listed: {error.strerror}.") from error
-
-
-def _refuse_pattern(source: Path) -> None:
-    if any(sign in str(source) for sign in "*?[") and not source.exists():
-        raise SettingsError(
-            f"There is no file {source}; it looks like a pattern that matched nothing. "
-            "Check the folder, or name the folder itself: all scans in it are taken."
-        )
-
-
-def _common(folders: Sequence[Path]) -> str:
-    """The folder that holds all of `folders`."""
-    try:
-        return os.path.commonpath([_plain(folder) for folder in folders])
-    except ValueError as error:
-        raise SettingsError(f"The inputs have no folder in common: {error}. Restore them in two runs.") from error
-
-
-def _plain(path: Path) -> str:
-    """The absolute path without `..`, symbolic links kept: the place the user sees."""
-    return os.path.abspath(path)
+    if area is None or not os.path.isdir(area):
+        return area
+    path = area / name
+    return path if required or os.path.exists(path) else None
 
 
 def _identity(path: Path) -> str:
     """Equal for paths that are one file, or would be on a disk that ignores letter case."""
-    return str(path.resolve()).casefold()
+    return os.path.realpath(path).casefold()
+
+
+def _file_number(path: Path) -> str:
+    """Equal for all hard links of a file; empty if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def _identify_inputs(jobs: Iterable[Job]) -> set[str]:
+    paths = {path for job in jobs for path in (job.source, job.mask, job.add_mask, job.not_mask)
+             if isinstance(path, Path)}  # fmt: skip
+    return {_identity(path) for path in paths} | {_file_number(path) for path in paths} - {""}
+
+
+def _is_input(path: Path, inputs: set[str]) -> bool:
+    return _identity(path) in inputs or _file_number(path) in inputs

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
+from redust.cli.usage import ADVANCED, BASIC
 from redust.core.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., None])
 
+_METAVARS = {str: "NAME", int: "N", float: "X"}
 
-def with_flags(settings: type[Settings], *, leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
+
+def with_flags(
+    settings: type[Settings], *, leave_out: tuple[str, ...] = (), basic: Collection[str] | None = None
+) -> Callable[[F], F]:
     """Give a command the fields of `settings` as flags.
 
     Parameters
@@ -29,6 +34,9 @@ def with_flags(settings: type[Settings], *, leave_out: tuple[str, ...] = ()) -> 
         Its fields' names, types, bounds, defaults and descriptions become the flags and their help.
     leave_out
         Fields that are no flag of this command.
+    basic
+        Fields whose flags the help lists first; the others are advanced. Unless given, each flag stands under its
+        settings class.
 
     Returns
     -------
@@ -36,27 +44,33 @@ def with_flags(settings: type[Settings], *, leave_out: tuple[str, ...] = ()) -> 
         For a function with a parameter ``**choices``, which gets the flags that were given.
     """
 
+    def panel_of(name: str) -> str:
+        if basic is None:
+            return panel(settings, name)
+        return BASIC if name in basic else ADVANCED
+
     def decorate(command: F) -> F:
-        own = [one for one in _parameters(command) if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        parameters = [item for item in _parameters(command) if item.kind is not inspect.Parameter.VAR_KEYWORD]
         fields = {name: field for name, field in settings.model_fields.items() if name not in leave_out}
         flags = [
-            _parameter(name, field, panel(settings, name))
+            _make_parameter(name, field, panel_of(name))
             for name, field in sorted(fields.items(), key=lambda item: _seniority(settings, item[0]))
         ]
 
         @functools.wraps(command)
-        def called(*args: Any, **given: Any) -> None:
-            command(*args, **{name: value for name, value in given.items() if name not in fields or not _absent(value)})
+        def call(*arguments: Any, **values: Any) -> None:
+            absent = {name for name, value in values.items() if name in fields and _is_absent(value)}
+            command(*arguments, **{name: value for name, value in values.items() if name not in absent})
 
-        signature = inspect.Signature([*own, *flags])
-        called.__signature__ = signature  # type: ignore[attr-defined]
-        called.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
-        return called  # type: ignore[return-value]
+        signature = inspect.Signature([*parameters, *flags])
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        call.__annotations__ = {name: item.annotation for name, item in signature.parameters.items()}
+        return call  # type: ignore[return-value]
 
     return decorate
 
 
-def _absent(value: Any) -> bool:
+def _is_absent(value: Any) -> bool:
     return value is None or value == []
 
 
@@ -73,20 +87,21 @@ def panel(settings: type[Settings], field: str) -> str:
 
 def _seniority(settings: type[Settings], field: str) -> int:
     """How far up the line of base classes a field was first written."""
-    line = settings.__mro__
-    return max(step for step, one in enumerate(line) if issubclass(one, Settings) and field in one.model_fields)
+    return max(
+        step for step, base in enumerate(settings.__mro__) if issubclass(base, Settings) and field in base.model_fields
+    )
 
 
 def describe(field: FieldInfo) -> str:
     """A field's description with its bounds and its default."""
-    notes = list(_bounds(field))
+    notes = list(_describe_bounds(field))
     if field.default is not None and field.default != ():
-        notes.append(f"default {_shown(field.default)}")
-    said = (field.description or "").rstrip(".")
-    return f"{said} ({', '.join(notes)})." if notes else f"{said}."
+        notes.append(f"default {_format_default(field.default)}")
+    description = (field.description or "").rstrip(".")
+    return f"{description} ({', '.join(notes)})." if notes else f"{description}."
 
 
-def _bounds(field: FieldInfo) -> Iterator[str]:
+def _describe_bounds(field: FieldInfo) -> Iterator[str]:
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     for constraint in field.metadata:
         for name, word in words.items():
@@ -98,10 +113,12 @@ def _parameters(command: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(command, eval_str=True).parameters.values())
 
 
-def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
+def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
     kind = _flag_type(field.annotation)
     switch = f"{flag_name(name)}/--no-{flag_name(name)[2:]}" if kind is bool else flag_name(name)
-    option = typer.Option(switch, help=describe(field), show_default=False, rich_help_panel=panel)
+    option = typer.Option(
+        switch, help=describe(field), show_default=False, rich_help_panel=panel, metavar=_METAVARS.get(kind)
+    )
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -109,7 +126,7 @@ def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
 def _flag_type(annotation: Any) -> Any:
     """The type a command line can carry: ``int | None`` is ``int``, a tuple is a list, a literal is text."""
     if get_origin(annotation) in (Union, UnionType):
-        (annotation,) = (one for one in get_args(annotation) if one is not type(None))
+        (annotation,) = (kind for kind in get_args(annotation) if kind is not type(None))
     if get_origin(annotation) is Literal:
         return str
     if get_origin(annotation) in (tuple, list):
@@ -117,7 +134,7 @@ def _flag_type(annotation: Any) -> Any:
     return annotation
 
 
-def _shown(default: Any) -> str:
+def _format_default(default: Any) -> str:
     if isinstance(default, bool):
         return "yes" if default else "no"
     return f"{default:g}" if isinstance(default, float) else str(default)

@@ -8,15 +8,17 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import typer
 
 from redust.cli.flags import with_flags
+from redust.cli.usage import BASIC
 from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
 
 S = TypeVar("S", bound=ScanSettings)
 
-_RESULTS, _AREAS, _SHOWN = "Results", "Where a person has decided", "What is shown"
+# The flags of settings that the help lists first; the others are advanced.
+_BASIC = frozenset({"level", "sensitivity", "only", "skip", "grow", "fill", "method", "overwrite", "page"})
 
 
-def _file(flag: str, help: str, panel: str, *more: str, metavar: str = "FILE") -> Any:
-    return typer.Option(flag, *more, help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
+def _file(flag: str, help: str, *names: str, panel: str = BASIC, metavar: str = "FILE") -> Any:
+    return typer.Option(flag, *names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
 
 
 _SCANS = typer.Argument(metavar="SCAN", show_default=False, help="Scans, or folders: all scans below them are taken.")
@@ -25,49 +27,36 @@ Output: TypeAlias = Annotated[
     Path | None,
     _file(
         "--output", "Where the restored scan goes; a folder for several. `scan.restored.tif` beside it unless given.",
-        _RESULTS, "-o", metavar="FILE|DIR",
+        "-o", metavar="FILE|DIR",
     ),
 ]  # fmt: skip
 MaskOut: TypeAlias = Annotated[
     Path | None,
-    _file("--mask-out", "Write the mask too: 8 bit, 0 and 255; a folder for several.", _RESULTS, metavar="FILE|DIR"),
+    _file("--mask-out", "Write the mask too: 8 bit, 0 and 255; a folder for several.", metavar="FILE|DIR"),
 ]
 Compare: TypeAlias = Annotated[
     Path | None,
-    _file(
-        "--compare", "Draw before, mask and after side by side; a folder for several.", _RESULTS, metavar="FILE.png|DIR"
-    ),
+    _file("--compare", "Draw before, mask and after side by side; a folder for several.", metavar="FILE.png|DIR"),
 ]
 ReportFile: TypeAlias = Annotated[
-    Path | None, _file("--report", "Write what was done: one JSON object per line and scan.", _RESULTS)
+    Path | None, _file("--report", "Write what was done: one JSON object per line and scan.")
 ]
-GivenMask: TypeAlias = Annotated[
-    Path | None,
-    _file("--mask", "Take this mask; nothing is detected. A folder for several.", _AREAS,
-          metavar="FILE|DIR"),
-]  # fmt: skip
-AddMask: TypeAlias = Annotated[
-    Path | None, _file("--add-mask", "Add what this mask marks.", _AREAS, metavar="FILE|DIR")
+WholeMask: TypeAlias = Annotated[
+    Path | None, _file("--mask", "Take this mask; nothing is detected. A folder for several.", metavar="FILE|DIR")
 ]
-NotMask: TypeAlias = Annotated[
-    Path | None, _file("--not-mask", "Protect what this mask marks.", _AREAS, metavar="FILE|DIR")
-]
-Preset: TypeAlias = Annotated[Path | None, _file("--preset", "Choices from a TOML file; flags win over it.", _SHOWN)]
-Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.", rich_help_panel=_SHOWN)]
-Verbose: TypeAlias = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show every step, and tracebacks.", rich_help_panel=_SHOWN)
-]
-AsJson: TypeAlias = Annotated[
-    bool,
-    typer.Option("--json", help="One report per scan and line on standard output.", rich_help_panel=_SHOWN),
-]
+AddMask: TypeAlias = Annotated[Path | None, _file("--add-mask", "Add what this mask marks.", metavar="FILE|DIR")]
+NotMask: TypeAlias = Annotated[Path | None, _file("--not-mask", "Protect what this mask marks.", metavar="FILE|DIR")]
+Preset: TypeAlias = Annotated[Path | None, _file("--preset", "Settings from a TOML file; flags win over it.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")]
+Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="Show every step, and tracebacks.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON report per scan and line.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(no_args_is_help=True)(with_flags(RestoreSettings)(restore))
-    app.command(no_args_is_help=True)(with_flags(DetectSettings)(detect))
-    app.command(no_args_is_help=True)(with_flags(RepairSettings)(repair))
+    app.command()(with_flags(RestoreSettings, basic=_BASIC)(restore))
+    app.command()(with_flags(DetectSettings, basic=_BASIC)(detect))
+    app.command()(with_flags(RepairSettings, basic=_BASIC)(repair))
 
 
 def restore(
@@ -77,7 +66,7 @@ def restore(
     mask_out: MaskOut = None,
     compare: Compare = None,
     report: ReportFile = None,
-    mask: GivenMask = None,
+    mask: WholeMask = None,
     add_mask: AddMask = None,
     not_mask: NotMask = None,
     preset: Preset = None,
@@ -86,31 +75,35 @@ def restore(
     as_json: AsJson = False,
     **choices: Any,
 ) -> None:
-    """Find the damage of scans and repair it. Only damaged pixels change; the scans themselves are never written."""
+    """Find the damage of scans and repair it.
+
+    Only damaged pixels change; the scans themselves are never written.
+
+    \b
+    redust restore scan.tif -o restored.tif
+    redust restore roll/ -o restored/ --mask-out masks/ --report roll.jsonl
+    redust restore scan.tif --sensitivity eager --compare compare.png
+    """
     from redust.batch.worklist import make_worklist
     from redust.cli.run_jobs import run_jobs
 
-    settings = _settings(RestoreSettings, preset, choices)
-    jobs = make_worklist(
+    settings = _make_settings(RestoreSettings, preset, choices)
+    worklist = make_worklist(
         scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, others=_given(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_listed(report),
     )  # fmt: skip
-    run_jobs(jobs, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
+    run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 def detect(
     scans: Scans,
     *,
     output: Annotated[
-        Path,
-        _file("--output", "The folder for the masks, 8 bit, 0 and 255: DIR/scan.png.", _RESULTS, "-o", metavar="DIR"),
+        Path, _file("--output", "The folder for the masks, 8 bit, 0 and 255: DIR/scan.png.", "-o", metavar="DIR")
     ],
-    as_map: Annotated[
-        bool,
-        typer.Option("--map", help="Write the damage map instead: 16 bit, 65535 = 1.", rich_help_panel=_RESULTS),
-    ] = False,
+    as_map: Annotated[bool, typer.Option("--map", help="Write the damage map instead: 16 bit, 65535 = 1.")] = False,
     report: ReportFile = None,
-    mask: GivenMask = None,
+    mask: WholeMask = None,
     add_mask: AddMask = None,
     not_mask: NotMask = None,
     preset: Preset = None,
@@ -119,22 +112,30 @@ def detect(
     as_json: AsJson = False,
     **choices: Any,
 ) -> None:
-    """Find the damage of scans and write it as masks. Edit them, then repair with `redust repair`."""
+    """Find the damage of scans and write it as masks.
+
+    Edit the masks, then repair with `redust repair`, or `redust restore --mask DIR`.
+
+    \b
+    redust detect scan.tif -o masks/
+    redust detect roll/ -o masks/ --sensitivity shy
+    redust detect scan.tif -o maps/ --map
+    """
     from redust.batch.worklist import make_worklist
     from redust.cli.run_jobs import run_jobs
 
-    settings = _settings(DetectSettings, preset, choices)
-    jobs = make_worklist(
+    settings = _make_settings(DetectSettings, preset, choices)
+    worklist = make_worklist(
         scans, mask_out=None if as_map else output, map_out=output if as_map else None,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, others=_given(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_listed(report),
     )  # fmt: skip
-    run_jobs(jobs, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
+    run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 def repair(
     scan: Annotated[Path, typer.Argument(metavar="SCAN", show_default=False, help="The scan.")],
     *,
-    mask: Annotated[Path, _file("--mask", "What to repair: a mask of the scan's size, non-zero = repair.", _AREAS)],
+    mask: Annotated[Path, _file("--mask", "What to repair: a mask of the scan's size, non-zero = repair.")],
     output: Output = None,
     compare: Compare = None,
     report: ReportFile = None,
@@ -145,26 +146,32 @@ def repair(
     as_json: AsJson = False,
     **choices: Any,
 ) -> None:
-    """Fill what a mask marks, and nothing else."""
+    """Fill what a mask marks, and nothing else.
+
+    \b
+    redust repair scan.tif --mask masks/scan.png -o restored.tif
+    redust repair scan.tif --mask mask.png --fill telea
+    redust repair scan.tif --mask mask.png --not-mask lettering.png
+    """
     from redust.batch.worklist import make_worklist
     from redust.cli.run_jobs import run_jobs
 
-    settings = _settings(RepairSettings, preset, choices)
-    jobs = make_worklist(
+    settings = _make_settings(RepairSettings, preset, choices)
+    worklist = make_worklist(
         [scan],
         target=output,
         restored_beside=True,
         compare=compare,
         mask=mask,
         not_mask=not_mask,
-        others=_given(report),
+        run_files=_listed(report),
     )
-    run_jobs(jobs, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
+    run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
-def _settings(kind: type[S], preset: Path | None, choices: dict[str, Any]) -> S:
+def _make_settings(kind: type[S], preset: Path | None, choices: dict[str, Any]) -> S:
     return kind.of(**choices) if preset is None else kind.from_preset(preset, **choices)
 
 
-def _given(path: Path | None) -> list[Path]:
+def _listed(path: Path | None) -> list[Path]:
     return [] if path is None else [path]

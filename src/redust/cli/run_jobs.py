@@ -1,24 +1,30 @@
-"""Does a list of jobs with one pipeline: a scan that fails is told, the others go on."""
+"""Does a worklist's jobs with one pipeline: a scan that fails is reported, the others go on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
 import redust
-from redust.cli.attempt import Failure, attempt
+from redust.batch.worklist import Worklist
+from redust.cli.attempt import Failure, attempt, describe_failure
 from redust.cli.screen import Screen
+from redust.core.atomic import check_path, growing_file
+from redust.core.errors import UnsupportedScan
 from redust.core.report import Report
 from redust.core.settings import RestoreSettings, ScanSettings
-from redust.files import check_path, whole_file
 from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
 
+_NAMED = 5  # skipped files that the screen names
+
 
 def run_jobs(
-    jobs: Sequence[Job],
+    worklist: Worklist,
     settings: ScanSettings,
     report_file: Path | None = None,
     *,
@@ -31,34 +37,38 @@ def run_jobs(
     Parameters
     ----------
     report_file
-        One JSON object per line and scan; written at the end, also when interrupted.
+        One JSON object per line and scan, on the disk before the next scan begins.
     quiet, verbose, as_json
         See :class:`redust.cli.screen.Screen`.
 
     Raises
     ------
     typer.Exit
-        With the first failure's exit code, if any scan failed.
+        With the first failure's exit code, if any scan failed or the report could not be written.
     RedustError
         Before any work, if an engine cannot be made or the report cannot be written.
     """
+    jobs = worklist.jobs
     pipeline = Pipeline(RestoreSettings.covering(settings))
     if report_file is not None:
         check_path(report_file, overwrite=settings.overwrite)
-    reports: list[Report] = []
-    failures: list[Failure] = []
     with Screen(len(jobs), quiet=quiet, verbose=verbose, as_json=as_json) as screen:
         load_engines(pipeline, jobs)
-        try:
-            for job in jobs:
-                reports.append(do(job, pipeline, screen, failures))
-        finally:
-            if report_file is not None:
-                write_reports(reports, report_file, overwrite=settings.overwrite)
-            if len(jobs) > 1:
-                screen.remark(summary(reports, len(jobs)))
-    if failures:
-        raise typer.Exit(failures[0].exit_code)
+        with _open_report(report_file, overwrite=settings.overwrite) as write_line:
+            run = Run(screen, write_line)
+            run.do_worklist(worklist, pipeline)
+    if run.failures:
+        raise typer.Exit(run.failures[0][1].exit_code)
+
+
+@contextmanager
+def _open_report(path: Path | None, *, overwrite: bool) -> Iterator[Callable[[str], None]]:
+    """What adds a line to the report; it does nothing where there is no report."""
+    if path is None:
+        yield lambda _: None
+        return
+    with growing_file(path, overwrite=overwrite) as append:
+        yield lambda line: append(f"{line}\n".encode())
 
 
 def load_engines(pipeline: Pipeline, jobs: Sequence[Job]) -> None:
@@ -69,41 +79,108 @@ def load_engines(pipeline: Pipeline, jobs: Sequence[Job]) -> None:
     )
 
 
-def do(job: Job, pipeline: Pipeline, screen: Screen, failures: list[Failure]) -> Report:
-    """Do one job and show what became of it; a failure is added to `failures` and reported as such."""
-    progress = screen.scan(job.source.name)
-    done = attempt(lambda: pipeline.run(job, progress=progress))
-    if isinstance(done, Failure):
-        failures.append(done)
-        screen.complain(str(job.source), done)
-        done = failed(job, done)
-    screen.result(done)
-    return done
+class Run:
+    """What became of the scans so far.
+
+    Parameters
+    ----------
+    screen
+        Shows it.
+    write_line
+        Adds a line to the report.
+
+    Attributes
+    ----------
+    failures
+        What failed, and why.
+    """
+
+    def __init__(self, screen: Screen, write_line: Callable[[str], None]) -> None:
+        self._screen, self._write_line = screen, write_line
+        self._finished = 0
+        self.failures: list[tuple[str, Failure]] = []
+
+    def do_worklist(self, worklist: Worklist, pipeline: Pipeline) -> None:
+        """Do all jobs; an interruption shows what was done before it."""
+        try:
+            for refusal in worklist.refusals:
+                self.record_failure(refusal.path, describe_failure(refusal.error))
+            for job in worklist.jobs:
+                self.do_job(job, pipeline)
+            self.record_skipped(worklist.skipped)
+        finally:
+            self.show_end(len(worklist.jobs) + len(worklist.refusals))
+
+    def do_job(self, job: Job, pipeline: Pipeline) -> None:
+        """Do one job and show what became of it."""
+        report_progress = self._screen.begin_scan(job.source.name)
+        report = attempt(lambda: pipeline.run(job, progress=report_progress))
+        if isinstance(report, Failure):
+            self.record_failure(job.source, report)
+            return
+        self._finished += 1
+        self._add_report(report)
+
+    def record_failure(self, source: Path, failure: Failure) -> None:
+        """Show and report why a scan failed."""
+        self._show_failure(str(source), failure)
+        self._add_report(_describe_scan(source, "failed", failure))
+
+    def record_skipped(self, paths: Sequence[Path]) -> None:
+        """Show and report the files of folders that were passed over."""
+        for path in paths:
+            sentence = f"{path} is no scan by its name, or a link; it was passed over. Name it to restore it."
+            failure = describe_failure(UnsupportedScan(sentence))
+            self._add_report(_describe_scan(path, "skipped", failure), shown=False)
+        if paths:
+            self._screen.print_note(summarise_skipped(paths))
+
+    def show_end(self, total: int) -> None:
+        """Show once more what failed, and the run in one line."""
+        if total < 2:
+            return
+        for source, failure in self.failures:
+            self._screen.print_failure(source, failure, again=True)
+        self._screen.print_note(summarise_run(self._finished, len(self.failures), total))
+
+    def _add_report(self, report: Report, *, shown: bool = True) -> None:
+        if shown:
+            self._screen.print_report(report)
+        written = attempt(lambda: self._write_line(report.to_json()))
+        if isinstance(written, Failure):
+            self._show_failure("The report", written)
+
+    def _show_failure(self, source: str, failure: Failure) -> None:
+        self.failures.append((source, failure))
+        self._screen.print_failure(source, failure)
 
 
-def failed(job: Job, failure: Failure) -> Report:
-    """The report of a scan that failed."""
-    return Report(
-        redust=redust.__version__,
-        source=str(job.source),
-        status="failed",
-        error=failure.sentence,
-        error_kind=failure.kind,
+def _describe_scan(source: Path, status: str, failure: Failure) -> Report:
+    """The report of a scan that was not worked on to its end."""
+    return Report.model_validate(
+        {
+            "redust": redust.__version__,
+            "source": str(source),
+            "status": status,
+            "error": failure.sentence,
+            "error_kind": failure.kind,
+        }
     )
 
 
-def summary(reports: Sequence[Report], total: int) -> str:
+def summarise_run(finished: int, failed: int, total: int) -> str:
     """The run in one line."""
-    broken = sum(report.status == "failed" for report in reports)
-    left = total - len(reports)
-    parts = [f"{len(reports) - broken} of {total} scans done"]
-    parts += [f"{broken} failed"] if broken else []
-    parts += [f"{left} not begun"] if left else []
-    return ", ".join(parts) + "."
+    waiting = total - finished - failed
+    clauses = [f"{finished} of {total} scans done"]
+    clauses += [f"{failed} failed"] if failed else []
+    clauses += [f"{waiting} not begun"] if waiting > 0 else []
+    return ", ".join(clauses) + "."
 
 
-def write_reports(reports: Sequence[Report], path: Path, *, overwrite: bool) -> None:
-    """Write one JSON object per line."""
-    lines = "".join(f"{report.model_dump_json()}\n" for report in reports)
-    with whole_file(path, overwrite=overwrite) as file:
-        file.write(lines.encode())
+def summarise_skipped(paths: Sequence[Path]) -> str:
+    """The files that were passed over, by their suffix, and the first of them by name."""
+    counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(_NAMED))
+    names = ", ".join(str(path) for path in paths[:_NAMED])
+    more = ", ..." if len(paths) > _NAMED else ""
+    return f"Passed over {len(paths)} files that are no scans ReDust takes from a folder ({kinds}): {names}{more}"

@@ -6,7 +6,6 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from redust.cli.attempt import Failure
+from redust.core.escape import escape_controls
 from redust.core.report import Report
 
 # Where each step begins and ends on the bar: their usual share of the time.
@@ -43,10 +43,10 @@ class Screen:
     def __init__(self, total: int, *, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
         self._quiet, self._verbose, self._as_json = quiet, verbose, as_json
-        self._total, self._done = total, 0
+        self._total, self._begun = total, 0
         self._handler = _Handler(self._console, logging.DEBUG if verbose else logging.WARNING)
         self._handler.setLevel(logging.ERROR if quiet else self._handler.level)
-        self._bar = _bar(self._console, shown=not quiet)
+        self._bar = _make_bar(self._console, shown=not quiet)
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -66,63 +66,59 @@ class Screen:
         logger.removeHandler(self._handler)
         logger.level, logger.propagate = self._before
 
-    def scan(self, name: str) -> Callable[[str, float], None]:
-        """Begin a scan; returns what the pipeline tells its progress to."""
+    def begin_scan(self, name: str) -> Callable[[str, float], None]:
+        """Begin a scan; returns the pipeline's progress callback."""
         if self._task is not None:
             self._bar.remove_task(self._task)
-        label = name if self._total == 1 else f"{self._done + 1}/{self._total} {name}"
-        self._task = task = self._bar.add_task(label, total=1.0, step="read")
-        self._done += 1
+        self._begun += 1
+        label = name if self._total == 1 else f"{self._begun}/{self._total} {name}"
+        self._task = task = self._bar.add_task(escape_controls(label), total=1.0, step="read")
 
-        def tell(step: str, share: float) -> None:
-            first, last = _STEPS.get(step, (0.0, 1.0))
-            self._bar.update(task, completed=first + share * (last - first), step=step)
+        def report_progress(step: str, share: float) -> None:
+            start, end = _STEPS.get(step, (0.0, 1.0))
+            self._bar.update(task, completed=start + share * (end - start), step=step)
 
-        return tell
+        return report_progress
 
-    def result(self, report: Report) -> None:
-        """Show what became of a scan; of a failure, standard output shows the JSON only."""
+    def print_report(self, report: Report) -> None:
+        """Print what became of a scan; of a failure, standard output shows the JSON only."""
         if self._as_json:
-            _print(report.model_dump_json())
+            _print_result(report.to_json())
         elif not self._quiet and report.error is None:
-            _print(line(report))
+            _print_result(escape_controls(summarise_scan(report)))
 
-    def complain(self, about: str, failure: Failure) -> None:
-        """Show a failure, whatever was asked for."""
-        if self._verbose:
-            self._console.print(failure.trace)
-        said = failure.sentence if about in failure.sentence else f"{about}: {failure.sentence}"
-        self._console.print(f"error: {said}")
+    def print_failure(self, source: str, failure: Failure, *, again: bool = False) -> None:
+        """Print a failure; `again` in the list at the end of a run, which `quiet` leaves out."""
+        if again and self._quiet:
+            return
+        if self._verbose and not again:
+            self._console.print(escape_controls(failure.trace, keep="\n"))
+        sentence = failure.sentence if source in failure.sentence else f"{source}: {failure.sentence}"
+        self._console.print(escape_controls(f"failed: {sentence}" if again else f"error: {sentence}"))
 
-    def remark(self, sentence: str) -> None:
-        """Show what is good to know."""
+    def print_note(self, sentence: str) -> None:
+        """Print what is good to know."""
         if not self._quiet:
-            self._console.print(sentence)
+            self._console.print(escape_controls(sentence))
 
 
-def line(report: Report) -> str:
+def summarise_scan(report: Report) -> str:
     """A report in one line."""
-    written = [report.target, report.mask_file, report.map_file, report.compare_file]
-    where = ", ".join(path for path in written if path is not None)
+    paths = [report.target, report.mask_file, report.map_file, report.compare_file]
+    results = ", ".join(path for path in paths if path is not None)
     verb = "marked" if report.status == "detected" else "repaired"
     kinds = ", ".join(f"{count} {name}" for name, count in report.classes.items() if count)
-    # Classes count pieces as they were found, regions what growing has joined: both in one line would contradict.
+    # Classes count components as they were detected, regions after growing: both in one line would contradict.
     share = f"{report.coverage:.3%} {verb}{f': {kinds}' if kinds else f' in {report.regions} regions'}"
     share = share if report.regions else "nothing to repair"
-    return f"{report.source} -> {where}: {share}, {sum(report.seconds.values()):.1f} s"
+    return f"{report.source} -> {results}: {share}, {sum(report.seconds.values()):.1f} s"
 
 
-def _print(text: str) -> None:
-    """Print to standard output. A reader that has left does not stop the work."""
-    try:
-        print(text, flush=True)  # noqa: T201  # a door
-    except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+def _print_result(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  # a door
 
 
-def _bar(console: Console, *, shown: bool) -> Progress:
+def _make_bar(console: Console, *, shown: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -144,7 +140,7 @@ class _Handler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(f"{record.levelname.lower()}: {self.format(record)}")
+        self._console.print(f"{record.levelname.lower()}: {escape_controls(record.getMessage())}")
 
 
 _SILENT = logging.NullHandler()

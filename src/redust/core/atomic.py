@@ -13,7 +13,7 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -50,16 +50,29 @@ def check_path(path: Path, *, source: Path | None = None, overwrite: bool = Fals
     """
     if source is not None and _same(path, source):
         raise TargetExists(f"{path} is the scan itself, which is never written over. Choose another name or folder.")
-    if not path.parent.is_dir():
+    _check_name(path)
+    if not os.path.isdir(path.parent):
         raise TargetError(f"The folder {path.parent} does not exist. Make it first, or choose another.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise TargetError(f"The folder {path.parent} may not be written to. Check its permissions, or choose another.")
     if not os.path.lexists(path):
         return
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise TargetError(f"{path} is a folder or a device, not a file. Give a file name.")
     if not overwrite:
         raise TargetExists(f"{path} exists already. Choose another name, or allow it with --overwrite.")
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a path that the system cannot even look up: too long, a link to itself, in a folder that is closed."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise TargetError(f"{path} cannot be written: {_reason(error)}") from error
+    except ValueError as error:  # a NUL in the name
+        raise TargetError(f"{path!r} cannot be a file's name: {error}. Choose another.") from error
 
 
 @contextmanager
@@ -100,6 +113,45 @@ def whole_file(path: Path, *, source: Path | None = None, overwrite: bool = Fals
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def growing_file(path: Path, *, overwrite: bool = False) -> Iterator[Callable[[bytes], None]]:
+    """Open a file that grows line by line, such as a report; a process that is killed leaves what is written so far.
+
+    Parameters
+    ----------
+    path, overwrite
+        As in :func:`check_path`.
+
+    Yields
+    ------
+    append
+        Adds bytes to the file; they are on the disk when it returns.
+
+    Raises
+    ------
+    TargetError
+        As :func:`whole_file`; `append` too, when the disk is full.
+    """
+    with whole_file(path, overwrite=overwrite):
+        pass
+    with _explained(path):
+        file = path.open("ab", buffering=0)
+
+    def append(data: bytes) -> None:
+        size, view = file.tell(), memoryview(data)
+        with _explained(path):
+            try:
+                while view:
+                    view = view[file.write(view) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)  # no half line
+                raise
+
+    with file:
+        yield append
 
 
 @contextmanager

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticSerializationError
+
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Report(BaseModel):
@@ -17,7 +22,7 @@ class Report(BaseModel):
     of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
     ``largest_change_outside`` is the largest change of a sample outside the mask in the written file, in steps of the
     file's depth (0 for every lossless format, None where nothing was restored); ``page`` counts from 1; ``error`` and
-    ``error_kind`` say why a scan failed.
+    ``error_kind`` say why a scan failed, or why a file of a folder was skipped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,7 +33,7 @@ class Report(BaseModel):
     mask_file: str | None = None
     map_file: str | None = None
     compare_file: str | None = None
-    status: Literal["restored", "detected", "repaired", "failed"]
+    status: Literal["restored", "detected", "repaired", "failed", "skipped"]
     error: str | None = None
     error_kind: str | None = None
     page: int = 1
@@ -50,3 +55,11 @@ class Report(BaseModel):
     largest_change_outside: float | None = None
     seconds: dict[str, float] = {}
     warnings: list[str] = []
+
+    def to_json(self) -> str:
+        """One line of JSON without control characters; bytes of a name that are not UTF-8 are lone surrogates."""
+        try:
+            text = self.model_dump_json()
+        except PydanticSerializationError:  # a file name that is not UTF-8
+            text = json.dumps(self.model_dump(), separators=(",", ":"))
+        return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

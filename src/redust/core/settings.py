@@ -7,7 +7,7 @@ A field's description is the flag's help text; its bounds are the form's bounds.
 
 from __future__ import annotations
 
-import tomllib
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -15,9 +15,12 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from redust.core.errors import SettingsError
+from redust.core.toml_file import read_toml
 
 TTA_COUNTS = (1, 2, 4, 8)
 """Views of a test-time augmentation: whole sets of flips and rotations."""
+
+_LONGEST_VALUE = 80  # characters of a bad value that a message repeats
 
 
 class Polarity(StrEnum):
@@ -90,7 +93,7 @@ class Settings(BaseModel):
         try:
             return cls(**choices)
         except ValidationError as error:
-            raise SettingsError(f"{explain(error)}. See `redust COMMAND --help` for what is allowed.") from error
+            raise SettingsError(f"{explain(error, cls)}. Correct it, or leave it out for the default.") from error
 
     @classmethod
     def from_preset(cls, path: Path, **choices: Any) -> Self:
@@ -118,14 +121,11 @@ class Settings(BaseModel):
         SettingsError
             As :meth:`from_preset`.
         """
-        try:
-            preset = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"The preset {path} cannot be read: {error}. Check the path and the TOML.") from error
+        preset = read_toml(path, "preset")
         try:
             cls(**preset)
         except ValidationError as error:
-            raise SettingsError(f"The preset {path} does not fit: {explain(error)}. Correct that line.") from error
+            raise SettingsError(f"The preset {path} does not fit: {explain(error, cls)}. Correct that line.") from error
         return preset
 
 
@@ -242,6 +242,11 @@ class DetectSettings(ScanSettings):
         ),
     ] = Weights.auto
 
+    @field_validator("only", "skip", mode="before")
+    @classmethod
+    def _one_class_is_a_list(cls, classes: Any) -> Any:
+        return (classes,) if isinstance(classes, str) else classes
+
     @field_validator("tta")
     @classmethod
     def _check_tta(cls, tta: int) -> int:
@@ -326,16 +331,25 @@ class RestoreSettings(DetectSettings, RepairSettings):
         return cls(**settings.model_dump())
 
 
-def explain(error: ValidationError) -> str:
-    """A validation error as one sentence without a trailing full stop."""
-    parts = []
-    for item in error.errors():
-        name = ".".join(str(step) for step in item["loc"]) or "settings"
-        if item["type"] == "extra_forbidden":
-            parts.append(f"there is no setting `{name}`")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            parts.append(
-                f"`{name}`: {message[:1].lower()}{message[1:]}, got {item['input']!r}" if item["loc"] else message
-            )
-    return "; ".join(parts)
+def explain(error: ValidationError, kind: type[Settings] | None = None) -> str:
+    """A validation error as one sentence without a trailing full stop.
+
+    Parameters
+    ----------
+    kind
+        The class whose settings are suggested for one that does not exist.
+    """
+    return "; ".join(_explain_item(item, kind) for item in error.errors())
+
+
+def _explain_item(item: Any, kind: type[Settings] | None) -> str:
+    name = ".".join(str(step) for step in item["loc"]) or "settings"
+    if item["type"] == "extra_forbidden":
+        similar = get_close_matches(name, kind.model_fields if kind else (), n=1)
+        return f"there is no setting `{name}`" + (f" (did you mean `{similar[0]}`?)" if similar else "")
+    message = item["msg"].removeprefix("Value error, ")
+    if not item["loc"]:
+        return str(message)
+    value = repr(item["input"])
+    shown = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}..."
+    return f"`{name}`: {message[:1].lower()}{message[1:]}, got {shown}"

@@ -1,0 +1,133 @@
+"""The scans that paths name: files as they are, folders searched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redust.core.errors import RedustError, ScanError, SettingsError
+from redust.files import is_scan_path
+from redust.pipeline.job import RESTORED
+
+
+@dataclass(frozen=True)
+class FoundScan:
+    """A scan, and its path below an output folder that keeps the tree of the inputs."""
+
+    path: Path
+    relative_path: Path
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A scan or folder that cannot be worked on, and why."""
+
+    path: Path
+    error: RedustError
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search for scans came to.
+
+    Parameters
+    ----------
+    scans
+        In the order of the sources, each scan once; a folder's in alphabetical order.
+    refusals
+        Sources and folders below them that hold no scan or cannot be listed.
+    skipped
+        Files in the folders that are no scans by their suffix, and symbolic links. Hidden files and results of
+        earlier runs (`*.restored.*`) are not among them.
+    """
+
+    scans: list[FoundScan] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+
+
+def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Search:
+    """Find the scans that `sources` name.
+
+    Parameters
+    ----------
+    sources
+        Files, and folders to search. A file is taken whatever its suffix; in a folder, those whose suffix is that of
+        a scan: no hidden files, no results of earlier runs (`*.restored.*`), no symbolic links.
+    leave_out
+        Folders not to descend into and files to pass over, such as those that results go to.
+
+    Raises
+    ------
+    SettingsError
+        If the sources have no folder in common.
+    """
+    search, known = Search(), set[str]()
+    avoided = {os.path.realpath(path) for path in leave_out}
+    base = _common_folder([path if os.path.isdir(path) else path.parent for path in sources])
+    for source in sources:
+        for path in _list_scans(source, avoided, search):
+            if (real_path := os.path.realpath(path)) not in known:
+                known.add(real_path)
+                search.scans.append(FoundScan(path, Path(os.path.relpath(_plain(path), base))))
+    return search
+
+
+def _list_scans(source: Path, avoided: set[str], search: Search) -> Iterator[Path]:
+    """The scans of one source; what cannot be used is added to the search's refusals."""
+    if not os.path.isdir(source):
+        if _is_pattern(source):
+            sentence = (
+                f"There is no file {source}; it looks like a pattern that matched nothing. "
+                "Check the folder, or name the folder itself: all scans in it are taken."
+            )
+            search.refusals.append(Refusal(source, ScanError(sentence)))
+        else:
+            yield source
+        return
+    refused, paths = len(search.refusals), list(_walk_folder(source, avoided, search))
+    if not paths and len(search.refusals) == refused:
+        sentence = f"There is no scan in the folder {source}. Name another folder or the files themselves."
+        search.refusals.append(Refusal(source, ScanError(sentence)))
+    yield from paths
+
+
+def _walk_folder(folder: Path, avoided: set[str], search: Search) -> Iterator[Path]:
+    """The scans below a folder, alphabetically."""
+
+    def refuse(error: OSError) -> None:
+        sentence = f"The folder {error.filename} cannot be listed: {error.strerror}. Check its permissions."
+        search.refusals.append(Refusal(Path(error.filename), ScanError(sentence)))
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if _is_searched(Path(parent, name), avoided))
+        for path in (Path(parent, name) for name in sorted(files)):
+            if path.name.startswith(".") or path.stem.endswith(RESTORED) or os.path.realpath(path) in avoided:
+                continue
+            if os.path.islink(path) or not is_scan_path(path):
+                search.skipped.append(path)
+            else:
+                yield path
+
+
+def _is_searched(folder: Path, avoided: set[str]) -> bool:
+    return not folder.name.startswith(".") and not os.path.islink(folder) and os.path.realpath(folder) not in avoided
+
+
+def _is_pattern(source: Path) -> bool:
+    return any(sign in str(source) for sign in "*?[") and not os.path.lexists(source)
+
+
+def _common_folder(folders: Sequence[Path]) -> str:
+    """The folder that holds all of `folders`."""
+    try:
+        return os.path.commonpath([_plain(folder) for folder in folders])
+    except ValueError as error:
+        raise SettingsError(f"The inputs have no folder in common: {error}. Restore them in two runs.") from error
+
+
+def _plain(path: Path) -> str:
+    """The absolute path without `..`, symbolic links kept: as the user sees it."""
+    return os.path.abspath(path)
