@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from redust.core.errors import RedustError
     from redust.core.report import Report
     from redust.core.scan import Scan
     from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "DetectSettings": "redust.core.settings",
     "Pipeline": "redust.pipeline.pipeline",
+    "RedustError": "redust.core.errors",
     "RepairSettings": "redust.core.settings",
     "Report": "redust.core.report",
     "RestoreSettings": "redust.core.settings",
@@ -40,6 +42,7 @@ _PUBLIC = {
 __all__ = [
     "DetectSettings",
     "Pipeline",
+    "RedustError",
     "RepairSettings",
     "Report",
     "RestoreSettings",

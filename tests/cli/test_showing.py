@@ -44,7 +44,7 @@ def test_models_tells_levels_by_sensitivity(redust_command: Command, monkeypatch
     following = levels.model_copy(update={"prior_shift": follow})
     soft = following.model_copy(update={"pre_blur": PreBlur(sigma=0.6)})
     found = [health.Engine("detector", "unet", True, 0.8, one) for one in (plain, levels, following, soft)]
-    monkeypatch.setattr(health, "engines", lambda: found)
+    monkeypatch.setattr(health, "list_engines", lambda: found)
     out = redust_command("models").out
     assert "level 0.8 for every sensitivity (not calibrated)" in out
     assert "eager 0.3 (998 ppm of undamaged pictures), normal 0.8 (99.1 ppm of undamaged pictures), shy 0.95\n" in out
@@ -54,7 +54,7 @@ def test_models_tells_levels_by_sensitivity(redust_command: Command, monkeypatch
 
 def test_doctor_says_when_something_is_broken(redust_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = [health.Finding("self-test", "ok", "fine"), health.Finding("torch", "absent", "pip install it")]
-    monkeypatch.setattr(health, "examine", lambda: iter(findings))
+    monkeypatch.setattr(health, "check_installation", lambda: iter(findings))
     ended = redust_command("doctor")
     assert (ended.code, ended.out.splitlines()[-1]) == (0, "Everything works.")
     findings.append(health.Finding("weights of unet", "broken", "Copy the model again."))

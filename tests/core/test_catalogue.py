@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 import pytest
 
 from redust.core import catalogue as module
-from redust.core.catalogue import Catalogue, merged
+from redust.core.catalogue import Catalogue, merge_tables
 from redust.core.errors import EngineError, SettingsError, UnknownEngine
 
 
@@ -47,8 +47,8 @@ def test_plug_ins_come_after_the_built_in_by_the_same_door(monkeypatch: pytest.M
 def test_two_of_one_name_are_refused(first: dict[str, str]) -> None:
     plugins = [plugin("telea", "theirs:fill"), plugin("telea", "others:fill")]
     with pytest.raises(SettingsError, match=r"Two fills are named `telea`: .* Uninstall one"):
-        merged("fill", first, plugins)
+        merge_tables("fill", first, plugins)
 
 
 def test_the_same_engine_listed_twice_is_one() -> None:
-    assert merged("fill", {"a": "m:f"}, [plugin("a", "m:f"), plugin("a", "m:f")]) == {"a": "m:f"}
+    assert merge_tables("fill", {"a": "m:f"}, [plugin("a", "m:f"), plugin("a", "m:f")]) == {"a": "m:f"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import redust
 from drawing import draw
@@ -146,3 +147,48 @@ def test_one_preset_serves_all_calls_and_keywords_win(tmp_path: Path) -> None:
     assert redust.detect(draw(), preset=str(preset), grow=0).sum() == 12
     assert redust.repair(draw(), draw()[..., 0] > 200, preset=preset).max() < 200
     np.testing.assert_array_equal(redust.restore(draw(), preset=preset), redust.restore(draw(), grow=3, **BRIGHT))
+
+
+def as_image(mode: str) -> Image.Image:
+    """A drawn scan as a Pillow image with a resolution."""
+    image = Image.fromarray(draw(channels=1, dtype=np.uint16)[..., 0])
+    image = image if mode == "I;16" else Image.fromarray(draw()).convert(mode)
+    image.info["dpi"] = (300, 300)
+    return image
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_images_come_back_in_their_own_mode_with_their_info(mode: str) -> None:
+    image = as_image(mode)
+    restored = redust.restore(image, **BRIGHT)
+    assert (restored.mode, restored.size, restored.info) == (mode, image.size, {"dpi": (300, 300)})
+    np.testing.assert_array_equal(np.asarray(restored), redust.restore(np.asarray(image), **BRIGHT))
+    mask = redust.detect(image, detector="bright")
+    repaired = redust.repair(image, Image.fromarray(mask), fill="mean")
+    np.testing.assert_array_equal(np.asarray(repaired), redust.repair(np.asarray(image), mask, fill="mean"))
+
+
+@pytest.mark.parametrize("source", [None, [[1, 2]], 7, Image.new("P", (9, 9)), Image.new("F", (9, 9))])
+def test_what_is_no_scan_is_told_what_is(source: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="NumPy array|one of the modes L, LA"):
+        redust.restore(source, **BRIGHT)
+
+
+def test_a_mask_that_is_none_is_an_error_and_no_wish_to_detect(scan_file: ScanFile) -> None:
+    for source in (draw(), scan_file("a.tif")):
+        with pytest.raises(TypeError, match="the mask is None"):
+            redust.repair(source, None, fill="mean")
+        with pytest.raises(TypeError, match="type list"):
+            redust.repair(source, [1], fill="mean")
+
+
+def test_a_keyword_with_a_typo_gets_a_suggestion_and_no_talk_of_commands() -> None:
+    with pytest.raises(redust.RedustError, match="did you mean `level`") as caught:
+        redust.restore(draw(), levle=0.4)
+    assert "--help" not in str(caught.value)
+
+
+def test_one_class_need_not_be_a_list(tmp_path: Path) -> None:
+    assert redust.RestoreSettings(skip="stain").skip == ("stain",)
+    (tmp_path / "p.toml").write_text('only = "hair"\n')
+    assert redust.RestoreSettings.from_preset(tmp_path / "p.toml").only == ("hair",)

@@ -26,75 +26,90 @@ def register(app: typer.Typer) -> None:
 
 
 def models() -> None:
-    """List the detectors, fills and generators, and the cards of those that carry weights."""
-    from rich.console import Console
-    from rich.table import Table
+    """List the detectors, fills and generators, with their model cards."""
+    from redust.pipeline.health import list_engines
 
-    from redust.pipeline.health import engines
-
-    console = Console(highlight=False)
-    found = engines()
+    console, engines = _make_console(), list_engines()
     for kind, title in _TITLES.items():
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for heading in ("name", "level", "weights", "licence", "remark"):
-            table.add_column(heading, justify="left", overflow="fold")
-        for engine in found:
-            if engine.kind == kind:
-                table.add_row(*_cells(engine))
-        console.print(table)
-        console.print()
-    for engine in found:
-        if engine.card is not None:
-            console.print(f"{engine.name}: {engine.card.summary}", soft_wrap=True)
-            if engine.kind == "detector":
-                console.print(f"  {_levels(engine.card)}", soft_wrap=True)
-            _hashes(console, engine.card)
-            if engine.blurred is not None:
-                console.print(f"{engine.blurred.name}: {engine.blurred.summary}", soft_wrap=True)
-                _hashes(console, engine.blurred)
+        _print_table(console, title, [engine for engine in engines if engine.kind == kind])
+    for engine in engines:
+        _print_cards(console, engine)
 
 
-def _hashes(console: Console, card: ModelCard) -> None:
-    """What tells the files of a model apart from any others."""
-    for name, digest in card.sha256.items():
-        console.print(f"  sha256 of {name}: {digest}", soft_wrap=True)
+def _make_console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True, markup=False)
 
 
-def _cells(engine: Engine) -> tuple[str, str, str, str, str]:
-    """One row of the table."""
+def _print_table(console: Console, title: str, engines: list[Engine]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for heading in ("name", "level", "weights", "licence", "remark"):
+        table.add_column(heading, justify="left", overflow="fold")
+    for engine in engines:
+        table.add_row(*map(Text, _format_row(engine)))
+    console.print(table, soft_wrap=False)
+    console.print()
+
+
+def _format_row(engine: Engine) -> list[str]:
+    from redust.core.escape import escape_controls
+
     level = "" if engine.level is None else f"{engine.level:g}"
     size = f"{engine.size / 1e6:.1f} MB" if engine.size else ""
     licence = "" if engine.card is None else engine.card.licence
-    remark = engine.problem or ("the default" if engine.default else "")
-    return engine.name, level, size, licence, remark
+    remark = "cannot be used" if engine.problem else "the default" if engine.default else ""
+    return [escape_controls(cell) for cell in (engine.name, level, size, licence, remark)]
 
 
-def _levels(card: ModelCard) -> str:
+def _print_cards(console: Console, engine: Engine) -> None:
+    """Print what the cards of an engine's models say, and the sha256 of their files."""
+    if engine.problem:
+        _print_lines(console, [f"{engine.name}: {engine.problem}"])
+    if engine.card is None:
+        return
+    levels = [f"  {_describe_levels(engine.card)}"] if engine.kind == "detector" else []
+    _print_lines(console, [f"{engine.name}: {engine.card.summary}", *levels, *_list_hashes(engine.card)])
+    if engine.blurred is not None:
+        _print_lines(console, [f"{engine.blurred.name}: {engine.blurred.summary}", *_list_hashes(engine.blurred)])
+
+
+def _print_lines(console: Console, lines: list[str]) -> None:
+    from redust.core.escape import escape_controls
+
+    for line in lines:
+        console.print(escape_controls(line))
+
+
+def _list_hashes(card: ModelCard) -> list[str]:
+    return [f"  sha256 of {name}: {digest}" for name, digest in card.sha256.items()]
+
+
+def _describe_levels(card: ModelCard) -> str:
     """A model's levels by sensitivity, and how much each marks of what is not damaged."""
     if not card.levels:
         return f"level {card.level:g} for every sensitivity (not calibrated)"
-    parts = []
+    levels = []
     for name, level in card.levels.items():
         rate = card.false_positive_rates.get(name)
-        said = "" if rate is None else f" ({1e6 * rate:.3g} ppm of undamaged pictures)"
-        parts.append(f"{name} {level:g}{said}")
-    follow = "" if card.prior_shift is None else "; they follow how dirty a scan is"
-    follow += ", and whether dark or bright" if card.prior_shift and card.prior_shift.minority_exponent else ""
-    soft = "; soft and grainy scans are seen blurred" if card.pre_blur else ""
-    return f"levels by sensitivity: {', '.join(parts)}{follow}{soft}"
+        levels.append(f"{name} {level:g}" + ("" if rate is None else f" ({1e6 * rate:.3g} ppm of undamaged pictures)"))
+    shift = "" if card.prior_shift is None else "; they follow how dirty a scan is"
+    shift += ", and whether dark or bright" if card.prior_shift and card.prior_shift.minority_exponent else ""
+    blur = "; soft and grainy scans are seen blurred" if card.pre_blur else ""
+    return f"levels by sensitivity: {', '.join(levels)}{shift}{blur}"
 
 
 def doctor() -> None:
-    """Look at everything ReDust needs and restore a small scan; the exit code is 1 if something is broken."""
-    from rich.console import Console
+    """Check the installation and restore a small scan; exit code 1 if broken."""
+    from redust.pipeline.health import check_installation
 
-    from redust.pipeline.health import examine
-
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    broken = 0
-    for finding in examine():
+    console, broken = _make_console(), 0
+    for finding in check_installation():
         broken += finding.state == "broken"
-        console.print(f"{finding.state:7} {finding.name}: {finding.detail}")
+        _print_lines(console, [f"{finding.state:7} {finding.name}: {finding.detail}"])
     if broken:
         console.print(f"{broken} broken: ReDust does not work as it should.")
         raise typer.Exit(1)

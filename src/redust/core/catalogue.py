@@ -1,18 +1,19 @@
 """Engines are found by name: a table of strings inside, entry points outside, one lazy resolver.
 
-Built-ins get no privilege: same door, same contract tests. Nothing is imported before it is asked for.
+Built-ins get no privilege: same resolver, same contract tests. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from typing import Any
 
-from redust.core.errors import EngineError, SettingsError, UnknownEngine
+from redust.core.errors import EngineError, RedustError, SettingsError, UnknownEngine
 
 
 class Catalogue:
@@ -33,12 +34,12 @@ class Catalogue:
         self.group = group
         self._builtin = dict(builtin)
 
-    def _found(self) -> dict[str, str]:
-        return merged(self.kind, self._builtin, entry_points(group=self.group))
+    def _table(self) -> dict[str, str]:
+        return merge_tables(self.kind, self._builtin, entry_points(group=self.group))
 
     def names(self) -> list[str]:
         """All names, built-ins first."""
-        return list(self._found())
+        return list(self._table())
 
     def factory(self, name: str) -> Callable[..., Any]:
         """The callable that makes the engine `name`.
@@ -50,18 +51,13 @@ class Catalogue:
         EngineError
             If it is listed but cannot be imported.
         """
-        found = self._found()
-        if name not in found:
-            raise UnknownEngine(f"There is no {self.kind} named `{name}`. Choose one of: {', '.join(found)}.")
-        module, _, attribute = found[name].partition(":")
-        try:
-            made: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
-        except (ImportError, AttributeError) as error:
-            raise EngineError(
-                f"The {self.kind} `{name}` cannot be loaded from {found[name]}: {error}. "
-                "Install what it needs, or choose another."
-            ) from error
-        return made
+        table = self._table()
+        if name not in table:
+            raise UnknownEngine(f"There is no {self.kind} named `{name}`. Choose one of: {', '.join(table)}.")
+        module, _, attribute = table[name].partition(":")
+        with self._explained(name, table[name]):
+            factory: Callable[..., Any] = attrgetter(attribute)(importlib.import_module(module))
+        return factory
 
     def make(self, name: str, **offered: Any) -> Any:
         """Make the engine `name`; its factory gets what it has parameters for.
@@ -69,14 +65,31 @@ class Catalogue:
         Raises
         ------
         UnknownEngine, EngineError
-            As :meth:`factory`.
+            As :meth:`factory`; the latter also if the factory fails.
         """
         factory = self.factory(name)
-        taken = inspect.signature(factory).parameters
-        return factory(**{key: value for key, value in offered.items() if key in taken})
+        with self._explained(name, self._table()[name]):
+            parameters = inspect.signature(factory).parameters
+            return factory(**{key: value for key, value in offered.items() if key in parameters})
+
+    @contextmanager
+    def _explained(self, name: str, location: str) -> Iterator[None]:
+        """Name the engine that cannot be loaded; a plug-in may fail in any way, even leave the program."""
+        try:
+            yield
+        except RedustError:
+            raise
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+                raise  # the program is told to end
+            reason = f"{type(error).__name__}: {error}"
+            raise EngineError(
+                f"The {self.kind} `{name}` cannot be loaded from {location} ({reason}). "
+                "Install what it needs, or choose another."
+            ) from error
 
 
-def merged(kind: str, builtin: Mapping[str, str], plugins: Iterable[EntryPoint]) -> dict[str, str]:
+def merge_tables(kind: str, builtin: Mapping[str, str], plugins: Iterable[EntryPoint]) -> dict[str, str]:
     """Built-ins and plug-ins in one table.
 
     Raises
@@ -86,9 +99,9 @@ def merged(kind: str, builtin: Mapping[str, str], plugins: Iterable[EntryPoint])
     """
     table = dict(builtin)
     for plugin in plugins:
-        place = f"{plugin.module}:{plugin.attr}"
-        if table.setdefault(plugin.name, place) != place:
+        location = plugin.value.partition("[")[0].replace(" ", "")  # without the extras it needs
+        if table.setdefault(plugin.name, location) != location:
             raise SettingsError(
-                f"Two {kind}s are named `{plugin.name}`: {table[plugin.name]} and {place}. Uninstall one."
+                f"Two {kind}s are named `{plugin.name}`: {table[plugin.name]} and {location}. Uninstall one."
             )
     return table

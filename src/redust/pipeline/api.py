@@ -1,7 +1,8 @@
-"""The easy calls: :func:`restore`, :func:`detect`, :func:`repair` on paths or arrays.
+"""The easy calls: :func:`restore`, :func:`detect`, :func:`repair` on paths, arrays or Pillow images.
 
 Paths in, files out, and a :class:`~redust.core.report.Report`. Arrays in, arrays out: (H, W) or (H, W, 1) grey,
 (H, W, 2) grey and alpha, (H, W, 3) red, green, blue, (H, W, 4) with alpha; uint8, uint16 or float32 in 0..1.
+Images in, images out, of the same mode and with the same info; the modes are L, LA, RGB, RGBA and I;16.
 Alpha passes through unchanged. Every further keyword is a field of the settings classes in
 :mod:`redust.core.settings`; one that is not raises a ``SettingsError`` naming it. For many scans make one
 :class:`~redust.pipeline.pipeline.Pipeline`: these calls load their engines each time.
@@ -9,8 +10,9 @@ Alpha passes through unchanged. Every further keyword is a field of the settings
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,41 +22,47 @@ from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
 from redust.pipeline.areas import Areas
-from redust.pipeline.job import as_path, beside
+from redust.pipeline.job import beside
 from redust.pipeline.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Array: TypeAlias = NDArray[Any]
 PathLike: TypeAlias = str | Path
+P = TypeVar("P", Array, "Image")
 S = TypeVar("S", bound=ScanSettings)
+
+_IMAGE_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 
 
 @overload
 def restore(source: PathLike, target: PathLike | None = None, **choices: Any) -> Report: ...
 @overload
-def restore(source: Array, target: None = None, **choices: Any) -> Array: ...
+def restore(source: P, target: None = None, **choices: Any) -> P: ...
 def restore(
-    source: PathLike | Array,
+    source: PathLike | Array | Image,
     target: PathLike | None = None,
     *,
-    mask: PathLike | Mask | None = None,
-    add_mask: PathLike | Mask | None = None,
-    not_mask: PathLike | Mask | None = None,
+    mask: PathLike | Mask | Image | None = None,
+    add_mask: PathLike | Mask | Image | None = None,
+    not_mask: PathLike | Mask | Image | None = None,
     mask_out: PathLike | None = None,
     compare: PathLike | None = None,
     preset: PathLike | None = None,
     **choices: Any,
-) -> Report | Array:
+) -> Report | Array | Image:
     """Find the damage and repair it.
 
     Parameters
     ----------
     source
-        A scan's path, or its pixels as an array.
+        A scan's path, or its pixels as an array or a Pillow image.
     target
         Where to write; `scan.restored.tif` beside `scan.tif` unless given.
     mask, add_mask, not_mask
         The whole mask (nothing is detected then), areas to add, areas to protect: paths of masks of the
-        scan's size (non-zero = True), or (H, W) bool arrays.
+        scan's size (non-zero = True), (H, W) bool arrays, or Pillow images.
     mask_out, compare
         Where to write the mask, and the picture before / mask / after.
     preset
@@ -64,15 +72,15 @@ def restore(
 
     Returns
     -------
-    result : Report, or an array like `source`
-        The array is new; outside the mask it is identical to `source`.
+    result : Report, or an array or image like `source`
+        The pixels are new; outside the mask it is identical to `source`.
 
     Raises
     ------
     RedustError
         See :mod:`redust.core.errors`.
     TypeError, ValueError
-        If an array is not pixels, or files are asked of an array.
+        If an array is not pixels, or an array is to be written to a file.
 
     Examples
     --------
@@ -83,15 +91,21 @@ def restore(
     >>> int(restored.max())
     90
     """
-    pipeline = Pipeline(_settings(RestoreSettings, preset, choices))
-    if isinstance(source, np.ndarray):
+    pipeline = Pipeline(_make_settings(RestoreSettings, preset, choices))
+    if not isinstance(source, str | Path):
         _refuse_files(target, mask_out, compare)
         scan = as_scan(source)
-        areas = Areas.read(scan.shape, only=as_path(mask), add=as_path(add_mask), protect=as_path(not_mask))
-        return as_array(pipeline.restore_scan(scan, areas), source)
+        areas = Areas.read(scan.shape, only=_as_area(mask), add=_as_area(add_mask), protect=_as_area(not_mask))
+        return as_pixels(pipeline.restore_scan(scan, areas), source)
     target = beside(Path(source)) if target is None else target
     return pipeline.restore(
-        source, target, mask=mask, add_mask=add_mask, not_mask=not_mask, mask_out=mask_out, compare=compare
+        source,
+        target,
+        mask=_as_area(mask),
+        add_mask=_as_area(add_mask),
+        not_mask=_as_area(not_mask),
+        mask_out=mask_out,
+        compare=compare,
     )
 
 
@@ -99,12 +113,14 @@ def restore(
 def detect(source: PathLike, target: PathLike, *, as_map: bool = ..., **choices: Any) -> Report: ...
 @overload
 def detect(
-    source: PathLike | Array, target: None = None, *, as_map: Literal[False] = False, **choices: Any
+    source: PathLike | Array | Image, target: None = None, *, as_map: Literal[False] = False, **choices: Any
 ) -> Mask: ...
 @overload
-def detect(source: PathLike | Array, target: None = None, *, as_map: Literal[True], **choices: Any) -> DamageMap: ...
 def detect(
-    source: PathLike | Array,
+    source: PathLike | Array | Image, target: None = None, *, as_map: Literal[True], **choices: Any
+) -> DamageMap: ...
+def detect(
+    source: PathLike | Array | Image,
     target: PathLike | None = None,
     *,
     as_map: bool = False,
@@ -116,7 +132,7 @@ def detect(
     Parameters
     ----------
     source
-        A scan's path, or its pixels as an array.
+        A scan's path, or its pixels as an array or a Pillow image.
     target
         Where to write the mask (8 bit, 0 and 255) or the map (16 bit, 65535 = 1); nothing is written unless given.
     as_map
@@ -142,9 +158,9 @@ def detect(
     >>> mask.dtype, bool(mask[31, 31]), bool(mask[5, 5])
     (dtype('bool'), True, False)
     """
-    settings = _settings(DetectSettings, preset, choices)
+    settings = _make_settings(DetectSettings, preset, choices)
     pipeline = Pipeline(RestoreSettings.covering(settings))
-    if isinstance(source, np.ndarray):
+    if not isinstance(source, str | Path):
         _refuse_files(target)
         scan = as_scan(source)
     elif target is None:
@@ -157,25 +173,27 @@ def detect(
 
 
 @overload
-def repair(source: PathLike, mask: PathLike | Mask, target: PathLike | None = None, **choices: Any) -> Report: ...
-@overload
-def repair(source: Array, mask: PathLike | Mask, target: None = None, **choices: Any) -> Array: ...
 def repair(
-    source: PathLike | Array,
-    mask: PathLike | Mask,
+    source: PathLike, mask: PathLike | Mask | Image, target: PathLike | None = None, **choices: Any
+) -> Report: ...
+@overload
+def repair(source: P, mask: PathLike | Mask | Image, target: None = None, **choices: Any) -> P: ...
+def repair(
+    source: PathLike | Array | Image,
+    mask: PathLike | Mask | Image,
     target: PathLike | None = None,
     *,
     preset: PathLike | None = None,
     **choices: Any,
-) -> Report | Array:
-    """Fill what a mask marks.
+) -> Report | Array | Image:
+    """Fill what a mask marks, and nothing else.
 
     Parameters
     ----------
     source
-        A scan's path, or its pixels as an array.
+        A scan's path, or its pixels as an array or a Pillow image.
     mask
-        The path of a mask of the scan's size (non-zero = True), or a (H, W) bool array.
+        The path of a mask of the scan's size (non-zero = True), a (H, W) bool array, or a Pillow image.
     target
         Where to write; `scan.restored.tif` beside `scan.tif` unless given.
     preset, **choices
@@ -183,7 +201,7 @@ def repair(
 
     Returns
     -------
-    result : Report, or an array like `source`
+    result : Report, or an array or image like `source`
 
     Raises
     ------
@@ -198,23 +216,36 @@ def repair(
     >>> int(redust.repair(scan, scan == 255, fill="navier-stokes").max())
     90
     """
-    settings = _settings(RepairSettings, preset, choices)
+    if mask is None:
+        raise TypeError("the mask is None; repair fills what a mask marks: give one, or call restore to detect damage")
+    area = _as_area(mask)
+    settings = _make_settings(RepairSettings, preset, choices)
     pipeline = Pipeline(RestoreSettings.covering(settings))
-    if isinstance(source, np.ndarray):
+    if not isinstance(source, str | Path):
         _refuse_files(target)
         scan = as_scan(source)
-        return as_array(pipeline.restore_scan(scan, Areas.read(scan.shape, only=as_path(mask))), source)
-    return pipeline.restore(source, beside(Path(source)) if target is None else target, mask=mask)
+        return as_pixels(pipeline.restore_scan(scan, Areas.read(scan.shape, only=area)), source)
+    return pipeline.restore(source, beside(Path(source)) if target is None else target, mask=area)
 
 
-def as_scan(array: Array) -> Scan:
-    """An array of any shape the easy calls take as a scan; see the top of this module.
+def as_scan(source: Array | Image) -> Scan:
+    """An array or a Pillow image as a scan; see the top of this module.
 
     Raises
     ------
     TypeError, ValueError
         If it is not pixels; the message says what is taken.
     """
+    if _is_image(source):
+        if source.mode not in _IMAGE_MODES:
+            raise ValueError(f"an image must have one of the modes {', '.join(_IMAGE_MODES)}, not {source.mode}")
+        source = np.asarray(source)
+    if not isinstance(source, np.ndarray):
+        raise TypeError(f"the scan is {_describe(source)}; give a path, a NumPy array or a Pillow image")
+    return _array_as_scan(source)
+
+
+def _array_as_scan(array: Array) -> Scan:
     planes = array[..., None] if array.ndim == 2 else array
     if planes.ndim != 3 or planes.shape[2] not in (1, 2, 3, 4):
         raise ValueError(f"an array must be (H, W) or (H, W, C) with 1 to 4 channels, not {array.shape}")
@@ -224,14 +255,40 @@ def as_scan(array: Array) -> Scan:
     return Scan(planes[..., :colours], alpha=planes[..., -1] if colours < planes.shape[2] else None)
 
 
-def as_array(scan: Scan, like: Array) -> Array:
-    """A scan's pixels, and alpha where there is one, in the shape of `like`."""
-    if scan.alpha is None:
-        return scan.pixels.reshape(like.shape)
-    return np.concatenate([scan.pixels, scan.alpha[..., None]], axis=2)
+def as_pixels(scan: Scan, like: Array | Image) -> Any:
+    """A scan's pixels, and alpha if there is one, as an array or image like `like`."""
+    planes = scan.pixels if scan.alpha is None else np.concatenate([scan.pixels, scan.alpha[..., None]], axis=2)
+    if isinstance(like, np.ndarray):
+        return planes.reshape(like.shape)
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(planes[..., 0] if planes.shape[2] == 1 else planes))
+    image.info = dict(like.info)
+    return image
 
 
-def _settings(kind: type[S], preset: PathLike | None, choices: dict[str, Any]) -> S:
+def _is_image(source: Any) -> TypeGuard[Image]:
+    """Whether this is a Pillow image, without loading Pillow for the sake of the question."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(source, pillow.Image)
+
+
+def _as_area(mask: PathLike | Mask | Image | None) -> Path | Mask | None:
+    """A mask as the pipeline takes it: a path, a (H, W) bool array, or None."""
+    if mask is None or isinstance(mask, Path | np.ndarray):
+        return mask
+    if isinstance(mask, str):
+        return Path(mask)
+    if _is_image(mask):
+        return np.asarray(mask.convert("L")) != 0
+    raise TypeError(f"a mask is {_describe(mask)}; give a path, a (H, W) bool array or a Pillow image")
+
+
+def _describe(value: Any) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _make_settings(kind: type[S], preset: PathLike | None, choices: dict[str, Any]) -> S:
     return kind.of(**choices) if preset is None else kind.from_preset(Path(preset), **choices)
 
 
