@@ -170,7 +170,7 @@ def test_images_come_back_in_their_own_mode_with_their_info(mode: str) -> None:
 
 @pytest.mark.parametrize("source", [None, [[1, 2]], 7, Image.new("P", (9, 9)), Image.new("F", (9, 9))])
 def test_what_is_no_scan_is_told_what_is(source: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match="NumPy array|one of the modes L, LA"):
+    with pytest.raises((TypeError, ValueError), match=r"NumPy array|one of the modes L, LA"):
         redust.restore(source, **BRIGHT)
 
 

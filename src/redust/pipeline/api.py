@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]
 PathLike: TypeAlias = str | Path
+Area: TypeAlias = "PathLike | Mask | Image"
 P = TypeVar("P", Array, "Image")
 S = TypeVar("S", bound=ScanSettings)
 
@@ -44,9 +45,9 @@ def restore(
     source: PathLike | Array | Image,
     target: PathLike | None = None,
     *,
-    mask: PathLike | Mask | Image | None = None,
-    add_mask: PathLike | Mask | Image | None = None,
-    not_mask: PathLike | Mask | Image | None = None,
+    mask: Area | None = None,
+    add_mask: Area | None = None,
+    not_mask: Area | None = None,
     mask_out: PathLike | None = None,
     compare: PathLike | None = None,
     preset: PathLike | None = None,
@@ -173,14 +174,12 @@ def detect(
 
 
 @overload
-def repair(
-    source: PathLike, mask: PathLike | Mask | Image, target: PathLike | None = None, **choices: Any
-) -> Report: ...
+def repair(source: PathLike, mask: Area, target: PathLike | None = None, **choices: Any) -> Report: ...
 @overload
-def repair(source: P, mask: PathLike | Mask | Image, target: None = None, **choices: Any) -> P: ...
+def repair(source: P, mask: Area, target: None = None, **choices: Any) -> P: ...
 def repair(
     source: PathLike | Array | Image,
-    mask: PathLike | Mask | Image,
+    mask: Area,
     target: PathLike | None = None,
     *,
     preset: PathLike | None = None,
@@ -255,7 +254,7 @@ def _array_as_scan(array: Array) -> Scan:
     return Scan(planes[..., :colours], alpha=planes[..., -1] if colours < planes.shape[2] else None)
 
 
-def as_pixels(scan: Scan, like: Array | Image) -> Any:
+def as_pixels(scan: Scan, like: Array | Image) -> Array | Image:
     """A scan's pixels, and alpha if there is one, as an array or image like `like`."""
     planes = scan.pixels if scan.alpha is None else np.concatenate([scan.pixels, scan.alpha[..., None]], axis=2)
     if isinstance(like, np.ndarray):
@@ -273,14 +272,14 @@ def _is_image(source: Any) -> TypeGuard[Image]:
     return pillow is not None and isinstance(source, pillow.Image)
 
 
-def _as_area(mask: PathLike | Mask | Image | None) -> Path | Mask | None:
+def _as_area(mask: Area | None) -> Path | Mask | None:
     """A mask as the pipeline takes it: a path, a (H, W) bool array, or None."""
     if mask is None or isinstance(mask, Path | np.ndarray):
         return mask
     if isinstance(mask, str):
         return Path(mask)
     if _is_image(mask):
-        return np.asarray(mask.convert("L")) != 0
+        return np.asarray(mask.convert("L")).astype(np.bool_)
     raise TypeError(f"a mask is {_describe(mask)}; give a path, a (H, W) bool array or a Pillow image")
 
 
