@@ -17,7 +17,7 @@ import numpy as np
 import redust
 from bench_sets import Picture, enlarge, join_pictures, run_main
 from redust.core.settings import RestoreSettings
-from redust.pipeline.compare import busiest
+from redust.pipeline.compare import find_busiest_window
 from redust.pipeline.pipeline import Pipeline
 
 _RED = np.array([255, 60, 30], np.float32)
@@ -33,7 +33,7 @@ def draw_row(pipeline: Pipeline, name: str, side: int, zoom: int) -> Picture:
         top, left = (int(number) for number in corner.split(","))
         window = slice(top, top + side), slice(left, left + side)
     else:
-        window = busiest(mask, side)
+        window = find_busiest_window(mask, side)
     before = enlarge(scan.pixels[window], zoom)
     marked = before // 2 + 64
     red = mask[window].repeat(zoom, axis=0).repeat(zoom, axis=1)

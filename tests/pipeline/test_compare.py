@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from drawing import draw
 from redust.core.arrays import Pixels
 from redust.core.scan import Scan
-from redust.pipeline.compare import busiest, draw_comparison
+from redust.pipeline.compare import find_busiest_window, draw_comparison
 
 
 def reds(picture: Pixels) -> int:
@@ -54,10 +54,10 @@ def test_the_busiest_window_holds_the_damage_and_lies_inside() -> None:
     mask = np.zeros((1000, 3000), np.bool_)
     mask[990:, 2990:] = True
     mask[3, 5] = True
-    rows, columns = busiest(mask, 640)
+    rows, columns = find_busiest_window(mask, 640)
     assert (rows.stop, columns.stop) == (1000, 3000)
     assert (rows.start, columns.start) == (360, 2360)
-    assert busiest(np.zeros((10, 10), np.bool_), 640)[0].start == 0
+    assert find_busiest_window(np.zeros((10, 10), np.bool_), 640)[0].start == 0
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -71,7 +71,7 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
         for path in _list_scans(source, avoided, search):
             if (real_path := os.path.realpath(path)) not in known:
                 known.add(real_path)
-                search.scans.append(FoundScan(path, Path(os.path.relpath(_plain(path), base))))
+                search.scans.append(FoundScan(path, Path(os.path.relpath(_absolute_path(path), base))))
     return search
 
 
@@ -123,11 +123,11 @@ def _is_pattern(source: Path) -> bool:
 def _common_folder(folders: Sequence[Path]) -> str:
     """The folder that holds all of `folders`."""
     try:
-        return os.path.commonpath([_plain(folder) for folder in folders])
+        return os.path.commonpath([_absolute_path(folder) for folder in folders])
     except ValueError as error:
         raise SettingsError(f"The inputs have no folder in common: {error}. Restore them in two runs.") from error
 
 
-def _plain(path: Path) -> str:
+def _absolute_path(path: Path) -> str:
     """The absolute path without `..`, symbolic links kept: as the user sees it."""
     return os.path.abspath(path)

@@ -165,11 +165,11 @@ def split_clashes(jobs: Sequence[Job], run_files: Iterable[Path] = ()) -> tuple[
     owners: dict[str, list[str]] = {}
     for job in jobs:
         for path in job.outputs:
-            owners.setdefault(_identity(path), []).append(str(job.source))
+            owners.setdefault(_path_identity(path), []).append(str(job.source))
     for path in run_files:
         if _is_input(path, inputs):
             raise SettingsError(f"{path} is an input and would be written over. Choose another name.")
-        if (owner := owners.get(_identity(path))) is not None:
+        if (owner := owners.get(_path_identity(path))) is not None:
             raise SettingsError(f"The report and a result of {owner[0]} would both be written to {path}. Rename one.")
     reasons = [_find_clash(job, inputs, owners) for job in jobs]
     clashes = [Refusal(job.source, TargetError(reason)) for job, reason in zip(jobs, reasons, strict=True) if reason]
@@ -181,7 +181,7 @@ def _find_clash(job: Job, inputs: set[str], owners: dict[str, list[str]]) -> str
     for path in job.outputs:
         if _is_input(path, inputs):
             return f"{path} is an input and would be written over. Choose another output."
-        sources = owners[_identity(path)]
+        sources = owners[_path_identity(path)]
         if len(sources) > 1:
             results = " and ".join(f"a result of {source}" for source in sources[:_LISTED])
             return f"{results} would both be written to {path}. Choose another output, or rename one."
@@ -190,8 +190,8 @@ def _find_clash(job: Job, inputs: set[str], owners: dict[str, list[str]]) -> str
 
 def _join_refusals(refusals: Sequence[Refusal]) -> str:
     sentences = list(dict.fromkeys(str(refusal.error) for refusal in refusals))
-    more = [f"And {len(sentences) - _LISTED} more of this kind."] if len(sentences) > _LISTED else []
-    return " ".join([*sentences[:_LISTED], *more])
+    remainder = [f"And {len(sentences) - _LISTED} more of this kind."] if len(sentences) > _LISTED else []
+    return " ".join([*sentences[:_LISTED], *remainder])
 
 
 def _find_area(name: Path, area: Path | None, *, required: bool = False) -> Path | None:
@@ -202,7 +202,7 @@ def _find_area(name: Path, area: Path | None, *, required: bool = False) -> Path
     return path if required or os.path.exists(path) else None
 
 
-def _identity(path: Path) -> str:
+def _path_identity(path: Path) -> str:
     """Equal for paths that are one file, or would be on a disk that ignores letter case."""
     return os.path.realpath(path).casefold()
 
@@ -219,8 +219,8 @@ def _file_number(path: Path) -> str:
 def _identify_inputs(jobs: Iterable[Job]) -> set[str]:
     paths = {path for job in jobs for path in (job.source, job.mask, job.add_mask, job.not_mask)
              if isinstance(path, Path)}  # fmt: skip
-    return {_identity(path) for path in paths} | {_file_number(path) for path in paths} - {""}
+    return {_path_identity(path) for path in paths} | {_file_number(path) for path in paths} - {""}
 
 
 def _is_input(path: Path, inputs: set[str]) -> bool:
-    return _identity(path) in inputs or _file_number(path) in inputs
+    return _path_identity(path) in inputs or _file_number(path) in inputs

@@ -47,11 +47,11 @@ def attempt(work: Callable[[], T]) -> T | Failure:
 
 def describe_failure(error: Exception) -> Failure:
     """Describe an exception to a user."""
-    sentence, exit_code = _explain(error)
+    sentence, exit_code = _explain_error(error)
     return Failure(sentence, type(error).__name__, exit_code, "".join(traceback.format_exception(error)))
 
 
-def _explain(error: Exception) -> tuple[str, int]:
+def _explain_error(error: Exception) -> tuple[str, int]:
     """A sentence and an exit code; what the machine refuses is no fault of ReDust."""
     if isinstance(error, RedustError):
         return str(error), error.exit_code

@@ -50,11 +50,11 @@ def with_flags(
         return BASIC if name in basic else ADVANCED
 
     def decorate(command: F) -> F:
-        parameters = [item for item in _parameters(command) if item.kind is not inspect.Parameter.VAR_KEYWORD]
+        parameters = [item for item in _list_parameters(command) if item.kind is not inspect.Parameter.VAR_KEYWORD]
         fields = {name: field for name, field in settings.model_fields.items() if name not in leave_out}
         flags = [
             _make_parameter(name, field, panel_of(name))
-            for name, field in sorted(fields.items(), key=lambda item: _seniority(settings, item[0]))
+            for name, field in sorted(fields.items(), key=lambda item: _base_depth(settings, item[0]))
         ]
 
         @functools.wraps(command)
@@ -81,11 +81,11 @@ def flag_name(field: str) -> str:
 
 def panel(settings: type[Settings], field: str) -> str:
     """The heading a flag stands under: what its settings class says of itself."""
-    owner = settings.__mro__[_seniority(settings, field)]
+    owner = settings.__mro__[_base_depth(settings, field)]
     return (owner.__doc__ or "").split("\n")[0].rstrip(".")
 
 
-def _seniority(settings: type[Settings], field: str) -> int:
+def _base_depth(settings: type[Settings], field: str) -> int:
     """How far up the line of base classes a field was first written."""
     return max(
         step for step, base in enumerate(settings.__mro__) if issubclass(base, Settings) and field in base.model_fields
@@ -109,7 +109,7 @@ def _describe_bounds(field: FieldInfo) -> Iterator[str]:
                 yield f"{word} {bound:g}"
 
 
-def _parameters(command: Callable[..., Any]) -> list[inspect.Parameter]:
+def _list_parameters(command: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(command, eval_str=True).parameters.values())
 
 

@@ -17,7 +17,7 @@ S = TypeVar("S", bound=ScanSettings)
 _BASIC = frozenset({"level", "sensitivity", "only", "skip", "grow", "fill", "method", "overwrite", "page"})
 
 
-def _file(flag: str, help: str, *names: str, panel: str = BASIC, metavar: str = "FILE") -> Any:
+def _file_option(flag: str, help: str, *names: str, panel: str = BASIC, metavar: str = "FILE") -> Any:
     return typer.Option(flag, *names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
 
 
@@ -25,28 +25,33 @@ _SCANS = typer.Argument(metavar="SCAN", show_default=False, help="Scans, or fold
 Scans: TypeAlias = Annotated[list[Path], _SCANS]
 Output: TypeAlias = Annotated[
     Path | None,
-    _file(
+    _file_option(
         "--output", "Where the restored scan goes; a folder for several. `scan.restored.tif` beside it unless given.",
         "-o", metavar="FILE|DIR",
     ),
 ]  # fmt: skip
 MaskOut: TypeAlias = Annotated[
     Path | None,
-    _file("--mask-out", "Write the mask too: 8 bit, 0 and 255; a folder for several.", metavar="FILE|DIR"),
+    _file_option("--mask-out", "Write the mask too: 8 bit, 0 and 255; a folder for several.", metavar="FILE|DIR"),
 ]
 Compare: TypeAlias = Annotated[
     Path | None,
-    _file("--compare", "Draw before, mask and after side by side; a folder for several.", metavar="FILE.png|DIR"),
+    _file_option(
+        "--compare", "Draw before, mask and after side by side; a folder for several.", metavar="FILE.png|DIR"
+    ),
 ]
 ReportFile: TypeAlias = Annotated[
-    Path | None, _file("--report", "Write what was done: one JSON object per line and scan.")
+    Path | None, _file_option("--report", "Write what was done: one JSON object per line and scan.")
 ]
 WholeMask: TypeAlias = Annotated[
-    Path | None, _file("--mask", "Take this mask; nothing is detected. A folder for several.", metavar="FILE|DIR")
+    Path | None,
+    _file_option("--mask", "Take this mask; nothing is detected. A folder for several.", metavar="FILE|DIR"),
 ]
-AddMask: TypeAlias = Annotated[Path | None, _file("--add-mask", "Add what this mask marks.", metavar="FILE|DIR")]
-NotMask: TypeAlias = Annotated[Path | None, _file("--not-mask", "Protect what this mask marks.", metavar="FILE|DIR")]
-Preset: TypeAlias = Annotated[Path | None, _file("--preset", "Settings from a TOML file; flags win over it.")]
+AddMask: TypeAlias = Annotated[Path | None, _file_option("--add-mask", "Add what this mask marks.", metavar="FILE|DIR")]
+NotMask: TypeAlias = Annotated[
+    Path | None, _file_option("--not-mask", "Protect what this mask marks.", metavar="FILE|DIR")
+]
+Preset: TypeAlias = Annotated[Path | None, _file_option("--preset", "Settings from a TOML file; flags win over it.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")]
 Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="Show every step, and tracebacks.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON report per scan and line.")]
@@ -90,7 +95,7 @@ def restore(
     settings = _make_settings(RestoreSettings, preset, choices)
     worklist = make_worklist(
         scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_listed(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
     )  # fmt: skip
     run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
@@ -99,7 +104,7 @@ def detect(
     scans: Scans,
     *,
     output: Annotated[
-        Path, _file("--output", "The folder for the masks, 8 bit, 0 and 255: DIR/scan.png.", "-o", metavar="DIR")
+        Path, _file_option("--output", "The folder for the masks, 8 bit, 0 and 255: DIR/scan.png.", "-o", metavar="DIR")
     ],
     as_map: Annotated[bool, typer.Option("--map", help="Write the damage map instead: 16 bit, 65535 = 1.")] = False,
     report: ReportFile = None,
@@ -127,7 +132,7 @@ def detect(
     settings = _make_settings(DetectSettings, preset, choices)
     worklist = make_worklist(
         scans, mask_out=None if as_map else output, map_out=output if as_map else None,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_listed(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
     )  # fmt: skip
     run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
@@ -135,7 +140,7 @@ def detect(
 def repair(
     scan: Annotated[Path, typer.Argument(metavar="SCAN", show_default=False, help="The scan.")],
     *,
-    mask: Annotated[Path, _file("--mask", "What to repair: a mask of the scan's size, non-zero = repair.")],
+    mask: Annotated[Path, _file_option("--mask", "What to repair: a mask of the scan's size, non-zero = repair.")],
     output: Output = None,
     compare: Compare = None,
     report: ReportFile = None,
@@ -164,7 +169,7 @@ def repair(
         compare=compare,
         mask=mask,
         not_mask=not_mask,
-        run_files=_listed(report),
+        run_files=_list_of(report),
     )
     run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
@@ -173,5 +178,5 @@ def _make_settings(kind: type[S], preset: Path | None, choices: dict[str, Any]) 
     return kind.of(**choices) if preset is None else kind.from_preset(preset, **choices)
 
 
-def _listed(path: Path | None) -> list[Path]:
+def _list_of(path: Path | None) -> list[Path]:
     return [] if path is None else [path]

@@ -182,5 +182,5 @@ def summarise_skipped(paths: Sequence[Path]) -> str:
     counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(_NAMED))
     names = ", ".join(str(path) for path in paths[:_NAMED])
-    more = ", ..." if len(paths) > _NAMED else ""
-    return f"Passed over {len(paths)} files that are no scans ReDust takes from a folder ({kinds}): {names}{more}"
+    ellipsis = ", ..." if len(paths) > _NAMED else ""
+    return f"Passed over {len(paths)} files that are no scans ReDust takes from a folder ({kinds}): {names}{ellipsis}"

@@ -55,7 +55,7 @@ def open_streams() -> None:
     A descriptor that is closed leads nowhere from now on; characters that the encoding lacks are escaped.
     """
     _fill_descriptors()
-    sys.stdout, sys.stderr = _tolerant(sys.stdout), _tolerant(sys.stderr)
+    sys.stdout, sys.stderr = _make_tolerant(sys.stdout), _make_tolerant(sys.stderr)
 
 
 def output_failure() -> str:
@@ -74,7 +74,7 @@ class _Text(io.TextIOWrapper):
     tolerant: TolerantWriter
 
 
-def _tolerant(stream: TextIO | None) -> TextIO:
+def _make_tolerant(stream: TextIO | None) -> TextIO:
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     stream.flush()

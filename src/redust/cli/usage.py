@@ -27,7 +27,7 @@ class Command(TyperCommand):
         panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], BASIC: []}
         for parameter in self.get_params(ctx):
             if (record := parameter.get_help_record(ctx)) is not None:
-                panels.setdefault(_panel_of(parameter), []).append((_shorten(record[0]), record[1]))
+                panels.setdefault(_panel_of(parameter), []).append((_shorten_flags(record[0]), record[1]))
         panels[ADVANCED] = panels.pop(ADVANCED, [])  # last
         for title, records in panels.items():
             if records:
@@ -41,7 +41,7 @@ def _panel_of(parameter: Any) -> str:
     return getattr(parameter, "rich_help_panel", None) or BASIC
 
 
-def _shorten(flags: str) -> str:
+def _shorten_flags(flags: str) -> str:
     """The first column: ``--x / --no-x`` as ``--[no-]x``, and an argument without its type."""
     return re.sub(r"--(\S+) / --no-\1", r"--[no-]\1", flags.removesuffix(" <list[Path]>").removesuffix(" <Path>"))
 
@@ -58,10 +58,10 @@ def explained_usage() -> Iterator[None]:
     try:
         yield
     except _USAGE_ERROR as error:
-        raise SettingsError(_explain(error)) from error
+        raise SettingsError(_explain_usage(error)) from error
 
 
-def _explain(error: Any) -> str:
+def _explain_usage(error: Any) -> str:
     command = error.ctx.command_path if error.ctx is not None else "redust"
     parameter = getattr(error, "param", None)
     if type(error).__name__ == "MissingParameter" and parameter is not None:

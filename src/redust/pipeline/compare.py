@@ -41,20 +41,26 @@ def draw_comparison(before: Scan, mask: Mask, after: Scan) -> Scan:
         8-bit RGB with the scan's ICC profile, upright whatever the scan's orientation tag; at most
         three panels of 640 pixels wide.
     """
-    near = busiest(mask, _PANEL)
-    whole = _Row("", [_shrunk(before.pixels), _marked_whole(before.pixels, mask, near), _shrunk(after.pixels)])
+    window = find_busiest_window(mask, _PANEL)
+    overview = _Row(
+        "", [_shrink(before.pixels), _draw_mask_overview(before.pixels, mask, window), _shrink(after.pixels)]
+    )
     close = _Row(
         "1:1, where the most damage is",
-        [_eight_bit(before.pixels[near]), _marked(before.pixels[near], mask[near]), _eight_bit(after.pixels[near])],
+        [
+            _to_eight_bit(before.pixels[window]),
+            _draw_mask(before.pixels[window], mask[window]),
+            _to_eight_bit(after.pixels[window]),
+        ],
     )
-    rows = [whole, close] if max(before.shape) > _PANEL else [whole]
+    rows = [overview, close] if max(before.shape) > _PANEL else [overview]
     rows = [row.upright(before.orientation) for row in rows]
     share = np.count_nonzero(mask) / mask.size
     titles = ["before", f"mask ({share:.2%})", "after"]
-    return Scan(_sheet(rows, titles), icc=before.icc if before.channels == 3 else None)
+    return Scan(_draw_sheet(rows, titles), icc=before.icc if before.channels == 3 else None)
 
 
-def busiest(mask: Mask, side: int) -> Place:
+def find_busiest_window(mask: Mask, side: int) -> Place:
     """The window of at most `side` x `side` pixels that holds the most damage, to the nearest eighth of `side`."""
     step = max(1, side // 8)
     rows = np.add.reduceat(mask, np.arange(0, mask.shape[0], step), axis=0, dtype=np.int64)
@@ -85,10 +91,10 @@ class _Row:
         return _Row(self.caption, turned)
 
 
-def _sheet(rows: list[_Row], titles: list[str]) -> Picture:
+def _draw_sheet(rows: list[_Row], titles: list[str]) -> Picture:
     """Rows of three panels with titles above the columns, centred."""
     across = max(panel.shape[1] for row in rows for panel in row.panels)
-    height = _TITLE + sum(_caption(row) + row.panels[0].shape[0] + _GAP for row in rows)
+    height = _TITLE + sum(_caption_height(row) + row.panels[0].shape[0] + _GAP for row in rows)
     sheet = Image.new("RGB", (3 * across + 4 * _GAP, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
@@ -97,7 +103,7 @@ def _sheet(rows: list[_Row], titles: list[str]) -> Picture:
     top = _TITLE
     for row in rows:
         draw.text((_GAP, top + 10), row.caption, fill=_INK, font=ImageFont.load_default(16), anchor="lm")
-        top += _caption(row)
+        top += _caption_height(row)
         for column, panel in enumerate(row.panels):
             left = _GAP + column * (across + _GAP) + (across - panel.shape[1]) // 2
             sheet.paste(Image.fromarray(np.ascontiguousarray(panel)), (left, top))
@@ -105,48 +111,48 @@ def _sheet(rows: list[_Row], titles: list[str]) -> Picture:
     return np.asarray(sheet)
 
 
-def _caption(row: _Row) -> int:
+def _caption_height(row: _Row) -> int:
     """The height of the caption."""
     return 28 if row.caption else 0
 
 
-def _small(shape: tuple[int, int]) -> tuple[int, int]:
+def _panel_size(shape: tuple[int, int]) -> tuple[int, int]:
     """(width, height) of a picture of `shape` (height, width) as a panel; never enlarged."""
     share = min(1.0, _PANEL / max(shape))
     return max(1, round(shape[1] * share)), max(1, round(shape[0] * share))
 
 
-def _shrunk(pixels: Pixels) -> Picture:
+def _shrink(pixels: Pixels) -> Picture:
     """Pixels as a panel: shrunk first, at their own depth, so that no second copy of the scan is made."""
-    small = cv2.resize(pixels, _small(pixels.shape[:2]), interpolation=cv2.INTER_AREA)
-    return _eight_bit(np.asarray(small).reshape(*small.shape[:2], pixels.shape[2]))
+    small = cv2.resize(pixels, _panel_size(pixels.shape[:2]), interpolation=cv2.INTER_AREA)
+    return _to_eight_bit(np.asarray(small).reshape(*small.shape[:2], pixels.shape[2]))
 
 
-def _eight_bit(pixels: Pixels) -> Picture:
+def _to_eight_bit(pixels: Pixels) -> Picture:
     """(H, W, C) of any depth as (H, W, 3) uint8."""
     light = np.nan_to_num(pixels.astype(np.float32) * (255.0 / full_scale(pixels.dtype)), posinf=255.0)
     return np.broadcast_to(np.rint(light.clip(0, 255)).astype(np.uint8), (*pixels.shape[:2], 3))
 
 
-def _marked_whole(pixels: Pixels, mask: Mask, near: Place) -> Picture:
-    """The mask over the scan as a panel, the window `near` framed. A hair stays visible however small the panel."""
-    width, height = _small(mask.shape[:2])
+def _draw_mask_overview(pixels: Pixels, mask: Mask, window: Place) -> Picture:
+    """The mask over the scan as a panel, `window` framed. A hair stays visible however small the panel."""
+    width, height = _panel_size(mask.shape[:2])
     share = cv2.resize(mask.view(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_AREA)
-    panel = _over_grey(_shrunk(pixels), np.minimum(share.astype(np.float32) * (3 / 255), 1.0))
+    panel = _blend_over_grey(_shrink(pixels), np.minimum(share.astype(np.float32) * (3 / 255), 1.0))
     if max(mask.shape) > _PANEL:
         down, across = height / mask.shape[0], width / mask.shape[1]
-        first = round(near[1].start * across), round(near[0].start * down)
-        last = round(near[1].stop * across) - 1, round(near[0].stop * down) - 1
+        first = round(window[1].start * across), round(window[0].start * down)
+        last = round(window[1].stop * across) - 1, round(window[0].stop * down) - 1
         cv2.rectangle(panel, first, last, _FRAME, 1)
     return panel
 
 
-def _marked(pixels: Pixels, mask: Mask) -> Picture:
+def _draw_mask(pixels: Pixels, mask: Mask) -> Picture:
     """The mask over the pixels at 1:1."""
-    return _over_grey(_eight_bit(pixels), mask.astype(np.float32))
+    return _blend_over_grey(_to_eight_bit(pixels), mask.astype(np.float32))
 
 
-def _over_grey(panel: Picture, strength: NDArray[np.float32]) -> Picture:
+def _blend_over_grey(panel: Picture, strength: NDArray[np.float32]) -> Picture:
     """Red of `strength` (H, W) in 0..1 over the panel in pale grey."""
     grey = 90 + 0.6 * panel.mean(axis=2, keepdims=True, dtype=np.float32)
     weight = strength[..., None]
