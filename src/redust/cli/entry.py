@@ -64,7 +64,9 @@ def _print_failure(failure: Failure, *, traced: bool) -> None:
     from redust.core.escape import escape_controls
 
     if traced:
-        print(escape_controls(failure.trace, keep="\n"), file=sys.stderr)  # noqa: T201  # a door
+        from redust.cli.screen import indent_trace
+
+        print(indent_trace(failure.trace), file=sys.stderr)  # noqa: T201  # a door
     print(f"error: {escape_controls(failure.sentence)}", file=sys.stderr)  # noqa: T201  # a door
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from textwrap import indent
 from types import TracebackType
 from typing import Self
 
@@ -92,7 +93,7 @@ class Screen:
         if again and self._quiet:
             return
         if self._verbose and not again:
-            self._console.print(escape_controls(failure.trace, keep="\n"))
+            self._console.print(indent_trace(failure.trace))
         sentence = failure.sentence if source in failure.sentence else f"{source}: {failure.sentence}"
         self._console.print(escape_controls(f"failed: {sentence}" if again else f"error: {sentence}"))
 
@@ -100,6 +101,11 @@ class Screen:
         """Print what is good to know."""
         if not self._quiet:
             self._console.print(escape_controls(sentence))
+
+
+def indent_trace(trace: str) -> str:
+    """A traceback whose lines, some of which may be a file's name, cannot be taken for others."""
+    return indent(escape_controls(trace, keep="\n"), "  ")
 
 
 def summarise_scan(report: Report) -> str:
