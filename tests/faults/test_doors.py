@@ -103,9 +103,7 @@ class TestStreams:
         if not Path("/dev/full").exists():
             pytest.skip("this system has no /dev/full")
         (roll / "0bad.tif").write_bytes(b"no picture")
-        words = " ".join(
-            f"'{word}'" for word in [*START, "restore", str(roll), "-o", str(tmp_path / "o"), *FAST, *flags]
-        )
+        words = shlex.join([*START, "restore", str(roll), "-o", str(tmp_path / "o"), *FAST])
         ended = subprocess.run(
             ["bash", "-c", f"{words} {redirection}; exit ${{PIPESTATUS[0]}}"], capture_output=True, check=False
         )
@@ -124,7 +122,7 @@ class TestStreams:
         assert "Standard output cannot be written: No space left on device" in ended.stderr
 
     def test_a_closed_output_is_not_replaced_by_a_file_of_the_work(self, roll: Path, tmp_path: Path) -> None:
-        command = " ".join(f"'{word}'" for word in [*START, "restore", str(roll), "-o", str(tmp_path / "o"), *FAST])
+        command = shlex.join([*START, "restore", str(roll), *FAST, "-o"])
         subprocess.run(["bash", "-c", f"{command} >&- 2>&-"], check=True)
         subprocess.run(
             [*START, "restore", str(roll), "-o", str(tmp_path / "p"), *FAST], check=True, capture_output=True
