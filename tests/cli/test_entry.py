@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import redust
-from redust.cli.attempt import UNEXPECTED, Failure, attempt
+from redust.batch.failures import UNEXPECTED_EXIT_CODE, Failure, catch_failure
 from redust.cli.entry import main
 from redust.core.errors import LossyTarget, ModelError, RedustError
 
@@ -74,14 +74,14 @@ def test_every_error_has_its_code() -> None:
         (LossyTarget("b"), 4),
         (ModelError("c"), 6),
         (OSError("d"), 3),
-        (ValueError("e"), UNEXPECTED),
+        (ValueError("e"), UNEXPECTED_EXIT_CODE),
     ):
-        ended = attempt(fail(error))
+        ended = catch_failure(fail(error))
         assert isinstance(ended, Failure)
         assert (ended.exit_code, ended.kind) == (code, type(error).__name__)
         assert str(error) in ended.sentence
         assert "in work" in ended.trace
-    assert attempt(lambda: 7) == 7
+    assert catch_failure(lambda: 7) == 7
 
 
 def test_the_unexpected_is_one_sentence_and_a_traceback_for_those_who_ask(
@@ -95,7 +95,7 @@ def test_the_unexpected_is_one_sentence_and_a_traceback_for_those_who_ask(
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         said = capsys.readouterr().err
-        assert caught.value.code == UNEXPECTED
+        assert caught.value.code == UNEXPECTED_EXIT_CODE
         assert "Something unexpected went wrong (ZeroDivisionError: oops). Run again with --verbose" in said
         assert ("Traceback" in said) == traced
 

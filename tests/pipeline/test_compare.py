@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from drawing import draw
 from redust.core.arrays import Pixels
 from redust.core.scan import Scan
-from redust.pipeline.compare import find_busiest_window, draw_comparison
+from redust.pipeline.compare import draw_comparison, find_busiest_window
 
 
 def reds(picture: Pixels) -> int:

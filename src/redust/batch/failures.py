@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from redust.core.errors import RedustError
+from redust.core.errors import RedustError, ScanError
 
 T = TypeVar("T")
 
@@ -45,15 +45,21 @@ def catch_failure(work: Callable[[], T]) -> T | Failure:
 
 
 def describe_failure(error: Exception) -> Failure:
-    """What a user is told of an exception."""
-    kind = type(error).__name__
-    trace = "".join(traceback.format_exception(error))
+    """Describe an exception to a user."""
+    sentence, exit_code = _explain_error(error)
+    return Failure(sentence, type(error).__name__, exit_code, "".join(traceback.format_exception(error)))
+
+
+def _explain_error(error: Exception) -> tuple[str, int]:
+    """A sentence and an exit code; what the machine refuses is no fault of ReDust."""
     if isinstance(error, RedustError):
-        return Failure(str(error), kind, error.exit_code, trace)
-    detail = f"{kind}: {error}" if str(error) else kind
-    return Failure(
+        return str(error), error.exit_code
+    if isinstance(error, MemoryError):
+        return "There is not enough memory. Close other programs, or use a machine with more.", ScanError.exit_code
+    if isinstance(error, OSError):
+        return f"The system refused: {error}. Check the path, its permissions and the disk.", ScanError.exit_code
+    detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return (
         f"Something unexpected went wrong ({detail}). Run again with --verbose for the traceback, and report it.",
-        kind,
         UNEXPECTED_EXIT_CODE,
-        trace,
     )

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from redust.cli.attempt import Failure
+    from redust.batch.failures import Failure
+
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,17 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from redust.cli.attempt import INTERRUPTED, Failure, attempt
+    from redust.batch.failures import Failure, catch_failure
 
     _end_on_terminate()
     try:
-        ended = attempt(lambda: _call_command(arguments))
+        ended = catch_failure(lambda: _call_command(arguments))
         if isinstance(ended, Failure):
             _print_failure(ended, traced="--verbose" in arguments or "-v" in arguments)
             return ended.exit_code
         return ended or _check_output()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _INTERRUPTED
 
 
 def _call_command(arguments: list[str]) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 import typer
 
 import redust
+from redust.batch.failures import Failure, catch_failure, describe_failure
 from redust.batch.worklist import Worklist
-from redust.cli.attempt import Failure, attempt, describe_failure
 from redust.cli.screen import Screen
 from redust.core.atomic import check_path, growing_file
 from redust.core.errors import UnsupportedScan
@@ -114,7 +114,7 @@ class Run:
     def do_job(self, job: Job, pipeline: Pipeline) -> None:
         """Do one job and show what became of it."""
         report_progress = self._screen.begin_scan(job.source.name)
-        report = attempt(lambda: pipeline.run(job, progress=report_progress))
+        report = catch_failure(lambda: pipeline.run(job, progress=report_progress))
         if isinstance(report, Failure):
             self.record_failure(job.source, report)
             return
@@ -146,7 +146,7 @@ class Run:
     def _add_report(self, report: Report, *, shown: bool = True) -> None:
         if shown:
             self._screen.print_report(report)
-        written = attempt(lambda: self._write_line(report.to_json()))
+        written = catch_failure(lambda: self._write_line(report.to_json()))
         if isinstance(written, Failure):
             self._show_failure("The report", written)
 

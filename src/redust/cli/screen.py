@@ -15,7 +15,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from redust.cli.attempt import Failure
+from redust.batch.failures import Failure
 from redust.core.escape import escape_controls
 from redust.core.report import Report
 
