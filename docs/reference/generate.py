@@ -21,22 +21,29 @@ COMMAND_LINE = """# Command line
 
 - `SCAN` is a file or a folder; of a folder all scans below it are taken, without hidden files, links and earlier
   results (`*.restored.*`). The output folder is not searched.
-- Several scans keep their tree below the output folder. Two results of one name, or a result in an input's place, are
-  refused before any work starts. A scan is never written over, not even with `--overwrite`.
+- Several scans keep their tree below the output folder. `a.tif` has the mask `a.png`; where a folder holds `a.tif` and
+  `a.jpg`, they have `a.tif.png` and `a.jpg.png`. Scans whose results would still have one path, or the path of an input,
+  fail before any work starts; the others go on. A scan is never written over, under none of its names, not even with
+  `--overwrite`.
+- Files of a folder that are no scans by their suffix, and links, are counted and named at the end, and the report has
+  them as `skipped`. Failures are listed once more at the end.
+- The report grows line by line: after a crash it tells what was done.
+- Names are shown with control characters and bytes that are not UTF-8 escaped (`\\x1b`); `--json` gives them back.
 - Results go to standard output, one line per scan, or with `--json` one [report](python.md#report) per line; progress,
   warnings and errors go to standard error. A terminal gets a progress bar.
-- One scan that fails does not stop the others. The exit code is that of the first failure:
+- One scan that fails does not stop the others, nor does output that is closed, full or left by its reader. The exit
+  code is that of the first failure:
 
 | code | meaning |
 |---|---|
 | 0 | everything was done |
 | 2 | the command or a choice cannot be carried out; nothing was begun |
 | 3 | a scan or mask cannot be used |
-| 4 | a result cannot be written: it exists, does not fit the format, or the disk refuses |
+| 4 | a result cannot be written: it exists, does not fit the format, or the disk refuses; or standard output is lost |
 | 5 | a detector or fill failed |
 | 6 | weights or their card are missing or damaged |
 | 1, 70 | another failure; 70 if nobody foresaw it (`--verbose` shows the traceback) |
-| 130 | interrupted; what was finished stays, nothing is half written |
+| 130, 143, 129 | interrupted, terminated, hung up; what was finished stays, nothing is half written |
 
 `NAME/--no-NAME` undoes what a preset says. Every setting is described once more, with its type, in
 [settings](settings.md).

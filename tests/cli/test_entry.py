@@ -62,6 +62,42 @@ def test_a_command_that_is_not_understood_is_explained(
     assert word in ended.out + ended.err
 
 
+COMMANDS = ("restore", "detect", "repair", "models", "doctor", "train", "evaluate", "calibrate", "study", "synthesize")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_fits_80_columns_and_names_every_flag(
+    redust_command: Command, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = redust_command(*command, "--help")
+    assert ended.code == 0
+    assert max(map(len, ended.out.splitlines())) <= 80
+    assert "--" in ended.out
+
+
+@pytest.mark.parametrize("command", ["restore", "detect", "repair"])
+def test_help_begins_with_examples_and_basic_flags(redust_command: Command, command: str) -> None:
+    text = redust_command(command, "--help").out
+    assert text.count(f"  redust {command} ") == 3
+    basic, advanced = text.split("Advanced:")
+    assert "--[no-]overwrite" in basic
+    assert "--threads" in advanced
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["restore"], "missing SCAN. See `redust restore --help`."),
+        (["detect", "a.tif"], "missing --output DIR. See `redust detect --help`."),
+        (["repair", "a.tif"], "missing --mask FILE. See `redust repair --help`."),
+    ],
+)
+def test_what_is_missing_is_named_in_one_line(redust_command: Command, arguments: list[str], sentence: str) -> None:
+    ended = redust_command(*arguments)
+    assert (ended.code, ended.out, ended.err) == (2, "", f"error: {sentence}\n")
+
+
 def test_every_error_has_its_code() -> None:
     def fail(error: Exception) -> Callable[[], None]:
         def work() -> None:
