@@ -13,7 +13,15 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from redust.batch.failures import Failure
 from redust.core.escape import escape_controls
@@ -49,6 +57,7 @@ class Screen:
         self._handler.setLevel(logging.ERROR if quiet else self._handler.level)
         self._bar = _make_bar(self._console, shown=not quiet)
         self._task: TaskID | None = None
+        self._batch = self._bar.add_task("all scans", total=total, step="") if total > 1 else None
 
     def __enter__(self) -> Self:
         logger = logging.getLogger("redust")
@@ -77,7 +86,10 @@ class Screen:
 
         def report_progress(step: str, share: float) -> None:
             start, end = _STEPS.get(step, (0.0, 1.0))
-            self._bar.update(task, completed=start + share * (end - start), step=step)
+            completed = start + share * (end - start)
+            self._bar.update(task, completed=completed, step=step)
+            if self._batch is not None:
+                self._bar.update(self._batch, completed=self._begun - 1 + completed)
 
         return report_progress
 
@@ -131,6 +143,8 @@ def _make_bar(console: Console, *, shown: bool) -> Progress:
         TaskProgressColumn(),
         TextColumn("{task.fields[step]}"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         console=console,
         transient=True,
         redirect_stdout=sys.stdout.isatty(),  # results in a file or pipe must not end up on the terminal
