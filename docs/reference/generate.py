@@ -22,7 +22,7 @@ COMMAND_LINE = """# Command line
 - `SCAN` is a file or a folder; of a folder all scans below it are taken, without hidden files, links and earlier
   results (`*.restored.*`). The output folder is not searched.
 - Several scans keep their tree below the output folder. `a.tif` has the mask `a.png`; where a folder holds `a.tif` and
-  `a.jpg`, they have `a.tif.png` and `a.jpg.png`. Scans whose results would still have one path, or the path of an input,
+  `a.jpg`, they have `a.tif.png` and `a.jpg.png`. Scans whose results would still share a path, or take an input's,
   fail before any work starts; the others go on. A scan is never written over, under none of its names, not even with
   `--overwrite`.
 - Files of a folder that are no scans by their suffix, and links, are counted and named at the end, and the report has

@@ -139,3 +139,10 @@ def test_arrays_are_guarded_too() -> None:
     pixels[::3, ::3] = 255
     assert not redust.detect(pixels, detector="tophat", level=0.1).any()
     assert redust.detect(pixels, detector="tophat", level=0.1, max_tile_coverage=1.0).any()
+
+
+def test_the_share_of_a_small_scan_is_its_own() -> None:
+    mask = np.ones((80, 90), np.bool_)
+    _, result = apply_guard(mask, 0.05)
+    assert result.max_coverage == 1.0
+    assert "up to 100.0%" in result.warnings(0.05)[0]

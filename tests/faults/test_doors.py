@@ -334,7 +334,7 @@ def test_a_scan_that_needs_more_memory_than_there_is_is_no_bug(
     def overflow(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("redust.pipeline.pipeline.write_scan", overflow)
+    monkeypatch.setattr("redust.pipeline.outputs.write_scan", overflow)
     ended = redust_command("restore", roll / "0.tif", "-o", tmp_path / "o.tif", *BRIGHT)
     assert ended.code == 3
     assert "not enough memory" in ended.err

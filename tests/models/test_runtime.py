@@ -192,7 +192,7 @@ def test_which_processors_are_faster_with_bytes(
 
 @pytest.mark.usefixtures("cuda_built_in")
 def test_the_doctor_lists_what_can_run_networks() -> None:
-    found = {finding.name: finding.state for finding in health._providers()}
+    found = {finding.name: finding.state for finding in health._list_providers()}
     assert found == {
         "provider cpu": "ok",
         "provider cuda": "ok",

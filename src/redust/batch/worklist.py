@@ -217,8 +217,7 @@ def _file_number(path: Path) -> str:
 
 
 def _identify_inputs(jobs: Iterable[Job]) -> set[str]:
-    paths = {path for job in jobs for path in (job.source, job.mask, job.add_mask, job.not_mask)
-             if isinstance(path, Path)}  # fmt: skip
+    paths = {path for job in jobs for path in job.inputs}
     return {_path_identity(path) for path in paths} | {_file_number(path) for path in paths} - {""}
 
 

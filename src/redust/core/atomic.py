@@ -49,7 +49,7 @@ def check_path(path: Path, *, source: Path | None = None, overwrite: bool = Fals
         If the folder is missing or may not be written to, or the path is a folder or a device.
     """
     if source is not None and _same(path, source):
-        raise TargetExists(f"{path} is the scan itself, which is never written over. Choose another name or folder.")
+        raise TargetExists(f"{path} is an input, which is never written over. Choose another name or folder.")
     _check_name(path)
     if not os.path.isdir(path.parent):
         raise TargetError(f"The folder {path.parent} does not exist. Make it first, or choose another.")

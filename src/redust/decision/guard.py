@@ -77,13 +77,14 @@ def apply_guard(mask: Mask, limit: float, protect: Mask | None = None) -> tuple[
     result : GuardResult
     """
     rows, columns = (_square_edges(length) for length in mask.shape)
-    coverage = _measure_coverage(mask, protect, rows, columns)
-    over = coverage > limit
+    marked = _count_marked(mask, protect, rows, columns)
+    area = np.diff(rows)[:, None] * np.diff(columns)
+    over = marked / np.maximum(area, _MIN_AREA) > limit
     if not over.any():
         return mask, GuardResult()
     regions = Regions(mask)
     accepted = ~_mostly_inside(regions, over, rows, columns)
-    result = GuardResult(int(over.sum()), over.size, int((~accepted).sum()), float(coverage.max()))
+    result = GuardResult(int(over.sum()), over.size, int((~accepted).sum()), float((marked / area)[over].max()))
     return regions.keep(accepted), result
 
 
@@ -92,17 +93,15 @@ def _square_edges(length: int) -> NDArray[np.int64]:
     return np.linspace(0, length, max(1, round(length / _SIDE)) + 1).round().astype(np.int64)
 
 
-def _measure_coverage(
+def _count_marked(
     mask: Mask, protect: Mask | None, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """The share of each square that is marked and not protected, one row of squares at a time."""
+) -> NDArray[np.int64]:
+    """The pixels of each square that are marked and not protected, one row of squares at a time."""
     counts = []
     for top, bottom in pairwise(rows):
         strip = mask[top:bottom] if protect is None else mask[top:bottom] & ~protect[top:bottom]
         counts.append(np.add.reduceat(np.count_nonzero(strip, axis=0), columns[:-1]))
-    area = np.maximum(np.diff(rows)[:, None] * np.diff(columns), _MIN_AREA)
-    coverage: NDArray[np.float64] = np.asarray(counts, np.float64) / area
-    return coverage
+    return np.asarray(counts, np.int64)
 
 
 def _mostly_inside(

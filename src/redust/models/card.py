@@ -18,7 +18,10 @@ CARD_NAME = "card.json"
 FLOAT32, INT8 = "onnx", "onnx-int8"  # kinds of weight files
 _INT8_TOLERANCE = 0.005  # of f1
 
+_MAX_BYTES = 1_000_000  # of a card
+
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Side: TypeAlias = Annotated[int, Field(ge=1, le=2048)]
 
 
 class ModelCard(BaseModel):
@@ -57,14 +60,14 @@ class ModelCard(BaseModel):
     gflop_per_megapixel: float | None = None
     channels: Literal[1, 3] = 3
     normalisation: str
-    scales: tuple[Annotated[int, Field(ge=1, le=16)], ...] = (1,)
+    scales: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(max_length=8)] = (1,)
     scale_weights: tuple[Share, ...] = ()
     attention: str = ""
     attention_shift: Annotated[float, Field(ge=-5, le=5)] = 0.0
-    stride: Annotated[int, Field(ge=1)] = 1
-    halo: Annotated[int, Field(ge=0)]
-    patch: int | None = None
-    fixed_size: int | None = None
+    stride: Annotated[int, Field(ge=1, le=256)] = 1
+    halo: Annotated[int, Field(ge=0, le=1024)]
+    patch: Side | None = None
+    fixed_size: Side | None = None
     level: Share = 0.5
     levels: dict[Sensitivity, Share] = {}
     prior_shift: PriorShift | None = None
@@ -137,7 +140,13 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_NAME
     try:
-        return ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
+        if not os.path.isfile(path):  # also a device, which might never end
+            raise FileNotFoundError(path)
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise ModelError(f"{path} is too large for a model card. Train or copy the model again.")
+        return ModelCard.model_validate_json(content)
     except OSError as error:
         raise ModelError(
             f"{folder} holds no {CARD_NAME}. Name a folder that `redust train` made, or copy the whole model again."
@@ -168,13 +177,18 @@ def weights_path(folder: Path, kind: str) -> Path:
     if kind not in card.files:
         raise ModelError(f"The model {card.name} has no {kind} weights, only {', '.join(card.files)}. Export it again.")
     path = folder / card.files[kind]
-    if path.resolve().parent != folder.resolve():
+    if not is_inside(path, folder):
         raise ModelError(f"The card of {card.name} points outside its folder. Do not use this model.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ModelError(f"{path} is missing. Install ReDust again, or copy the whole model folder.")
     if sha256_of(path) != card.sha256.get(kind):
         raise ModelError(f"{path} is not what its card describes (sha256 differs). Copy the model again.")
     return path
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path that a card names lies directly in the card's folder, links followed."""
+    return "\0" not in str(path) and os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
 
 
 def sha256_of(path: Path) -> str:

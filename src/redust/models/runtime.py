@@ -17,6 +17,7 @@ from redust.core.errors import EngineError, ModelError
 from redust.core.settings import Provider, Weights
 from redust.models.card import FLOAT32, INT8, ModelCard, read_card
 from redust.models.card import weights_path as find_weights
+from redust.models.onnx_file import refers_outside
 
 # ONNX Runtime's exceptions have no common base but Exception.
 FAILURES = (
@@ -89,14 +90,20 @@ class Session:
         options.log_severity_level = 3
         # Border tiles differ in size, and a memory plan for each would be kept: 20 % of the peak for no time.
         options.enable_mem_pattern = False
-        content = path.read_bytes()
+        content = _read_model(path)
         self._session = self._open_on_provider(content, options, provider)
         if self._session is None:
             try:
                 self._session = onnxruntime.InferenceSession(content, options, providers=[_CPU])
             except FAILURES as error:
                 raise ModelError(f"{path} cannot be opened by ONNX Runtime: {error}. Copy the model again.") from error
-        self._input = self._session.get_inputs()[0].name
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(
+                f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; ReDust runs models with one of each. "
+                "Export it again."
+            )
+        self._input = inputs[0].name
 
     def _open_on_provider(self, content: bytes, options: Any, provider: Provider) -> Any:
         """The network on another provider than the CPU; None, and a warning, where that is not possible."""
@@ -135,12 +142,33 @@ class Session:
         if release_memory and self.provider is Provider.cpu:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
-            (answer,) = self._session.run(None, {self._input: batch}, options)
+            answer = self._session.run(None, {self._input: batch}, options)[0]
         except FAILURES as error:
             advice = "Try a smaller --tile" + (", or --provider cpu." if self.provider is not Provider.cpu else ".")
             raise EngineError(f"ONNX Runtime failed on {batch.shape}: {error}. {advice}") from error
+        if not isinstance(answer, np.ndarray) or answer.ndim != 4 or answer.dtype != np.float32:
+            raise EngineError(
+                f"The network's answer is no float32 array of 4 axes (1, C, H, W), but {_describe_array(answer)}. "
+                "Export the model again."
+            )
         planes_out: NDArray[np.float32] = answer[0].transpose(1, 2, 0)
         return planes_out
+
+
+def _read_model(path: Path) -> bytes:
+    """The content of an ONNX file that refers to no other."""
+    content = path.read_bytes()
+    try:
+        outside = refers_outside(content)
+    except ValueError as error:
+        raise ModelError(f"{path} cannot be read: {error}. Copy the model again.") from error
+    if outside:
+        raise ModelError(f"{path} keeps data in other files, which may be anybody's. Export it as a single file.")
+    return content
+
+
+def _describe_array(answer: Any) -> str:
+    return f"{answer.dtype} {answer.shape}" if isinstance(answer, np.ndarray) else type(answer).__name__
 
 
 def open_model(

@@ -39,6 +39,11 @@ class Job:
     compare: Path | None = None
 
     @property
+    def inputs(self) -> list[Path]:
+        """Every file the job reads."""
+        return [path for path in (self.source, self.mask, self.add_mask, self.not_mask) if isinstance(path, Path)]
+
+    @property
     def outputs(self) -> list[Path]:
         """Every file the job writes."""
         return [path for path in (self.target, self.mask_out, self.map_out, self.compare) if path is not None]

@@ -29,11 +29,12 @@ def prepare_outputs(job: Job, scan: Scan, settings: ScanSettings) -> None:
     Raises
     ------
     TargetError
-        If a result exists already, would replace the scan, or cannot hold what the scan carries.
+        If a result exists already, would replace the scan or a mask, or cannot hold what the scan carries.
     """
     for path in job.outputs:
         _make_folder(path.parent)
-        check_path(path, source=job.source, overwrite=settings.overwrite)
+        for source in job.inputs:
+            check_path(path, source=source, overwrite=settings.overwrite)
         by_suffix(path)
     for exact in (job.mask_out, job.map_out):
         if exact is not None and by_suffix(exact) not in (PNG, TIFF):
