@@ -10,7 +10,7 @@ from redust.core.settings import Provider, Weights
 from redust.models import shipped_for
 from redust.models.runtime import open_model
 
-_TILE = 768
+_TILE = 512
 
 
 class OnnxGenerator(Generator):
