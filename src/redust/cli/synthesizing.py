@@ -127,6 +127,7 @@ def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -
     from rich.console import Console
 
     from redust.core.errors import ScanError
+    from redust.core.escape import escape_controls
     from redust.files.threads import cores
     from redust.synthesis.write_pairs import prepare_folder, write_pairs
 
@@ -142,7 +143,7 @@ def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -
             shares.append(record.coverage)
         else:
             failed += 1
-            console.print(f"error: {record.name}: {record.error}")
+            console.print(escape_controls(f"error: {record.name}: {record.error}"))
     if not quiet:
         mean = f", {sum(shares) / len(shares):.2%} damaged on average" if shares else ""
         typer.echo(f"{output}: {done + len(shares)} pairs{mean}")

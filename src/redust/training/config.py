@@ -5,7 +5,6 @@ The sections are the tables of the file, the fields its keys; a field's descript
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from redust.core.errors import SettingsError
 from redust.core.settings import Settings, explain
+from redust.core.toml_file import read_toml
 from redust.models import shipped_folder
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -261,7 +261,7 @@ class TrainConfig(Settings):
         SettingsError
             If the file cannot be read, or a key is unknown, or a value out of bounds.
         """
-        tables = _read_toml(path) if path else {}
+        tables = read_toml(path, "configuration") if path else {}
         for name, value in (flags or {}).items():
             section, field = find_field(name)
             tables.setdefault(section, {})[field.alias or name] = value
@@ -275,15 +275,6 @@ class TrainConfig(Settings):
         """This configuration as a TOML file; what is not set is left out."""
         tables = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return "\n".join(_format_table(name, values) for name, values in tables.items())
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(
-            f"The configuration {path} cannot be read: {error}. Check the path and the TOML."
-        ) from error
 
 
 def list_fields() -> Iterator[tuple[str, str, FieldInfo]]:
