@@ -113,7 +113,7 @@ def test_a_failure_at_any_step_leaves_no_trace(
         target.write_bytes(b"precious")
     before = names(tmp_path)
     if step == "encode":
-        monkeypatch.setattr(tiff_codec, "_raw", _explode(error))
+        monkeypatch.setattr(tiff_codec, "_split_segment", _explode(error))
     else:
         monkeypatch.setattr(os, step, _explode(error))
     with pytest.raises(seen) as caught:

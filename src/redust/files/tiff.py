@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +20,11 @@ from redust.core.arrays import Pixels, Plane
 from redust.core.errors import ScanError, UnreadableScan
 from redust.core.scan import Scan
 from redust.files import exif, photoshop
+from redust.files.depth import expand_depth, shrink_depth
 from redust.files.limits import Request
+from redust.files.metadata import name_aspect
 from redust.files.threads import cores, in_order
+from redust.files.tiff_jpeg import check_streams, read_streams
 from redust.files.tiff_layout import (
     BLACK_IS_ZERO,
     DEFLATE,
@@ -32,18 +35,24 @@ from redust.files.tiff_layout import (
     NO_COMPRESSION,
     OLD_DEFLATE,
     PACKBITS,
+    PREDICTED,
     RGB,
     WHITE_IS_ZERO,
     ZSTD,
     Layout,
     check_segments,
+    declared_bits,
+    extra_kinds,
     layout_of,
 )
-from redust.files.tiff_tree import Buffer, Ifd, Order, Tag, TiffTree, blob, check_places, read_tree, write_tree
+from redust.files.tiff_mask import check_lossless, is_mask_only, read_mask_page
+from redust.files.tiff_reader import check_bounds, read_tree
+from redust.files.tiff_tree import Buffer, Ifd, Order, Tag, TiffTree, byte_tag
+from redust.files.tiff_writer import Painting, write_tree
 
 logger = logging.getLogger(__name__)
 
-ICC, XMP, IPTC, PHOTOSHOP, ORIENTATION, SAMPLE_MAX = 34675, 700, 33723, 34377, 274, 281
+ICC, XMP, IPTC, PHOTOSHOP = 34675, 700, 33723, 34377
 _NATIVE: Order = "<" if sys.byteorder == "little" else ">"
 _STRIP_BYTES = 1 << 20
 _BIG = (1 << 32) - (64 << 20)
@@ -69,13 +78,11 @@ class CarriedTiff:
     tree: TiffTree
     layout: Layout
 
-    def more(self, page: int) -> bool:
+    def needs_source(self, page: int) -> bool:
         """Whether anything but the pixels of `page` must be copied out of the source."""
-        inside = self.tree.pages[page]
-        below = [ifd for ifd in inside.walk() if ifd is not inside]
-        others = [ifd for number, other in enumerate(self.tree.pages) if number != page for ifd in other.walk()]
-        own = set(inside.segments) - {self.layout.offsets_code}
-        return bool(own) or any(ifd.segments for ifd in [*below, *others])
+        top = self.tree.pages[page]
+        further = [ifd for directory in self.tree.pages for ifd in directory.walk() if ifd is not top]
+        return bool(set(top.segments) - {self.layout.offsets_code}) or any(ifd.segments for ifd in further)
 
     def open(self) -> BinaryIO:
         """The source, if it is still the file that was read."""
@@ -101,23 +108,28 @@ def read(file: BinaryIO, request: Request) -> Scan:
     if page >= len(tree.pages):
         raise ScanError(f"There is no page {page + 1}; the file has {len(tree.pages)}. Choose one of those.")
     ifd = tree.pages[page]
+    if request.mask:
+        check_lossless(tree, ifd)
+        if is_mask_only(tree, ifd):
+            check_bounds(tree, stamp_of(file)[0])
+            return read_mask_page(file, tree, page, request)
     layout = layout_of(tree, ifd, request)
     stamp = stamp_of(file)
     check_segments(layout, ifd)
-    check_places(tree, stamp[0])
-    pixels, planes = _decode(file, page, layout)
+    check_bounds(tree, stamp[0])
+    pixels, planes, bits = _decode(file, tree, page, layout, request)
+    layout = replace(layout, bits=bits)
     return _scan(tree, ifd, page, layout, pixels, planes, CarriedTiff(request.path, stamp, tree, layout))
 
 
 def _scan(
     tree: TiffTree, ifd: Ifd, page: int, layout: Layout, pixels: Pixels, planes: dict[str, Plane], carried: CarriedTiff
 ) -> Scan:
-    top = tree.number(ifd, SAMPLE_MAX, 0) if layout.dtype == np.uint16 else 0
     return Scan(
         pixels=pixels,
         alpha=planes.get("alpha"),
         infrared=planes.get("infrared"),
-        bits=top.bit_length() if 255 < top < 65535 else 0,
+        bits=layout.bits,
         dpi=exif.dpi_of(tree, ifd),
         icc=bytes_of(ifd, ICC),
         exif=exif.block_of(tree, ifd),
@@ -126,7 +138,12 @@ def _scan(
         orientation=exif.orientation_of(tree, ifd),
         page=page,
         format="TIFF",
-        carried={"tiff": carried, "photoshop": bytes_of(ifd, PHOTOSHOP), "only here": _only_here(tree, page, layout)},
+        carried={
+            "tiff": carried,
+            "photoshop": bytes_of(ifd, PHOTOSHOP),
+            "only here": _list_unportable(tree, page, layout),
+            "lost anyway": tuple(exif.list_unknown_tags(tree)),
+        },
     )
 
 
@@ -140,48 +157,69 @@ def _iptc(ifd: Ifd) -> bytes | None:
     return bytes_of(ifd, IPTC) or photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP))
 
 
-def _only_here(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
+def _list_unportable(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
     """What no other format holds. Reduced copies of the picture do not count: they hold nothing of their own."""
-    others = [ifd for number, ifd in enumerate(tree.pages) if number != page and not tree.number(ifd, 254, 0) & 1]
-    inner = [ifd for ifd in tree.pages[page].children.get(330, ()) if not tree.number(ifd, 254, 0) & 1]
-    found = []
-    if others:
-        found.append(f"{len(others)} further page{'s' * (len(others) > 1)}")
-    if inner:
-        found.append(f"{len(inner)} sub-image{'s' * (len(inner) > 1)}")
+    pages = [ifd for number, ifd in enumerate(tree.pages) if number != page and not tree.number(ifd, 254, 0) & 1]
+    below = [ifd for ifd in tree.pages[page].children.get(330, ()) if not tree.number(ifd, 254, 0) & 1]
+    names = []
+    if pages:
+        names.append(f"{len(pages)} further page{'s' * (len(pages) > 1)}")
+    if below:
+        names.append(f"{len(below)} sub-image{'s' * (len(below) > 1)}")
     if 37724 in tree.pages[page].tags:
-        found.append("Photoshop's document data")
+        names.append("Photoshop's document data")
     if layout.premultiplied:
-        found.append("an alpha channel that colours are multiplied by")
-    return tuple(found)
+        names.append("an alpha channel that colours are multiplied by")
+    aspect = exif.aspect_of(tree, tree.pages[page])
+    return (*names, *exif.list_beyond_block(tree.pages[page]), *name_aspect(*aspect))
 
 
 # --- decoding ---------------------------------------------------------------------------------------------
 
 
-def _decode(file: BinaryIO, page: int, layout: Layout) -> tuple[Pixels, dict[str, Plane]]:
-    """Decode into arrays that are made once; min-is-white becomes light (white = large)."""
+def _decode(
+    file: BinaryIO, tree: TiffTree, page: int, layout: Layout, request: Request
+) -> tuple[Pixels, dict[str, Plane], int]:
+    """Decode into arrays that are made once, over their full range; min-is-white becomes light (white = large).
+
+    Returns pixels, further planes, and the significant bits if white is smaller than the largest number.
+    """
     channels = layout.samples - len(layout.extras)
     pixels: Pixels = np.empty((layout.height, layout.width, channels), layout.dtype)
     planes = {name: np.empty((layout.height, layout.width), layout.dtype) for name in layout.extras}
+    ifd = tree.pages[page]
+    streams = read_streams(file, ifd, layout) if layout.compression == JPEG else []
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
-            _fill(tiff.pages[page], layout, pixels, planes)
+            _fill_planes(tiff.pages[page], layout, pixels, planes)
     except Exception as error:
         raise UnreadableScan(f"Its pixels cannot be decoded: {error}. Use a sound copy.") from error
+    if streams:
+        check_streams(file, ifd, layout, streams, pixels, request)
+    bits = _expand(declared_bits(tree, ifd, layout.dtype), [pixels, *planes.values()])
     if layout.photometric == WHITE_IS_ZERO:
         np.invert(pixels, out=pixels)
-    return (pixels.view(np.uint8) * np.uint8(255) if layout.dtype == np.bool_ else pixels), planes
+    return pixels, planes, bits
 
 
-def _fill(page: Any, layout: Layout, pixels: Pixels, planes: dict[str, Plane]) -> None:
+def _expand(bits: int, arrays: Sequence[NDArray[Any]]) -> int:
+    """Spread `bits` significant bits over the full range; 0 if a sample contradicts them."""
+    if not bits or max(int(samples.max()) for samples in arrays) >= 1 << bits:
+        return 0
+    for samples in arrays:
+        expand_depth(samples, bits)
+    return bits
+
+
+def _fill_planes(page: Any, layout: Layout, pixels: Pixels, planes: dict[str, Plane]) -> None:
+    page.predictor = layout.predictor  # tifffile obeys one where other readers ignore it
     if page.is_contiguous and layout.predictor == 1 and not planes and not layout.planar:
         page.asarray(out=pixels.reshape(page.shaped), squeeze=False)
         return
     targets = [*(pixels[..., i] for i in range(pixels.shape[2])), *(planes[name] for name in layout.extras)]
 
-    def place(decoded: tuple[NDArray[Any] | None, tuple[int, ...], tuple[int, ...]]) -> None:
+    def store_segment(decoded: tuple[NDArray[Any] | None, tuple[int, ...], tuple[int, ...]]) -> None:
         segment, (plane, _, row, column, _), _ = decoded
         if segment is None:
             raise ValueError("a strip or tile has no data")
@@ -194,7 +232,7 @@ def _fill(page: Any, layout: Layout, pixels: Pixels, planes: dict[str, Plane]) -
             targets[plane + sample][row : row + tall, column : column + wide] = block[..., sample]
 
     page.init_decode()
-    for _ in page.segments(func=place, maxworkers=cores(), buffersize=16 << 20, sort=True, _fullsize=False):
+    for _ in page.segments(func=store_segment, maxworkers=cores(), buffersize=16 << 20, sort=True, _fullsize=False):
         pass
 
 
@@ -206,7 +244,7 @@ def write(scan: Scan, file: BinaryIO) -> None:
     carried = scan.carried.get("tiff")
     if isinstance(carried, CarriedTiff) and scan.format == "TIFF":
         tree, layout, page = carried.tree, _current(scan, _lossless(carried.layout)), scan.page
-        with carried.open() if carried.more(page) else nullcontext() as source:
+        with carried.open() if carried.needs_source(page) else nullcontext() as source:
             _write(scan, file, tree, layout, page, source)
     else:
         tree = _new_tree(scan)
@@ -214,13 +252,13 @@ def write(scan: Scan, file: BinaryIO) -> None:
 
 
 def _write(scan: Scan, file: BinaryIO, tree: TiffTree, layout: Layout, page: int, source: BinaryIO | None) -> None:
-    others = stamp_of(source)[0] if source is not None else 0
+    copied = stamp_of(source)[0] if source is not None else 0
     raw = layout.height * layout.width * layout.samples * layout.dtype.itemsize
     worst = raw * 3 // 2 if layout.compression in (LZW, PACKBITS) else raw  # grain does not compress
-    tree = replace(tree, big=tree.big or worst + others > _BIG)
+    tree = replace(tree, big=tree.big or worst + copied > _BIG)
     ifd = _described(tree, tree.pages[page], scan, layout)
     pages = (*tree.pages[:page], ifd, *tree.pages[page + 1 :])
-    painting = layout.offsets_code, _segments(scan, layout, tree.order)
+    painting = layout.offsets_code, _encode_segments(scan, layout, tree.order)
     write_tree(file, replace(tree, pages=pages), source, {page: painting})
 
 
@@ -280,8 +318,8 @@ def _described(tree: TiffTree, ifd: Ifd, scan: Scan, layout: Layout) -> Ifd:
     if exif.block_of(tree, ifd) != scan.exif and scan.format == "TIFF":
         ifd = _with_exif(tree, ifd, scan)
     tags = dict(ifd.tags)
-    segments = {code: places for code, places in ifd.segments.items() if code not in (273, 324)}
-    _set_structure(tree, tags, layout, scan)
+    segments = {code: spans for code, spans in ifd.segments.items() if code not in (273, 324)}
+    _set_structure(tree, tags, layout)
     _set_bytes(tags, ICC, scan.icc, 7)
     _set_bytes(tags, XMP, scan.xmp, 1)
     if scan.format != "TIFF" or scan.iptc != _iptc(ifd):
@@ -290,41 +328,48 @@ def _described(tree: TiffTree, ifd: Ifd, scan: Scan, layout: Layout) -> Ifd:
             _set_bytes(tags, PHOTOSHOP, photoshop.resources_of(scan), 7)
     exif.set_dpi(tree, ifd, tags, scan.dpi)
     exif.set_orientation(tree, ifd, tags, scan.orientation)
-    return Ifd(tags, ifd.children, segments)
+    return replace(ifd, tags=tags, segments=segments)
 
 
 def _with_exif(tree: TiffTree, ifd: Ifd, scan: Scan) -> Ifd:
     """Take the EXIF of a scan whose block was changed since it was read."""
-    bare = ifd.without([*exif.descriptive(ifd).tags, *exif.descriptive(ifd).children])
+    carried = exif.descriptive(ifd)
+    bare = ifd.without([*carried.tags, *carried.children])
     block = exif.tree_of(scan.exif)
     if block is None:
         return bare
-    told = exif.descriptive(exif.reordered(block, tree.order).pages[0])
-    return replace(bare, tags={**bare.tags, **told.tags}, children={**bare.children, **told.children})
+    new = exif.descriptive(exif.reorder_bytes(block, tree.order).pages[0])
+    return replace(
+        bare,
+        tags={**bare.tags, **new.tags},
+        children={**bare.children, **new.children},
+        pointer_types={**bare.pointer_types, **new.pointer_types},
+        duplicates=(*bare.duplicates, *new.duplicates),
+    )
 
 
-def _set_structure(tree: TiffTree, tags: dict[int, Tag], layout: Layout, scan: Scan) -> None:
-    wanted: dict[int, tuple[int, ...]] = {
+def _set_structure(tree: TiffTree, tags: dict[int, Tag], layout: Layout) -> None:
+    """Make the tags say how the pixels are stored; what says so already stays as it is."""
+    values_of: dict[int, tuple[int, ...]] = {
         256: (layout.width,),
         257: (layout.height,),
         258: (8 * layout.dtype.itemsize,) * layout.samples,
         259: (layout.compression,),
         262: (layout.photometric,),
-        277: (layout.samples,),
         284: (2 if layout.planar else 1,),
-        317: (layout.predictor,),
         339: (3 if layout.dtype == np.float32 else 1,) * layout.samples,
     }
+    if layout.compression in PREDICTED:  # elsewhere readers ignore it
+        values_of[317] = (layout.predictor,)
     if layout.tile is None:
-        wanted[278] = (layout.rows,)
-    if layout.extras and _kinds(tree, tags) != layout.extras:
-        wanted[338] = tuple(2 if name == "alpha" else 0 for name in layout.extras)
-    elif not layout.extras:
+        values_of[278] = (layout.rows,)
+    if not layout.extras:
         tags.pop(338, None)
-    if scan.format == "JPEG 2000" and 8 < scan.bits < 16:  # elsewhere fewer bits do not mean smaller numbers
-        wanted[SAMPLE_MAX] = ((1 << scan.bits) - 1,) * layout.samples
+    elif not _declares_extras(tree, tags, layout):
+        values_of[338] = tuple(2 if name == "alpha" else 0 for name in layout.extras)
+    values_of[277] = (layout.samples,)
     defaults = {259: (1,), 262: (), 277: (1,), 284: (1,), 317: (1,), 339: (1,) * layout.samples}
-    for code, values in wanted.items():
+    for code, values in values_of.items():
         if not _says(tree, tags, code, values, defaults.get(code)):
             tags[code] = tree.long(*values) if max(values) > 65535 else tree.short(*values)
     if layout.photometric == RGB:
@@ -332,37 +377,42 @@ def _set_structure(tree: TiffTree, tags: dict[int, Tag], layout: Layout, scan: S
             tags.pop(code, None)
 
 
-def _kinds(tree: TiffTree, tags: dict[int, Tag]) -> tuple[str, ...]:
-    return tuple(EXTRAS.get(kind, "") for kind in tree.ints(Ifd(tags), 338) or ())
+def _declares_extras(tree: TiffTree, tags: dict[int, Tag], layout: Layout) -> bool:
+    """Whether the tags of a page that was read say, if only by their silence, what its extra samples are."""
+    if tree.number(Ifd(tags), 277, 0) != layout.samples:
+        return False
+    kinds = extra_kinds(tree, Ifd(tags), len(layout.extras))
+    return tuple(EXTRAS.get(kind, "") for kind in kinds) == layout.extras
 
 
 def _says(
     tree: TiffTree, tags: dict[int, Tag], code: int, values: tuple[int, ...], default: tuple[int, ...] | None
 ) -> bool:
     """Whether the directory says so already, if only by default."""
-    found = tree.ints(Ifd(tags), code)
-    if found is None:
+    current = tree.ints(Ifd(tags), code)
+    if current is None:
         return values == default
     if code == 278:
-        return min(found[0], values[0]) == values[0] and found[0] >= values[0]
-    return found == values or (len(found) == 1 and set(values) == set(found))
+        return min(current[0], values[0]) == values[0] and current[0] >= values[0]
+    return current == values or (len(current) == 1 and set(values) == set(current))
 
 
 def _set_bytes(tags: dict[int, Tag], code: int, data: bytes | None, kind: int) -> None:
     if data is None:
         tags.pop(code, None)
     elif code not in tags or tags[code].data != data:
-        tags[code] = blob(data, kind)
+        tags[code] = byte_tag(data, kind)
 
 
-def _segments(scan: Scan, layout: Layout, order: Order) -> Iterator[Iterable[Buffer]]:
+def _encode_segments(scan: Scan, layout: Layout, order: Order) -> Painting:
     """Each strip or tile of the page, encoded, in the order of the file."""
-    if layout.compression == NO_COMPRESSION and layout.predictor == 1:
-        return (_raw(scan, layout, order, place) for place in _places(layout))
-    return in_order(lambda place: (_encoded(scan, layout, order, place),), _places(layout))
+    if layout.compression == NO_COMPRESSION:
+        return (_split_segment(scan, layout, order, corner) for corner in _corners(layout))
+    encoded = in_order(lambda corner: _encode_segment(scan, layout, order, corner), _corners(layout))
+    return ((len(data), (data,)) for data in encoded)
 
 
-def _places(layout: Layout) -> Iterator[tuple[int, int, int]]:
+def _corners(layout: Layout) -> Iterator[tuple[int, int, int]]:
     """(plane, row, column) of each strip or tile."""
     tall, wide = layout.chunk
     for plane in range(layout.planes):
@@ -371,24 +421,30 @@ def _places(layout: Layout) -> Iterator[tuple[int, int, int]]:
                 yield plane, row, column
 
 
-def _raw(scan: Scan, layout: Layout, order: Order, place: tuple[int, int, int]) -> Iterator[Buffer]:
-    """An uncompressed strip or tile in pieces of bounded size: a strip may be the whole picture."""
-    plane, row, column = place
-    tall, wide = layout.chunk
-    if layout.tile is None:
-        tall = min(tall, layout.height - row)
-    step = max(1, _STRIP_BYTES // (wide * layout.samples * layout.dtype.itemsize))
-    for start in range(0, tall, step):
-        block = _block(scan, layout, (plane, row + start, column), min(step, tall - start), wide)
-        yield _bytes(block, order)
+def _rows_at(layout: Layout, row: int) -> int:
+    """How many rows the strip or tile has that begins at a row."""
+    tall, _ = layout.chunk
+    return tall if layout.tile else min(tall, layout.height - row)
 
 
-def _encoded(scan: Scan, layout: Layout, order: Order, place: tuple[int, int, int]) -> Buffer:
-    _, row, _ = place
-    tall, wide = layout.chunk
-    if layout.tile is None:
-        tall = min(tall, layout.height - row)
-    block = _block(scan, layout, place, tall, wide)
+def _split_segment(
+    scan: Scan, layout: Layout, order: Order, corner: tuple[int, int, int]
+) -> tuple[int, Iterator[Buffer]]:
+    """An uncompressed strip or tile: its length, and pieces of bounded size, since it may be the whole picture."""
+    plane, row, column = corner
+    tall, wide = _rows_at(layout, row), layout.chunk[1]
+    row_bytes = wide * (layout.samples // layout.planes) * layout.dtype.itemsize
+    step = max(1, _STRIP_BYTES // row_bytes)
+    pieces = (
+        _bytes(_block(scan, layout, (plane, row + start, column), min(step, tall - start), wide), order)
+        for start in range(0, tall, step)
+    )
+    return tall * row_bytes, pieces
+
+
+def _encode_segment(scan: Scan, layout: Layout, order: Order, corner: tuple[int, int, int]) -> bytes:
+    """A compressed strip or tile."""
+    block = _block(scan, layout, corner, _rows_at(layout, corner[1]), layout.chunk[1])
     if layout.predictor == 2:
         block = imagecodecs.delta_encode(block, axis=-2)
     elif layout.predictor == 3:
@@ -396,14 +452,12 @@ def _encoded(scan: Scan, layout: Layout, order: Order, place: tuple[int, int, in
         order = _NATIVE  # its bytes are sorted by weight already
     if layout.compression == PACKBITS:
         return bytes(imagecodecs.packbits_encode(np.ascontiguousarray(_ordered(block, order)), axis=-2))
-    if layout.compression == NO_COMPRESSION:
-        return _bytes(block, order)
     return bytes(_ENCODERS[layout.compression](_bytes(block, order)))
 
 
-def _block(scan: Scan, layout: Layout, place: tuple[int, int, int], tall: int, wide: int) -> NDArray[Any]:
-    """Samples (tall, wide, S) as the file wants them: with extra planes, white as zero, edges of tiles padded."""
-    plane, row, column = place
+def _block(scan: Scan, layout: Layout, corner: tuple[int, int, int], tall: int, wide: int) -> NDArray[Any]:
+    """Samples (tall, wide, S) as they lie in the file: with extra planes, white as zero, edges of tiles padded."""
+    plane, row, column = corner
     rows, columns = slice(row, row + tall), slice(column, column + wide)
     block: NDArray[Any]
     if layout.planar:
@@ -414,6 +468,7 @@ def _block(scan: Scan, layout: Layout, place: tuple[int, int, int], tall: int, w
         block = scan.pixels[rows, columns]
     if layout.photometric == WHITE_IS_ZERO and (not layout.planar or plane == 0):
         block = np.concatenate([np.invert(block[..., :1]), block[..., 1:]], axis=-1)
+    block = shrink_depth(block, layout.bits)
     missing = tall - block.shape[0], wide - block.shape[1]
     return np.pad(block, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else block
 
