@@ -44,7 +44,7 @@ def run_jobs(
     """
     pipeline = Pipeline(RestoreSettings.covering(settings))
     if report_file is not None:
-        check_path(report_file, overwrite=settings.overwrite)
+        check_path(report_file, source=[job.source for job in jobs], overwrite=settings.overwrite)
     reports: list[Report] = []
     failures: list[Failure] = []
     with Screen(len(jobs), quiet=quiet, verbose=verbose, as_json=as_json) as screen:

@@ -57,6 +57,7 @@ _STRUCTURE = frozenset(
     for code in range(first, last + 1)
 )
 _MAKER_NOTES = 37500
+_FARTHEST_NOTES = 32_000  # a JPEG's block ends at 65,535 bytes
 #: Maker notes whose offsets count from their own start.
 _RELATIVE_NOTES = (b"Nikon\0\2", b"OLYMPUS\0", b"OM SYSTEM", b"FUJIFILM", b"Apple iOS", b"PENTAX \0")
 _WIDE_TYPES = {16, 17, 18}
@@ -77,7 +78,8 @@ def list_beyond_block(ifd: Ifd) -> list[str]:
     names = [f"the 64-bit tag {code}" for code, tag in tags if tag.type in _WIDE_TYPES]
     dropped = set(ifd.without(_STRUCTURE).children) - set(directories.children)
     names += [f"the directory of tag {code}" for code in sorted(dropped)]
-    if any(code == _MAKER_NOTES and tag.offset and not tag.data.startswith(_RELATIVE_NOTES) for code, tag in tags):
+    notes = [tag for code, tag in tags if code == _MAKER_NOTES and not tag.data.startswith(_RELATIVE_NOTES)]
+    if any(tag.offset > _FARTHEST_NOTES for tag in notes):
         names.append("the offsets inside its maker notes, which count from the start of the TIFF")
     return names
 
@@ -224,8 +226,8 @@ def _narrow(tag: Tag) -> Tag | None:
 
 
 def _release(tag: Tag) -> Tag:
-    """A tag that may lie anywhere."""
-    return replace(tag, offset=0)
+    """A tag that may lie anywhere, if it must not lie where a block can reach."""
+    return replace(tag, offset=0) if tag.offset > _FARTHEST_NOTES else tag
 
 
 def _all_tags(ifd: Ifd) -> list[tuple[int, Tag]]:

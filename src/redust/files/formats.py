@@ -50,6 +50,8 @@ class Format:
         The largest EXIF or XMP block, and the largest ICC profile, in bytes.
     dpi_range
         The smallest and the largest resolution.
+    max_megapixels
+        The largest picture that can be written within the limit on memory.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Format:
     block_limit: int = (1 << 31) - 1
     icc_limit: int = (1 << 31) - 1
     dpi_range: tuple[float, float] = (1 / _LARGEST, _LARGEST)  # an unsigned rational of TIFF and EXIF
+    max_megapixels: float = float("inf")
 
     def codec(self) -> Codec:
         """The module that reads and writes it."""
@@ -96,7 +99,9 @@ JPEG = Format(
     icc_limit=255 * 65519,
     dpi_range=(1, 65535),
 )
-WEBP = Format("WebP", (".webp",), "redust.files.webp", ("uint8",), grey=False, iptc=False, longest=16383)
+WEBP = Format(
+    "WebP", (".webp",), "redust.files.webp", ("uint8",), grey=False, iptc=False, longest=16383, max_megapixels=23
+)
 JPEG2000 = Format("JPEG 2000", (".jp2",), "redust.files.jpeg2000", ("uint8", "uint16"), dpi_range=(1e-100, 1e100))
 
 FORMATS = (TIFF, PNG, JPEG, WEBP, JPEG2000)

@@ -157,6 +157,11 @@ def _iptc(ifd: Ifd) -> bytes | None:
     return bytes_of(ifd, IPTC) or photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP))
 
 
+def _has_second_iptc(ifd: Ifd) -> bool:
+    """Whether Photoshop's resources hold another IPTC block than the page itself."""
+    return photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP)) not in (None, bytes_of(ifd, IPTC))
+
+
 def _list_unportable(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
     """What no other format holds. Reduced copies of the picture do not count: they hold nothing of their own."""
     pages = [ifd for number, ifd in enumerate(tree.pages) if number != page and not tree.number(ifd, 254, 0) & 1]
@@ -170,6 +175,8 @@ def _list_unportable(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ..
         names.append("Photoshop's document data")
     if layout.premultiplied:
         names.append("an alpha channel that colours are multiplied by")
+    if bytes_of(tree.pages[page], IPTC) and _has_second_iptc(tree.pages[page]):
+        names.append("a second IPTC block")
     aspect = exif.aspect_of(tree, tree.pages[page])
     return (*names, *exif.list_beyond_block(tree.pages[page]), *name_aspect(*aspect))
 

@@ -145,7 +145,7 @@ class _Reader:
             raise UnreadableScan("Its tags claim more bytes than the file has. Use a sound copy.")
         offset = self._unpack("Q" if self.big else "I", field_bytes)
         return code, Tag(
-            kind, count, self._read_bytes(offset, length), offset if code in _FIXED_CODES and offset >= 16 else 0
+            kind, count, self._read_bytes(offset, length), offset if code in _FIXED_CODES and offset >= 8 else 0
         )
 
     def _follow_pointers(self, tags: dict[int, Tag], duplicates: tuple[tuple[int, Tag], ...], depth: int) -> Ifd:

@@ -43,8 +43,9 @@ class _Writer:
     def __init__(self, file: BinaryIO, tree: TiffTree, source: BinaryIO | None) -> None:
         self.file, self.tree, self.source = file, tree, source
         self.offset_code, self.inline = ("Q", 8) if tree.big else ("I", 4)
+        self.header = 16 if tree.big else 8
         tags = [tag for page in tree.pages for ifd in page.walk() for tag in ifd.tags.values()]
-        self.fixed = sorted({(tag.offset, tag.offset + len(tag.data)) for tag in tags if tag.offset})
+        self.fixed = sorted({(tag.offset, tag.offset + len(tag.data)) for tag in tags if tag.offset >= self.header})
         self.end = 0  # of what is written from front to back
 
     def write(self, paintings: Mapping[int, tuple[int, Painting]]) -> None:
@@ -104,7 +105,7 @@ class _Writer:
         if tag.type not in SIZES or len(tag.data) <= self.inline:
             return head + tag.data[: self.inline].ljust(self.inline, b"\0")
         return head + self._pack(
-            self.offset_code, self._write_fixed(tag) if tag.offset else self._write_block(tag.data)
+            self.offset_code, self._write_fixed(tag) if tag.offset >= self.header else self._write_block(tag.data)
         )
 
     def _write_block(self, data: bytes) -> int:

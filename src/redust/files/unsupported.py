@@ -82,8 +82,13 @@ def check_sides(scan: Scan, format: Format) -> None:
     Raises
     ------
     TargetError
-        If a side is longer than the format allows.
+        If a side is longer than the format allows, or its encoder would take more memory than ReDust allows itself.
     """
+    if scan.megapixels > format.max_megapixels:
+        raise TargetError(
+            f"{scan.name} has {scan.megapixels:.0f} megapixels; {format.name} is coded whole, and more than "
+            f"{format.max_megapixels:g} take too much memory. Write TIFF or PNG."
+        )
     if max(scan.shape) > format.longest:
         raise TargetError(
             f"{scan.name} is {scan.shape[1]} x {scan.shape[0]} pixels; "

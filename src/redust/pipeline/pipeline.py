@@ -18,7 +18,7 @@ from redust.core.arrays import DamageMap, Mask
 from redust.core.engines import Detector, Generator, Inpainter
 from redust.core.report import Report
 from redust.core.scan import Scan
-from redust.core.settings import Method, RestoreSettings
+from redust.core.settings import DamagedFiles, Method, RestoreSettings
 from redust.files import read_scan
 from redust.pipeline.areas import Areas
 from redust.pipeline.engines import Engines, log_warnings
