@@ -35,7 +35,7 @@ _MAX_SEGMENTS = 20_000
 #: Encoders use about ten; every scan costs the time of a whole picture.
 MAX_SCANS = 100
 _FILLER = bytes(range(1, 65))
-_GREY, _POINTS = 128, 8
+_GREY, _POINTS, _RIM = 128, 8, 2
 
 
 @dataclass(frozen=True)
@@ -292,9 +292,10 @@ def has_grey_unit(pixels: NDArray[np.uint8], frame: Frame) -> bool:
     """Whether eight points on the diagonal of some unit are all mid grey, as a decoder without data leaves them."""
     (height, width), (tall, wide) = pixels.shape[:2], frame.unit
     grey: NDArray[Any] | None = None
-    for step in range(1, _POINTS + 1):
-        rows = np.minimum(np.arange(tall, height + tall, tall) - step, height - 1)
-        columns = np.minimum(np.arange(wide, width + wide, wide) - step, width - 1)
+    for step in range(1, _POINTS + 1):  # from the lower right; the rim of a larger unit takes colour from the next one
+        row, column = (side - step - _RIM * (side > _POINTS) for side in (tall, wide))
+        rows = np.minimum(np.arange(0, height, tall) + row, height - 1)
+        columns = np.minimum(np.arange(0, width, wide) + column, width - 1)
         sampled = pixels[np.ix_(rows, columns)] == _GREY
         sampled = sampled if sampled.ndim == 2 else sampled.all(axis=2)
         grey = sampled if grey is None else grey & sampled

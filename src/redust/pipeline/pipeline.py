@@ -62,7 +62,12 @@ class Pipeline:
 
     def read(self, source: Path) -> Scan:
         """Read a scan, or raise a :class:`~redust.core.errors.ScanError` if it cannot be used."""
-        return read_scan(source, page=self.settings.page - 1, max_megapixels=self.settings.max_megapixels)
+        return read_scan(
+            source,
+            page=self.settings.page - 1,
+            max_megapixels=self.settings.max_megapixels,
+            keep_damaged=self.settings.damaged_files is DamagedFiles.keep,
+        )
 
     def detect(self, scan: Scan, *, progress: ProgressCallback = None) -> DamageMap:
         """Predict how likely each pixel is damaged: slow, worth keeping.
