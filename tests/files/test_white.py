@@ -14,6 +14,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from golden import picture
+from golden.raw_tiff import RawTiff
+from redust.core.errors import UnsupportedScan
 from redust.core.scan import Scan
 from redust.files import read_scan, write_scan
 from redust.files.depth import expand_depth, is_exact, shrink_depth
@@ -126,6 +128,15 @@ def test_a_predictor_is_obeyed_only_where_readers_obey_it(tmp_path: Path, compre
     write_scan(scan, tmp_path / "out.tif")
     with Image.open(tmp_path / "out.tif") as image:
         assert_array_equal(np.asarray(image), scan.pixels)
+
+
+@pytest.mark.parametrize(("code", "value"), [(284, 0), (284, 46), (32998, 2)])
+def test_planes_in_an_unknown_order_are_refused(tmp_path: Path, code: int, value: int) -> None:
+    """Found by scripts/fuzz: one reader takes any number but 1 for separate planes."""
+    raw = RawTiff()
+    raw.write(tmp_path / "in.tif", raw.add_page(picture(1)[..., 0], extra=[(code, 3, value)]))
+    with pytest.raises(UnsupportedScan, match="order"):
+        read_scan(tmp_path / "in.tif")
 
 
 def test_four_samples_without_a_word_stay_without_a_word(tmp_path: Path) -> None:

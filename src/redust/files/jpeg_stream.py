@@ -299,7 +299,9 @@ def has_grey_unit(pixels: NDArray[np.uint8], frame: Frame) -> bool:
         sampled = pixels[np.ix_(rows, columns)] == _GREY
         sampled = sampled if sampled.ndim == 2 else sampled.all(axis=2)
         grey = sampled if grey is None else grey & sampled
-    return grey is not None and bool(grey.any())
+        if not grey.any():
+            return False
+    return True
 
 
 def _with_filler(data: bytes, stream: Stream) -> bytes:

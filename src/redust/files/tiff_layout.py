@@ -287,5 +287,7 @@ def _check_coding(tree: TiffTree, ifd: Ifd, layout: Layout) -> None:
         raise UnsupportedScan(f"It uses predictor {layout.predictor}. Save it uncompressed first.")
     if layout.photometric == WHITE_IS_ZERO and layout.dtype == np.float32:
         raise UnsupportedScan("It is a float TIFF in which white is zero. Save it with black as zero first.")
+    if tree.number(ifd, 284, 1) not in (1, 2) or tree.number(ifd, 32998, 1) != 1:
+        raise UnsupportedScan("Its planes are in an order that TIFF does not know. Save it again with another program.")
     if tree.number(ifd, 266, 1) != 1:
         raise UnsupportedScan("It stores its bits in reverse order. Save it again with another program.")
