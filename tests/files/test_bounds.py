@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden import picture
+from golden import make, picture
 from golden.jpegs import coded
 from golden.pngs import with_chunks
 from golden.raw_tiff import RawTiff
@@ -120,6 +120,20 @@ def test_a_tile_that_is_missing_is_no_picture(tmp_path: Path, monkeypatch: pytes
     pieces = jpeg2000_stream.encode_stream(np.zeros((100, 100), np.uint8), 8)
     (tmp_path / "cut.jp2").write_bytes(b"".join(pieces[:3]))
     with pytest.raises(ScanError, match="truncated"):
+        read_scan(tmp_path / "cut.jp2")
+
+
+@pytest.mark.parametrize("name", ["jp2-rgb8", "jp2-lossy", "jp2-codestream"])
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_codestream_cut_inside_its_box_is_refused(tmp_path: Path, name: str, share: float) -> None:
+    """OpenJPEG decodes what is there without a word."""
+    data = make(name, tmp_path).read_bytes()
+    start = data.index(jpeg2000_stream.SIGNATURE)
+    end = data.rindex(b"\xff\xd9")
+    cut = data[start : start + int((end - start) * share)] + b"\xff\xd9"
+    boxed = cut if name == "jp2-codestream" else data[: start - 8] + struct.pack(">I4s", len(cut) + 8, b"jp2c") + cut
+    (tmp_path / "cut.jp2").write_bytes(boxed)
+    with pytest.raises(ScanError, match="truncated|damaged"):
         read_scan(tmp_path / "cut.jp2")
 
 

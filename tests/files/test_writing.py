@@ -18,8 +18,7 @@ from numpy.testing import assert_array_equal
 from golden import make, picture
 from redust.core.errors import LossyTarget, TargetError, TargetExists
 from redust.core.scan import Scan
-from redust.files import check_target, read_scan, whole_file, write_mask, write_scan
-from redust.files import tiff_segments
+from redust.files import check_target, read_scan, tiff_segments, whole_file, write_mask, write_scan
 
 
 @pytest.fixture

@@ -95,15 +95,15 @@ def decode_stream(stream: memoryview, header: Header, channels: int, bits: int) 
         If it is damaged.
     """
     rows, columns = header.grid
+    tiles = _collect_tiles(stream, header)
+    if any(index not in tiles for index in range(rows * columns)):
+        raise UnreadableScan("A tile of the JPEG 2000 is missing: truncated. Use a sound copy.")
     if rows * columns == 1 or any(marker == _PACKED_HEADERS for marker, _ in header.segments):
         _check_memory(header, channels, bits, len(stream))
         return imagecodecs.jpeg2k_decode(cast(bytes, stream), numthreads=cores())
-    tiles = _collect_tiles(stream, header)
     dtype = np.uint8 if bits <= 8 else np.uint16
     samples = np.empty((*header.shape, channels) if channels > 1 else header.shape, dtype)
     for index in range(rows * columns):
-        if index not in tiles:
-            raise UnreadableScan("A tile of the JPEG 2000 is missing: truncated. Use a sound copy.")
         left, top, right, bottom = _tile_corners(header, index)
         cut = _cut_tile(header, (left, top, right, bottom), tiles[index])
         region = samples[top - header.size[3] : bottom - header.size[3], left - header.size[2] : right - header.size[2]]
