@@ -13,7 +13,7 @@ from golden import metadata, picture
 from redust.core.errors import UnreadableScan
 from redust.core.scan import Scan
 from redust.files import exif, photoshop
-from redust.files.tiff_tree import read_tree
+from redust.files.tiff_reader import read_tree
 
 THUMBNAIL = b"\xff\xd8 a tiny JPEG, byte for byte \xff\xd9"
 
@@ -72,10 +72,10 @@ def test_without_a_block_one_is_made_only_if_there_is_something_to_say() -> None
 def test_the_other_byte_order_says_the_same() -> None:
     tree = exif.tree_of(metadata.exif())
     assert tree is not None
-    other = exif.reordered(tree, ">" if tree.order == "<" else "<")
-    assert exif.packed(other)[:2] != metadata.exif()[:2]
-    assert told(exif.packed(other)) == told(metadata.exif())
-    assert exif.reordered(tree, tree.order) is tree
+    other = exif.reorder_bytes(tree, ">" if tree.order == "<" else "<")
+    assert exif.pack_block(other)[:2] != metadata.exif()[:2]
+    assert told(exif.pack_block(other)) == told(metadata.exif())
+    assert exif.reorder_bytes(tree, tree.order) is tree
 
 
 @pytest.mark.parametrize("block", [b"", b"nonsense", b"II*\0\xff\xff\xff\x7f", metadata.exif()[:30]])

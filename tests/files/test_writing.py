@@ -18,8 +18,7 @@ from numpy.testing import assert_array_equal
 from golden import make, picture
 from redust.core.errors import LossyTarget, TargetError, TargetExists
 from redust.core.scan import Scan
-from redust.files import check_target, read_scan, whole_file, write_mask, write_scan
-from redust.files import tiff as tiff_codec
+from redust.files import check_target, read_scan, tiff_segments, whole_file, write_mask, write_scan
 
 
 @pytest.fixture
@@ -113,7 +112,7 @@ def test_a_failure_at_any_step_leaves_no_trace(
         target.write_bytes(b"precious")
     before = names(tmp_path)
     if step == "encode":
-        monkeypatch.setattr(tiff_codec, "_raw", _explode(error))
+        monkeypatch.setattr(tiff_segments, "_split_segment", _explode(error))
     else:
         monkeypatch.setattr(os, step, _explode(error))
     with pytest.raises(seen) as caught:

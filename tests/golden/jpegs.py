@@ -31,10 +31,10 @@ def with_segments(jpeg: bytes, segments: list[tuple[int, bytes]], *, jfif: bool 
 
 
 def _kind(channels: int = 3, **options: Any) -> Callable[[Path], None]:
-    def made(path: Path) -> None:
+    def write(path: Path) -> None:
         path.write_bytes(coded(channels, **options))
 
-    return made
+    return write
 
 
 def _full(path: Path) -> None:

@@ -17,10 +17,10 @@ _IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 
 
 def _webp(channels: int = 3, **options: Any) -> Callable[[Path], None]:
-    def made(path: Path) -> None:
+    def write(path: Path) -> None:
         Image.fromarray(picture(channels)).save(path, **options)
 
-    return made
+    return write
 
 
 def _webp_full(path: Path) -> None:
@@ -29,12 +29,12 @@ def _webp_full(path: Path) -> None:
 
 
 def _jp2(channels: int, dtype: Any, bits: int, **options: Any) -> Callable[[Path], None]:
-    def made(path: Path) -> None:
+    def write(path: Path) -> None:
         pixels = picture(channels, dtype) >> (8 * np.dtype(dtype).itemsize - bits)
         pixels = pixels[..., 0] if channels == 1 else pixels
         path.write_bytes(imagecodecs.jpeg2k_encode(pixels, reversible=True, bitspersample=bits, **options))
 
-    return made
+    return write
 
 
 def _jp2_full(path: Path) -> None:

@@ -26,11 +26,11 @@ def _packed(chunk: tuple[bytes, bytes]) -> bytes:
 
 
 def _kind(channels: int, dtype: Any) -> Callable[[Path], None]:
-    def made(path: Path) -> None:
+    def write(path: Path) -> None:
         pixels = picture(channels, dtype)
         path.write_bytes(imagecodecs.png_encode(pixels[..., 0] if channels == 1 else pixels))
 
-    return made
+    return write
 
 
 def _full(path: Path) -> None:

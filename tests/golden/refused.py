@@ -21,18 +21,18 @@ def _tiff(pixels: Any, **options: Any) -> Callable[[Path], None]:
 
 
 def _text(data: bytes) -> Callable[[Path], None]:
-    def made(path: Path) -> None:
+    def write(path: Path) -> None:
         path.write_bytes(data)
 
-    return made
+    return write
 
 
 def _cut(maker: Callable[[Path], None], share: float) -> Callable[[Path], None]:
-    def made(path: Path) -> None:
+    def write(path: Path) -> None:
         maker(path)
         path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
 
-    return made
+    return write
 
 
 def _save(format: str, mode: str, **options: Any) -> Callable[[Path], None]:

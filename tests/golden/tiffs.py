@@ -17,19 +17,19 @@ def _write(path: Path, pixels: Any, **options: Any) -> None:
 
 
 def _kind(channels: int = 3, dtype: Any = np.uint8, **options: Any) -> Callable[[Path], None]:
-    def made(path: Path) -> None:
+    def write(path: Path) -> None:
         pixels = picture(channels, dtype)
         if options.get("planarconfig") == "separate":
             pixels = np.moveaxis(pixels, -1, 0)
         _write(path, pixels[..., 0] if channels == 1 else pixels, **options)
 
-    return made
+    return write
 
 
 def _full(dtype: Any, **options: Any) -> Callable[[Path], None]:
     """A scan with every metadata block; a private tag too."""
 
-    def made(path: Path) -> None:
+    def write(path: Path) -> None:
         extra = [
             (271, 2, 0, metadata.MAKE, True),
             (315, 2, 0, metadata.ARTIST, True),
@@ -53,7 +53,7 @@ def _full(dtype: Any, **options: Any) -> Callable[[Path], None]:
         )
         _add_exif(path)
 
-    return made
+    return write
 
 
 def _add_exif(path: Path) -> None:
@@ -104,6 +104,15 @@ def _infrared(path: Path) -> None:
     _write(path, picture(4, np.uint16), extrasamples=["unspecified"])
 
 
+def _twelve_bit(code: int, **options: Any) -> Callable[[Path], None]:
+    """Numbers up to 4095 in 16 bits, with a tag that says so."""
+
+    def write(path: Path) -> None:
+        _write(path, picture(3, np.uint16) >> 4, extratags=[(code, 3, 3, (4095, 4095, 4095), True)], **options)
+
+    return write
+
+
 def _alpha_and_infrared(path: Path) -> None:
     _write(path, picture(5, np.uint16), extrasamples=["unassalpha", "unspecified"])
 
@@ -137,5 +146,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "tiff-infrared": _infrared,
     "tiff-alpha-infrared": _alpha_and_infrared,
     "tiff-pages": _pages,
-    "tiff-twelve-bit": _kind(3, np.uint16, extratags=[(281, 3, 3, (4095, 4095, 4095), True)]),
+    "tiff-twelve-bit": _twelve_bit(281, rowsperstrip=9),
+    "tiff-twelve-bit-smax": _twelve_bit(341, compression="zlib", predictor=True),
+    "tiff-lying-maximum": _kind(3, np.uint16, extratags=[(281, 3, 3, (4095, 4095, 4095), True)]),
 }

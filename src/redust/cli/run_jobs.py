@@ -51,7 +51,7 @@ def run_jobs(
     jobs = worklist.jobs
     pipeline = Pipeline(RestoreSettings.covering(settings))
     if report_file is not None:
-        check_path(report_file, overwrite=settings.overwrite)
+        check_path(report_file, source=[job.source for job in jobs], overwrite=settings.overwrite)
     with Screen(len(jobs), quiet=quiet, verbose=verbose, as_json=as_json) as screen:
         load_engines(pipeline, jobs)
         with _open_report(report_file, overwrite=settings.overwrite) as write_line:

@@ -13,22 +13,24 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from redust.core.errors import TargetError, TargetExists
 
-_HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # this machine, in the names of temporary files
+Sources: TypeAlias = Path | Sequence[Path] | None
+
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # this machine, in the names of temporary files
 _DAY = 86_400.0  # seconds; a lock may mean nothing to another machine, but none writes one file for so long
 _OPEN_FILES_MOVE = sys.platform != "win32"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 
 
-def check_path(path: Path, *, source: Path | None = None, overwrite: bool = False) -> None:
+def check_path(path: Path, *, source: Sources = None, overwrite: bool = False) -> None:
     """Refuse a target that cannot or must not be written.
 
     Parameters
@@ -36,8 +38,8 @@ def check_path(path: Path, *, source: Path | None = None, overwrite: bool = Fals
     path
         Where the result shall go.
     source
-        The scan it came from; it is refused as target under every name it has (symbolic and hard links,
-        other spelling), whatever `overwrite` says.
+        The scan it came from, or all of them; each is refused as target under every name it has (symbolic and
+        hard links, other spelling), whatever `overwrite` says.
     overwrite
         Whether an existing file may be replaced.
 
@@ -48,7 +50,7 @@ def check_path(path: Path, *, source: Path | None = None, overwrite: bool = Fals
     TargetError
         If the folder is missing or may not be written to, or the path is a folder or a device.
     """
-    if source is not None and _same(path, source):
+    if any(_is_same_file(path, scan) for scan in ([source] if isinstance(source, Path) else source or ())):
         raise TargetExists(f"{path} is an input, which is never written over. Choose another name or folder.")
     _check_name(path)
     if not os.path.isdir(path.parent):
@@ -76,13 +78,13 @@ def _check_name(path: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, *, source: Path | None = None, overwrite: bool = False) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, source: Sources = None, overwrite: bool = False) -> Iterator[BinaryIO]:
     """Open a file that takes its final name only when everything has been written.
 
     Parameters
     ----------
     path, source, overwrite
-        As in :func:`check_path`, which is asked before the first byte and again before the name is given.
+        As in :func:`check_path`, which is called before the first byte and again before the file takes its name.
 
     Yields
     ------
@@ -97,10 +99,10 @@ def whole_file(path: Path, *, source: Path | None = None, overwrite: bool = Fals
     """
     check_path(path, source=source, overwrite=overwrite)
     _sweep_once(path.parent.resolve())
-    with _explained(path):
-        temporary, opened = _begun(path.parent)
+    with _explain_errors(path):
+        temporary, opened = _open_temporary(path.parent)
     try:
-        with _explained(path):
+        with _explain_errors(path):
             with opened as file:
                 yield file
                 file.flush()
@@ -176,16 +178,16 @@ def whole_files(folder: Path, last: str) -> Iterator[Path]:
     TargetError
         When the disk is full or the folder may not be written to.
     """
-    with _explained(folder):
+    with _explain_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder, prefix=f".redust-{_HERE}-") as name:
+        with TemporaryDirectory(dir=folder, prefix=f".redust-{_MACHINE}-") as name:
             yield Path(name)
-            for file in sorted(Path(name).iterdir(), key=lambda one: one.name == last):
+            for file in sorted(Path(name).iterdir(), key=lambda path: path.name == last):
                 os.replace(file, folder / file.name)
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explain_errors(path: Path) -> Iterator[None]:
     """Say what cannot be written, and what to do."""
     try:
         yield
@@ -193,7 +195,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise TargetError(f"{path} cannot be written: {_reason(error)}") from error
 
 
-def _finish(temporary: Path, path: Path, source: Path | None, overwrite: bool) -> None:
+def _finish(temporary: Path, path: Path, source: Sources, overwrite: bool) -> None:
     """Give the finished file its name, if it still may have it."""
     check_path(path, source=source, overwrite=overwrite)
     _name(temporary, path, overwrite)
@@ -214,10 +216,10 @@ def _name(temporary: Path, path: Path, overwrite: bool) -> None:
         os.rename(temporary, path)  # a file system without hard links
 
 
-def _begun(folder: Path) -> tuple[Path, BinaryIO]:
+def _open_temporary(folder: Path) -> tuple[Path, BinaryIO]:
     """A temporary file, open and locked."""
     while True:
-        path = folder / f".redust-{_HERE}-{secrets.token_hex(8)}.part"
+        path = folder / f".redust-{_MACHINE}-{secrets.token_hex(8)}.part"
         file = path.open("x+b")  # made with the permissions of any new file
         if _lock(file) is not False and path.exists():
             return path, file
@@ -226,16 +228,16 @@ def _begun(folder: Path) -> tuple[Path, BinaryIO]:
 
 @cache
 def _sweep_once(folder: Path) -> None:
-    """Delete what writers that were killed left in a folder; asked once per folder, for it lists all there is."""
+    """Delete what writers that were killed left in a folder; called once per folder, for it lists all there is."""
     with suppress(OSError):
-        for left in folder.glob(".redust-*.part"):
+        for unfinished in folder.glob(".redust-*.part"):
             with suppress(OSError):
-                _sweep(left)
+                _sweep(unfinished)
 
 
 def _sweep(path: Path) -> None:
     """Delete a temporary file to which nobody writes any more: its writer's lock dies with it."""
-    if not path.name.startswith(f".redust-{_HERE}-") and time.time() - path.stat().st_mtime < _DAY:
+    if not path.name.startswith(f".redust-{_MACHINE}-") and time.time() - path.stat().st_mtime < _DAY:
         return
     if sys.platform == "win32":
         path.unlink()  # fails while it is open
@@ -261,7 +263,7 @@ def _lock(file: BinaryIO) -> bool | None:
     return locked
 
 
-def _same(path: Path, source: Path) -> bool:
+def _is_same_file(path: Path, source: Path) -> bool:
     try:
         return os.path.samefile(path, source)
     except OSError:  # one of them does not exist: compare as spelled

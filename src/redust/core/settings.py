@@ -31,6 +31,13 @@ class Polarity(StrEnum):
     dark = "dark"
 
 
+class DamagedFiles(StrEnum):
+    """What becomes of a scan whose file is not all there."""
+
+    refuse = "refuse"
+    keep = "keep"
+
+
 class Method(StrEnum):
     """How a scan is restored."""
 
@@ -140,6 +147,10 @@ class ScanSettings(Settings):
     max_megapixels: Annotated[
         float, Field(gt=0, description="Refuse scans of more megapixels than this, before decoding them.")
     ] = 1000.0
+    damaged_files: Annotated[
+        DamagedFiles,
+        Field(description="A JPEG whose coded data is cut: `refuse` it, or `keep` and restore what is there."),
+    ] = DamagedFiles.refuse
     overwrite: Annotated[bool, Field(description="Replace results that exist already; never a scan itself.")] = False
     allow_loss: Annotated[
         bool, Field(description="Go on when the target's format cannot hold something the scan carries.")

@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 
 import numpy as np
 
 from redust.core.errors import ScanError
 from redust.core.scan import Scan
+from redust.files.tiff_reader import read_tree
 from redust.files.tiff_tree import (
-    EXIF_IFD,
-    GPS_IFD,
-    INTEROP_IFD,
     SIZES,
     Ifd,
     Order,
     Tag,
     TiffTree,
-    read_tree,
-    write_tree,
 )
+from redust.files.tiff_writer import write_tree
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT = 274, 282, 283, 296
 _OWN_FIELDS = {ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT}
@@ -35,16 +32,20 @@ _OWN_FIELDS = {ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT}
 _STRUCTURE = frozenset(
     code
     for first, last in [
-        (254, 266),
+        (254, 259),
+        (262, 262),
+        (266, 266),
         (273, 273),
-        (277, 280),
+        (277, 281),
         (284, 284),
-        (288, 293),
-        (297, 297),
+        (288, 289),
+        (292, 293),
         (317, 317),
-        (320, 325),
+        (320, 320),
+        (322, 325),
         (330, 330),
-        (332, 347),
+        (338, 341),
+        (347, 347),
         (512, 532),
         (700, 700),
         (32995, 32998),
@@ -55,14 +56,38 @@ _STRUCTURE = frozenset(
     ]
     for code in range(first, last + 1)
 )
+_MAKER_NOTES = 37500
+_FARTHEST_NOTES = 32_000  # a JPEG's block ends at 65,535 bytes
+#: Maker notes whose offsets count from their own start.
+_RELATIVE_NOTES = (b"Nikon\0\2", b"OLYMPUS\0", b"OM SYSTEM", b"FUJIFILM", b"Apple iOS", b"PENTAX \0")
+_WIDE_TYPES = {16, 17, 18}
 _INCH_PER_UNIT = {2: 1.0, 3: 2.54}
 
 
 def descriptive(ifd: Ifd) -> Ifd:
     """What a directory says about the picture rather than about how its pixels are stored."""
     bare = ifd.without(_STRUCTURE)
-    kept = {code: child for code, child in bare.children.items() if code in (EXIF_IFD, GPS_IFD, INTEROP_IFD)}
-    return Ifd(bare.tags, kept)
+    children = {code: below for code, below in bare.children.items() if not _has_pixels(below)}
+    return replace(bare, children=children, segments={})
+
+
+def list_beyond_block(ifd: Ifd) -> list[str]:
+    """Name what a TIFF page says and an EXIF block has no place for."""
+    directories = descriptive(ifd)
+    tags = [(code, tag) for below in directories.walk() for code, tag in _all_tags(below)]
+    names = [f"the 64-bit tag {code}" for code, tag in tags if tag.type in _WIDE_TYPES]
+    dropped = set(ifd.without(_STRUCTURE).children) - set(directories.children)
+    names += [f"the directory of tag {code}" for code in sorted(dropped)]
+    notes = [tag for code, tag in tags if code == _MAKER_NOTES and not tag.data.startswith(_RELATIVE_NOTES)]
+    if any(tag.offset > _FARTHEST_NOTES for tag in notes):
+        names.append("the offsets inside its maker notes, which count from the start of the TIFF")
+    return names
+
+
+def list_unknown_tags(tree: TiffTree) -> list[str]:
+    """Name the tags of unknown type: nobody can tell where their values lie."""
+    tags = [(code, tag) for page in tree.pages for ifd in page.walk() for code, tag in _all_tags(ifd)]
+    return [f"the value of tag {code}, whose type {tag.type} is unknown" for code, tag in tags if tag.type not in SIZES]
 
 
 def block_of(tree: TiffTree, ifd: Ifd) -> bytes | None:
@@ -73,16 +98,17 @@ def block_of(tree: TiffTree, ifd: Ifd) -> bytes | None:
     block : bytes or None
         None if the page says nothing beyond what has a field of its own (resolution, orientation).
     """
-    told = descriptive(ifd)
-    if not told.children and not set(told.tags) - _OWN_FIELDS:
+    page = _map_tags(descriptive(ifd), _release)
+    if not page.children and not page.duplicates and not set(page.tags) - _OWN_FIELDS:
         return None
-    return packed(TiffTree(tree.order, False, (told,)))
+    return pack_block(TiffTree(tree.order, False, (page,)))
 
 
-def packed(tree: TiffTree, source: bytes = b"") -> bytes:
+def pack_block(tree: TiffTree, source: bytes = b"") -> bytes:
     """Write a tree as a block; thumbnails are copied out of `source`, the block it was read from."""
     block = io.BytesIO()
-    write_tree(block, replace(tree, big=False, pages=tuple(map(_narrow, tree.pages))), io.BytesIO(source), {})
+    pages = tuple(_map_tags(page, _narrow) for page in tree.pages)
+    write_tree(block, replace(tree, big=False, pages=pages), io.BytesIO(source), {})
     return block.getvalue()
 
 
@@ -107,6 +133,14 @@ def dpi_of(tree: TiffTree, ifd: Ifd) -> tuple[float, float] | None:
     if factor is None or across is None or down is None:
         return None
     return across * factor, down * factor
+
+
+def aspect_of(tree: TiffTree, ifd: Ifd) -> tuple[float, float]:
+    """Resolution (horizontal, vertical) without a unit, which says only what shape pixels have; zeros if it has one."""
+    across, down = tree.ratio(ifd, X_RESOLUTION), tree.ratio(ifd, Y_RESOLUTION)
+    if tree.number(ifd, UNIT, 2) in _INCH_PER_UNIT or across is None or down is None:
+        return 0.0, 0.0
+    return across, down
 
 
 def facts_of(block: bytes | None) -> tuple[int, tuple[float, float] | None]:
@@ -157,31 +191,48 @@ def block_for(scan: Scan, *, with_dpi: bool = False) -> bytes | None:
         set_dpi(tree, first, tags, scan.dpi)
     if tags == first.tags:
         return scan.exif
-    return packed(replace(tree, pages=(replace(first, tags=tags), *tree.pages[1:])), scan.exif or b"")
+    return pack_block(replace(tree, pages=(replace(first, tags=tags), *tree.pages[1:])), scan.exif or b"")
 
 
-def reordered(tree: TiffTree, order: Order) -> TiffTree:
+def reorder_bytes(tree: TiffTree, order: Order) -> TiffTree:
     """The same tree in the other byte order."""
     if tree.order == order:
         return tree
-    return replace(tree, order=order, pages=tuple(map(_swapped, tree.pages)))
+    return replace(tree, order=order, pages=tuple(_map_tags(page, _swap_bytes) for page in tree.pages))
 
 
-def _swapped(ifd: Ifd) -> Ifd:
-    tags = {code: replace(tag, data=_swap(tag)) for code, tag in ifd.tags.items()}
-    return replace(ifd, tags=tags, children=_each(ifd, _swapped))
+def _map_tags(ifd: Ifd, change: Callable[[Tag], Tag | None]) -> Ifd:
+    """The directory and all below it with every tag changed, or dropped where `change` returns None."""
+    changed = [(code, change(tag)) for code, tag in ifd.tags.items()]
+    doubled = [(code, change(tag)) for code, tag in ifd.duplicates]
+    return replace(
+        ifd,
+        tags={code: tag for code, tag in changed if tag is not None},
+        children={code: tuple(_map_tags(child, change) for child in below) for code, below in ifd.children.items()},
+        duplicates=tuple((code, tag) for code, tag in doubled if tag is not None),
+    )
 
 
-def _swap(tag: Tag) -> bytes:
-    unit = 4 if tag.type in (5, 10) else SIZES[tag.type]
-    return np.frombuffer(tag.data, f"V{unit}").view(f"u{unit}").byteswap().tobytes() if unit > 1 else tag.data
+def _swap_bytes(tag: Tag) -> Tag:
+    unit = 4 if tag.type in (5, 10) else SIZES.get(tag.type, 1)
+    if unit == 1:
+        return tag
+    return replace(tag, data=np.frombuffer(tag.data, f"V{unit}").view(f"u{unit}").byteswap().tobytes())
 
 
-def _narrow(ifd: Ifd) -> Ifd:
-    """A BigTIFF's 64-bit values have no place in a block: those tags stay behind."""
-    tags = {code: tag for code, tag in ifd.tags.items() if tag.type not in (16, 17, 18)}
-    return replace(ifd, tags=tags, children=_each(ifd, _narrow))
+def _narrow(tag: Tag) -> Tag | None:
+    """A BigTIFF's 64-bit values, and values of unknown type, have no place in a block: those tags stay behind."""
+    return None if tag.type in _WIDE_TYPES or tag.type not in SIZES else tag
 
 
-def _each(ifd: Ifd, change: Callable[[Ifd], Ifd]) -> Mapping[int, tuple[Ifd, ...]]:
-    return {code: tuple(change(child) for child in children) for code, children in ifd.children.items()}
+def _release(tag: Tag) -> Tag:
+    """A tag that may lie anywhere, if it must not lie where a block can reach."""
+    return replace(tag, offset=0) if tag.offset > _FARTHEST_NOTES else tag
+
+
+def _all_tags(ifd: Ifd) -> list[tuple[int, Tag]]:
+    return [*ifd.tags.items(), *ifd.duplicates]
+
+
+def _has_pixels(directories: tuple[Ifd, ...]) -> bool:
+    return any(ifd.segments for directory in directories for ifd in directory.walk())

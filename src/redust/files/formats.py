@@ -11,6 +11,8 @@ from redust.core.errors import TargetError, UnsupportedScan
 from redust.core.scan import Scan
 from redust.files.limits import Request
 
+_LARGEST = (1 << 32) - 1
+
 
 class Codec(Protocol):
     """What the module of a format offers."""
@@ -46,6 +48,10 @@ class Format:
         The longest side in pixels.
     block_limit, icc_limit
         The largest EXIF or XMP block, and the largest ICC profile, in bytes.
+    dpi_range
+        The smallest and the largest resolution.
+    max_megapixels
+        The largest picture that can be written within the limit on memory.
     """
 
     name: str
@@ -61,6 +67,8 @@ class Format:
     longest: int = (1 << 31) - 1
     block_limit: int = (1 << 31) - 1
     icc_limit: int = (1 << 31) - 1
+    dpi_range: tuple[float, float] = (1 / _LARGEST, _LARGEST)  # an unsigned rational of TIFF and EXIF
+    max_megapixels: float = float("inf")
 
     def codec(self) -> Codec:
         """The module that reads and writes it."""
@@ -70,7 +78,14 @@ class Format:
 TIFF = Format(
     "TIFF", (".tif", ".tiff"), "redust.files.tiff", ("uint8", "uint16", "float32"), infrared=True, photoshop=True
 )
-PNG = Format("PNG", (".png",), "redust.files.png", ("uint8", "uint16"))
+PNG = Format(
+    "PNG",
+    (".png",),
+    "redust.files.png",
+    ("uint8", "uint16"),
+    photoshop=True,
+    dpi_range=(0.0254, ((1 << 31) - 1) * 0.0254),
+)
 JPEG = Format(
     "JPEG",
     (".jpg", ".jpeg", ".jpe"),
@@ -82,9 +97,12 @@ JPEG = Format(
     longest=65535,
     block_limit=65500,
     icc_limit=255 * 65519,
+    dpi_range=(1, 65535),
 )
-WEBP = Format("WebP", (".webp",), "redust.files.webp", ("uint8",), grey=False, iptc=False, longest=16383)
-JPEG2000 = Format("JPEG 2000", (".jp2",), "redust.files.jpeg2000", ("uint8", "uint16"))
+WEBP = Format(
+    "WebP", (".webp",), "redust.files.webp", ("uint8",), grey=False, iptc=False, longest=16383, max_megapixels=23
+)
+JPEG2000 = Format("JPEG 2000", (".jp2",), "redust.files.jpeg2000", ("uint8", "uint16"), dpi_range=(1e-100, 1e100))
 
 FORMATS = (TIFF, PNG, JPEG, WEBP, JPEG2000)
 
@@ -111,8 +129,8 @@ _OTHERS = (
 _NAMES = "TIFF, PNG, JPEG, WebP or JPEG 2000"
 
 
-def sniffed(head: bytes) -> Format:
-    """The format of a file by its first bytes; its name is not asked.
+def identify_format(head: bytes) -> Format:
+    """The format of a file by its first bytes, whatever its name.
 
     Raises
     ------
@@ -129,7 +147,7 @@ def sniffed(head: bytes) -> Format:
 
 
 def by_suffix(path: Path) -> Format:
-    """The format a target asks for by its suffix.
+    """The format of a target by its suffix.
 
     Raises
     ------

@@ -1,16 +1,19 @@
-"""What is accepted, asked of the header before anything is decoded."""
+"""What is accepted, by the header, before anything is decoded."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from redust.core.errors import ScanTooLarge, UnreadableScan
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Request:
-    """What a reader is asked for, and the most it accepts.
+    """What a reader shall read, and the most it accepts.
 
     Parameters
     ----------
@@ -20,14 +23,30 @@ class Request:
         Which page, from 0.
     max_megapixels
         The most pixels, in millions, that a header may claim.
-    bilevel
-        Whether 1-bit TIFF and 1 to 4-bit grey PNG are accepted: as masks they make sense, as scans not.
+    mask
+        Whether pictures that make sense as masks only are accepted: less than 8 bit, palettes.
+    keep_damaged
+        Whether a picture that is not all there is accepted, with a warning.
     """
 
     path: Path
     page: int
     max_megapixels: float
-    bilevel: bool = False
+    mask: bool = False
+    keep_damaged: bool = False
+
+    def report_damage(self, damage: str) -> None:
+        """Refuse a picture that is not all there, or warn if the user insists; nothing if `damage` is empty.
+
+        Raises
+        ------
+        UnreadableScan
+            With `damage`, one sentence, and what to do.
+        """
+        if damage and not self.keep_damaged:
+            raise UnreadableScan(f"{damage} Use a sound copy, or restore what is there with --damaged-files keep.")
+        if damage:
+            logger.warning("%s: %s What is there is restored.", self.path, damage)
 
 
 def check_size(height: int, width: int, request: Request) -> None:

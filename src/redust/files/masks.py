@@ -8,10 +8,11 @@ import numpy as np
 
 from redust.core.arrays import DamageMap, Mask, Pixels, check_damage, check_mask
 from redust.core.atomic import whole_file
-from redust.core.errors import MaskMismatch, TargetError
+from redust.core.errors import MaskMismatch, TargetError, UnsupportedScan
 from redust.core.scan import Scan
 from redust.core.tiles import bands
 from redust.files.formats import PNG, TIFF, by_suffix
+from redust.files.limits import Request
 from redust.files.reading import by_content, read_picture
 
 _FORMATS = (PNG, TIFF)
@@ -120,10 +121,15 @@ def read_map(path: str | Path) -> DamageMap:
 
 
 def _read(path: Path, shape: tuple[int, int] | None = None) -> Scan:
-    if by_content(path) not in _FORMATS:
-        raise MaskMismatch(f"{path} is no PNG or TIFF. Save the mask as PNG: lossy formats smear its edges.")
+    refusal = f"{path} is no PNG or TIFF. Save the mask as PNG: lossy formats smear its edges."
+    try:
+        format = by_content(path)
+    except UnsupportedScan as error:
+        raise MaskMismatch(refusal) from error
+    if format not in _FORMATS:
+        raise MaskMismatch(refusal)
     limit = 1000.0 if shape is None else max(1000.0, shape[0] * shape[1] / 1e6)
-    return read_picture(path, max_megapixels=limit, bilevel=True)
+    return read_picture(Request(path, 0, limit, mask=True))
 
 
 def _write(samples: Pixels, path: Path, overwrite: bool) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from redust.core.scan import Scan
 
+MARK = b"8BIM"
 _IPTC = 0x0404
 
 
@@ -26,8 +27,8 @@ def with_iptc(resources: bytes | None, iptc: bytes | None) -> bytes | None:
     """The same resources with this IPTC block; None if nothing is left."""
     if iptc_of(resources) == iptc:
         return resources
-    kept = b"".join(whole for number, _, whole in _blocks(resources or b"") if number != _IPTC)
-    return kept + (_block(iptc) if iptc is not None else b"") or None
+    remaining = b"".join(block for number, _, block in _blocks(resources or b"") if number != _IPTC)
+    return remaining + (_block(iptc) if iptc is not None else b"") or None
 
 
 def resources_of(scan: Scan) -> bytes | None:
@@ -43,7 +44,7 @@ def beyond_iptc(scan: Scan) -> bool:
 
 
 def _block(iptc: bytes) -> bytes:
-    return b"8BIM" + struct.pack(">HHI", _IPTC, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
+    return MARK + struct.pack(">HHI", _IPTC, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
 
 
 def _blocks(resources: bytes) -> Iterator[tuple[int, bytes, bytes]]:

@@ -11,7 +11,7 @@ from redust.core.arrays import Pixels, Plane
 from redust.core.scan import Scan
 
 
-def split(decoded: NDArray[Any]) -> tuple[Pixels, Plane | None]:
+def split_planes(decoded: NDArray[Any]) -> tuple[Pixels, Plane | None]:
     """Part samples as decoders return them.
 
     Parameters
@@ -32,7 +32,7 @@ def split(decoded: NDArray[Any]) -> tuple[Pixels, Plane | None]:
     return np.ascontiguousarray(decoded[..., :-1]), np.ascontiguousarray(decoded[..., -1])
 
 
-def joined(scan: Scan) -> NDArray[Any]:
+def join_planes(scan: Scan) -> NDArray[Any]:
     """The samples (H, W) or (H, W, 2..4) as encoders take them, alpha last."""
     if scan.alpha is not None:
         return np.dstack([scan.pixels, scan.alpha])

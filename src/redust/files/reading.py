@@ -14,7 +14,7 @@ import numpy as np
 from redust.core.arrays import Pixels
 from redust.core.errors import ScanError, UnreadableScan, UnsupportedScan
 from redust.core.scan import Scan
-from redust.files.formats import Format, sniffed
+from redust.files.formats import Format, identify_format
 from redust.files.limits import Request
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _BLOCK_ROWS = 256
 
 
-def read_scan(path: str | Path, *, page: int = 0, max_megapixels: float = 1000) -> Scan:
+def read_scan(path: str | Path, *, page: int = 0, max_megapixels: float = 1000, keep_damaged: bool = False) -> Scan:
     """Read one page of a scan with all that must survive the trip.
 
     The format is told by the content, not by the name. The header's size is checked before a pixel is decoded.
@@ -35,12 +35,15 @@ def read_scan(path: str | Path, *, page: int = 0, max_megapixels: float = 1000) 
         Which page of a TIFF, from 0.
     max_megapixels
         The largest picture accepted, by its header.
+    keep_damaged
+        Read what is there of a JPEG, or a JPEG-compressed TIFF, whose coded data is cut; a warning is logged.
 
     Returns
     -------
     scan : Scan
-        Pixels uint8, uint16 or float32, grey or R G B, not turned. White is the largest value: a TIFF in
-        which white is zero is inverted here and again when written, so that its stored values stay.
+        Pixels uint8, uint16 or float32, grey or R G B, not turned. White is the largest value of the dtype: a
+        scan of 12 significant bits is spread over 16, and a TIFF in which white is zero is inverted, here; the
+        opposite when written, so that stored values stay.
 
     Raises
     ------
@@ -53,15 +56,16 @@ def read_scan(path: str | Path, *, page: int = 0, max_megapixels: float = 1000) 
     ScanTooLarge
         If its header claims more than `max_megapixels`.
     """
-    return read_picture(Path(path), page=page, max_megapixels=max_megapixels)
+    return read_picture(Request(Path(path), page, max_megapixels, keep_damaged=keep_damaged))
 
 
-def read_picture(path: Path, *, page: int = 0, max_megapixels: float, bilevel: bool = False) -> Scan:
-    """As :func:`read_scan`; with `bilevel`, pictures of less than 8 bit are accepted too, spread to 8 bit."""
-    with _named(path), _opened(path) as (file, format):
-        if page < 0 or (page and format.name != "TIFF"):
-            raise ScanError(f"There is no page {page + 1}. Choose page 1.")
-        scan = format.codec().read(file, Request(path, page, max_megapixels, bilevel))
+def read_picture(request: Request) -> Scan:
+    """As :func:`read_scan`, also pictures that make sense as masks only, spread to 8 bit."""
+    path = request.path
+    with _name_errors(path), _open_scan(path) as (file, format):
+        if request.page < 0 or (request.page and format.name != "TIFF"):
+            raise ScanError(f"There is no page {request.page + 1}. Choose page 1.")
+        scan = format.codec().read(file, request)
         _check_finite(scan.pixels)
     if path.suffix.lower() not in format.suffixes:
         logger.warning("%s is a %s file, whatever its name says", path, format.name)
@@ -76,12 +80,12 @@ def by_content(path: Path) -> Format:
     ScanError
         As for :func:`read_scan`.
     """
-    with _named(path), _opened(path) as (_, format):
+    with _name_errors(path), _open_scan(path) as (_, format):
         return format
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, Format]]:
+def _open_scan(path: Path) -> Iterator[tuple[BinaryIO, Format]]:
     if path.is_dir():
         raise ScanError("It is a folder. Give a file, or a command that takes folders.")
     if path.exists() and not path.is_file():
@@ -91,11 +95,11 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Format]]:
         if not head:
             raise UnreadableScan("It is empty. Use a sound copy.")
         file.seek(0)
-        yield file, sniffed(head)
+        yield file, identify_format(head)
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _name_errors(path: Path) -> Iterator[None]:
     """Put the file's name before every message; explain what the system, or a decoder out of memory, says."""
     try:
         yield

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -20,40 +18,35 @@ from redust.core.arrays import Pixels, Plane
 from redust.core.errors import ScanError, UnreadableScan
 from redust.core.scan import Scan
 from redust.files import exif, photoshop
+from redust.files.depth import expand_depth
 from redust.files.limits import Request
-from redust.files.threads import cores, in_order
+from redust.files.metadata import name_aspect
+from redust.files.threads import cores
+from redust.files.tiff_jpeg import check_streams, read_streams
 from redust.files.tiff_layout import (
     BLACK_IS_ZERO,
     DEFLATE,
-    EXTRAS,
     JPEG,
-    LZMA,
     LZW,
     NO_COMPRESSION,
-    OLD_DEFLATE,
     PACKBITS,
     RGB,
     WHITE_IS_ZERO,
-    ZSTD,
     Layout,
     check_segments,
+    declared_bits,
     layout_of,
 )
-from redust.files.tiff_tree import Buffer, Ifd, Order, Tag, TiffTree, blob, check_places, read_tree, write_tree
+from redust.files.tiff_mask import check_lossless, is_mask_only, read_mask_page
+from redust.files.tiff_reader import check_bounds, read_tree
+from redust.files.tiff_segments import STRIP_BYTES, encode_segments
+from redust.files.tiff_tags import ICC, IPTC, PHOTOSHOP, XMP, bytes_of, describe_page, read_iptc
+from redust.files.tiff_tree import Ifd, TiffTree
+from redust.files.tiff_writer import write_tree
 
 logger = logging.getLogger(__name__)
 
-ICC, XMP, IPTC, PHOTOSHOP, ORIENTATION, SAMPLE_MAX = 34675, 700, 33723, 34377, 274, 281
-_NATIVE: Order = "<" if sys.byteorder == "little" else ">"
-_STRIP_BYTES = 1 << 20
 _BIG = (1 << 32) - (64 << 20)
-_ENCODERS: dict[int, Callable[..., bytes | bytearray]] = {
-    LZW: imagecodecs.lzw_encode,
-    DEFLATE: imagecodecs.deflate_encode,
-    OLD_DEFLATE: imagecodecs.deflate_encode,
-    LZMA: imagecodecs.lzma_encode,
-    ZSTD: imagecodecs.zstd_encode,
-}
 
 
 @dataclass(frozen=True)
@@ -69,13 +62,11 @@ class CarriedTiff:
     tree: TiffTree
     layout: Layout
 
-    def more(self, page: int) -> bool:
+    def needs_source(self, page: int) -> bool:
         """Whether anything but the pixels of `page` must be copied out of the source."""
-        inside = self.tree.pages[page]
-        below = [ifd for ifd in inside.walk() if ifd is not inside]
-        others = [ifd for number, other in enumerate(self.tree.pages) if number != page for ifd in other.walk()]
-        own = set(inside.segments) - {self.layout.offsets_code}
-        return bool(own) or any(ifd.segments for ifd in [*below, *others])
+        top = self.tree.pages[page]
+        further = [ifd for directory in self.tree.pages for ifd in directory.walk() if ifd is not top]
+        return bool(set(top.segments) - {self.layout.offsets_code}) or any(ifd.segments for ifd in further)
 
     def open(self) -> BinaryIO:
         """The source, if it is still the file that was read."""
@@ -101,87 +92,115 @@ def read(file: BinaryIO, request: Request) -> Scan:
     if page >= len(tree.pages):
         raise ScanError(f"There is no page {page + 1}; the file has {len(tree.pages)}. Choose one of those.")
     ifd = tree.pages[page]
+    if request.mask:
+        check_lossless(tree, ifd)
+        if is_mask_only(tree, ifd):
+            check_bounds(tree, stamp_of(file)[0])
+            return read_mask_page(file, tree, page, request)
     layout = layout_of(tree, ifd, request)
     stamp = stamp_of(file)
     check_segments(layout, ifd)
-    check_places(tree, stamp[0])
-    pixels, planes = _decode(file, page, layout)
+    check_bounds(tree, stamp[0])
+    pixels, planes, bits = _decode(file, tree, page, layout, request)
+    layout = replace(layout, bits=bits)
     return _scan(tree, ifd, page, layout, pixels, planes, CarriedTiff(request.path, stamp, tree, layout))
 
 
 def _scan(
     tree: TiffTree, ifd: Ifd, page: int, layout: Layout, pixels: Pixels, planes: dict[str, Plane], carried: CarriedTiff
 ) -> Scan:
-    top = tree.number(ifd, SAMPLE_MAX, 0) if layout.dtype == np.uint16 else 0
     return Scan(
         pixels=pixels,
         alpha=planes.get("alpha"),
         infrared=planes.get("infrared"),
-        bits=top.bit_length() if 255 < top < 65535 else 0,
+        bits=layout.bits,
         dpi=exif.dpi_of(tree, ifd),
         icc=bytes_of(ifd, ICC),
         exif=exif.block_of(tree, ifd),
         xmp=bytes_of(ifd, XMP),
-        iptc=_iptc(ifd),
+        iptc=read_iptc(ifd),
         orientation=exif.orientation_of(tree, ifd),
         page=page,
         format="TIFF",
-        carried={"tiff": carried, "photoshop": bytes_of(ifd, PHOTOSHOP), "only here": _only_here(tree, page, layout)},
+        carried={
+            "tiff": carried,
+            "photoshop": bytes_of(ifd, PHOTOSHOP),
+            "only here": _list_unportable(tree, page, layout),
+            "lost anyway": tuple(exif.list_unknown_tags(tree)),
+        },
     )
 
 
-def bytes_of(ifd: Ifd, code: int) -> bytes | None:
-    """The bytes of a tag, None if it is absent or empty."""
-    tag = ifd.tags.get(code)
-    return (tag.data or None) if tag is not None else None
+def _has_second_iptc(ifd: Ifd) -> bool:
+    """Whether Photoshop's resources hold another IPTC block than the page itself."""
+    return photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP)) not in (None, bytes_of(ifd, IPTC))
 
 
-def _iptc(ifd: Ifd) -> bytes | None:
-    return bytes_of(ifd, IPTC) or photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP))
-
-
-def _only_here(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
+def _list_unportable(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
     """What no other format holds. Reduced copies of the picture do not count: they hold nothing of their own."""
-    others = [ifd for number, ifd in enumerate(tree.pages) if number != page and not tree.number(ifd, 254, 0) & 1]
-    inner = [ifd for ifd in tree.pages[page].children.get(330, ()) if not tree.number(ifd, 254, 0) & 1]
-    found = []
-    if others:
-        found.append(f"{len(others)} further page{'s' * (len(others) > 1)}")
-    if inner:
-        found.append(f"{len(inner)} sub-image{'s' * (len(inner) > 1)}")
+    pages = [ifd for number, ifd in enumerate(tree.pages) if number != page and not tree.number(ifd, 254, 0) & 1]
+    below = [ifd for ifd in tree.pages[page].children.get(330, ()) if not tree.number(ifd, 254, 0) & 1]
+    names = []
+    if pages:
+        names.append(f"{len(pages)} further page{'s' * (len(pages) > 1)}")
+    if below:
+        names.append(f"{len(below)} sub-image{'s' * (len(below) > 1)}")
     if 37724 in tree.pages[page].tags:
-        found.append("Photoshop's document data")
+        names.append("Photoshop's document data")
     if layout.premultiplied:
-        found.append("an alpha channel that colours are multiplied by")
-    return tuple(found)
+        names.append("an alpha channel that colours are multiplied by")
+    if bytes_of(tree.pages[page], IPTC) and _has_second_iptc(tree.pages[page]):
+        names.append("a second IPTC block")
+    aspect = exif.aspect_of(tree, tree.pages[page])
+    return (*names, *exif.list_beyond_block(tree.pages[page]), *name_aspect(*aspect))
 
 
 # --- decoding ---------------------------------------------------------------------------------------------
 
 
-def _decode(file: BinaryIO, page: int, layout: Layout) -> tuple[Pixels, dict[str, Plane]]:
-    """Decode into arrays that are made once; min-is-white becomes light (white = large)."""
+def _decode(
+    file: BinaryIO, tree: TiffTree, page: int, layout: Layout, request: Request
+) -> tuple[Pixels, dict[str, Plane], int]:
+    """Decode into arrays that are made once, over their full range; min-is-white becomes light (white = large).
+
+    Returns pixels, further planes, and the significant bits if white is smaller than the largest number.
+    """
     channels = layout.samples - len(layout.extras)
     pixels: Pixels = np.empty((layout.height, layout.width, channels), layout.dtype)
     planes = {name: np.empty((layout.height, layout.width), layout.dtype) for name in layout.extras}
+    ifd = tree.pages[page]
+    streams = read_streams(file, ifd, layout) if layout.compression == JPEG else []
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
-            _fill(tiff.pages[page], layout, pixels, planes)
+            _fill_planes(tiff.pages[page], layout, pixels, planes)
     except Exception as error:
         raise UnreadableScan(f"Its pixels cannot be decoded: {error}. Use a sound copy.") from error
+    if streams:
+        check_streams(file, ifd, layout, streams, pixels, request)
+    bits = _expand(declared_bits(tree, ifd, layout.dtype), [pixels, *planes.values()])
     if layout.photometric == WHITE_IS_ZERO:
         np.invert(pixels, out=pixels)
-    return (pixels.view(np.uint8) * np.uint8(255) if layout.dtype == np.bool_ else pixels), planes
+    return pixels, planes, bits
 
 
-def _fill(page: Any, layout: Layout, pixels: Pixels, planes: dict[str, Plane]) -> None:
+def _expand(bits: int, arrays: Sequence[NDArray[Any]]) -> int:
+    """Spread `bits` significant bits over the full range; 0 if a sample contradicts them."""
+    if not bits or max(int(samples.max()) for samples in arrays) >= 1 << bits:
+        return 0
+    for samples in arrays:
+        expand_depth(samples, bits)
+    return bits
+
+
+def _fill_planes(page: Any, layout: Layout, pixels: Pixels, planes: dict[str, Plane]) -> None:
+    page.predictor = layout.predictor  # tifffile obeys one where other readers ignore it
     if page.is_contiguous and layout.predictor == 1 and not planes and not layout.planar:
         page.asarray(out=pixels.reshape(page.shaped), squeeze=False)
         return
     targets = [*(pixels[..., i] for i in range(pixels.shape[2])), *(planes[name] for name in layout.extras)]
 
-    def place(decoded: tuple[NDArray[Any] | None, tuple[int, ...], tuple[int, ...]]) -> None:
+    def store_segment(decoded: tuple[NDArray[Any] | None, tuple[int, ...], tuple[int, ...]]) -> None:
         segment, (plane, _, row, column, _), _ = decoded
         if segment is None:
             raise ValueError("a strip or tile has no data")
@@ -194,7 +213,7 @@ def _fill(page: Any, layout: Layout, pixels: Pixels, planes: dict[str, Plane]) -
             targets[plane + sample][row : row + tall, column : column + wide] = block[..., sample]
 
     page.init_decode()
-    for _ in page.segments(func=place, maxworkers=cores(), buffersize=16 << 20, sort=True, _fullsize=False):
+    for _ in page.segments(func=store_segment, maxworkers=cores(), buffersize=16 << 20, sort=True, _fullsize=False):
         pass
 
 
@@ -206,7 +225,7 @@ def write(scan: Scan, file: BinaryIO) -> None:
     carried = scan.carried.get("tiff")
     if isinstance(carried, CarriedTiff) and scan.format == "TIFF":
         tree, layout, page = carried.tree, _current(scan, _lossless(carried.layout)), scan.page
-        with carried.open() if carried.more(page) else nullcontext() as source:
+        with carried.open() if carried.needs_source(page) else nullcontext() as source:
             _write(scan, file, tree, layout, page, source)
     else:
         tree = _new_tree(scan)
@@ -214,13 +233,13 @@ def write(scan: Scan, file: BinaryIO) -> None:
 
 
 def _write(scan: Scan, file: BinaryIO, tree: TiffTree, layout: Layout, page: int, source: BinaryIO | None) -> None:
-    others = stamp_of(source)[0] if source is not None else 0
+    copied = stamp_of(source)[0] if source is not None else 0
     raw = layout.height * layout.width * layout.samples * layout.dtype.itemsize
     worst = raw * 3 // 2 if layout.compression in (LZW, PACKBITS) else raw  # grain does not compress
-    tree = replace(tree, big=tree.big or worst + others > _BIG)
-    ifd = _described(tree, tree.pages[page], scan, layout)
+    tree = replace(tree, big=tree.big or worst + copied > _BIG)
+    ifd = describe_page(tree, tree.pages[page], scan, layout)
     pages = (*tree.pages[:page], ifd, *tree.pages[page + 1 :])
-    painting = layout.offsets_code, _segments(scan, layout, tree.order)
+    painting = layout.offsets_code, encode_segments(scan, layout, tree.order)
     write_tree(file, replace(tree, pages=pages), source, {page: painting})
 
 
@@ -261,7 +280,7 @@ def _new_layout(scan: Scan) -> Layout:
         predictor=1,
         planar=False,
         tile=None,
-        rows=min(height, max(1, _STRIP_BYTES // row_bytes)),
+        rows=min(height, max(1, STRIP_BYTES // row_bytes)),
     )
 
 
@@ -273,163 +292,3 @@ def _new_tree(scan: Scan) -> TiffTree:
     if len(block.pages) > 1:
         logger.warning("%s: the thumbnail inside its EXIF block is not carried into TIFF", scan.name)
     return TiffTree(block.order, False, (exif.descriptive(block.pages[0]),))
-
-
-def _described(tree: TiffTree, ifd: Ifd, scan: Scan, layout: Layout) -> Ifd:
-    """The page's directory with everything the scan says; what already agrees stays as it is, byte for byte."""
-    if exif.block_of(tree, ifd) != scan.exif and scan.format == "TIFF":
-        ifd = _with_exif(tree, ifd, scan)
-    tags = dict(ifd.tags)
-    segments = {code: places for code, places in ifd.segments.items() if code not in (273, 324)}
-    _set_structure(tree, tags, layout, scan)
-    _set_bytes(tags, ICC, scan.icc, 7)
-    _set_bytes(tags, XMP, scan.xmp, 1)
-    if scan.format != "TIFF" or scan.iptc != _iptc(ifd):
-        _set_bytes(tags, IPTC, scan.iptc, 7)
-        if scan.carried.get("photoshop") is not None:
-            _set_bytes(tags, PHOTOSHOP, photoshop.resources_of(scan), 7)
-    exif.set_dpi(tree, ifd, tags, scan.dpi)
-    exif.set_orientation(tree, ifd, tags, scan.orientation)
-    return Ifd(tags, ifd.children, segments)
-
-
-def _with_exif(tree: TiffTree, ifd: Ifd, scan: Scan) -> Ifd:
-    """Take the EXIF of a scan whose block was changed since it was read."""
-    bare = ifd.without([*exif.descriptive(ifd).tags, *exif.descriptive(ifd).children])
-    block = exif.tree_of(scan.exif)
-    if block is None:
-        return bare
-    told = exif.descriptive(exif.reordered(block, tree.order).pages[0])
-    return replace(bare, tags={**bare.tags, **told.tags}, children={**bare.children, **told.children})
-
-
-def _set_structure(tree: TiffTree, tags: dict[int, Tag], layout: Layout, scan: Scan) -> None:
-    wanted: dict[int, tuple[int, ...]] = {
-        256: (layout.width,),
-        257: (layout.height,),
-        258: (8 * layout.dtype.itemsize,) * layout.samples,
-        259: (layout.compression,),
-        262: (layout.photometric,),
-        277: (layout.samples,),
-        284: (2 if layout.planar else 1,),
-        317: (layout.predictor,),
-        339: (3 if layout.dtype == np.float32 else 1,) * layout.samples,
-    }
-    if layout.tile is None:
-        wanted[278] = (layout.rows,)
-    if layout.extras and _kinds(tree, tags) != layout.extras:
-        wanted[338] = tuple(2 if name == "alpha" else 0 for name in layout.extras)
-    elif not layout.extras:
-        tags.pop(338, None)
-    if scan.format == "JPEG 2000" and 8 < scan.bits < 16:  # elsewhere fewer bits do not mean smaller numbers
-        wanted[SAMPLE_MAX] = ((1 << scan.bits) - 1,) * layout.samples
-    defaults = {259: (1,), 262: (), 277: (1,), 284: (1,), 317: (1,), 339: (1,) * layout.samples}
-    for code, values in wanted.items():
-        if not _says(tree, tags, code, values, defaults.get(code)):
-            tags[code] = tree.long(*values) if max(values) > 65535 else tree.short(*values)
-    if layout.photometric == RGB:
-        for code in (347, 529, 530, 531, 532):  # JPEG tables and YCbCr: they say nothing about RGB
-            tags.pop(code, None)
-
-
-def _kinds(tree: TiffTree, tags: dict[int, Tag]) -> tuple[str, ...]:
-    return tuple(EXTRAS.get(kind, "") for kind in tree.ints(Ifd(tags), 338) or ())
-
-
-def _says(
-    tree: TiffTree, tags: dict[int, Tag], code: int, values: tuple[int, ...], default: tuple[int, ...] | None
-) -> bool:
-    """Whether the directory says so already, if only by default."""
-    found = tree.ints(Ifd(tags), code)
-    if found is None:
-        return values == default
-    if code == 278:
-        return min(found[0], values[0]) == values[0] and found[0] >= values[0]
-    return found == values or (len(found) == 1 and set(values) == set(found))
-
-
-def _set_bytes(tags: dict[int, Tag], code: int, data: bytes | None, kind: int) -> None:
-    if data is None:
-        tags.pop(code, None)
-    elif code not in tags or tags[code].data != data:
-        tags[code] = blob(data, kind)
-
-
-def _segments(scan: Scan, layout: Layout, order: Order) -> Iterator[Iterable[Buffer]]:
-    """Each strip or tile of the page, encoded, in the order of the file."""
-    if layout.compression == NO_COMPRESSION and layout.predictor == 1:
-        return (_raw(scan, layout, order, place) for place in _places(layout))
-    return in_order(lambda place: (_encoded(scan, layout, order, place),), _places(layout))
-
-
-def _places(layout: Layout) -> Iterator[tuple[int, int, int]]:
-    """(plane, row, column) of each strip or tile."""
-    tall, wide = layout.chunk
-    for plane in range(layout.planes):
-        for row in range(0, layout.height, tall):
-            for column in range(0, layout.width, wide):
-                yield plane, row, column
-
-
-def _raw(scan: Scan, layout: Layout, order: Order, place: tuple[int, int, int]) -> Iterator[Buffer]:
-    """An uncompressed strip or tile in pieces of bounded size: a strip may be the whole picture."""
-    plane, row, column = place
-    tall, wide = layout.chunk
-    if layout.tile is None:
-        tall = min(tall, layout.height - row)
-    step = max(1, _STRIP_BYTES // (wide * layout.samples * layout.dtype.itemsize))
-    for start in range(0, tall, step):
-        block = _block(scan, layout, (plane, row + start, column), min(step, tall - start), wide)
-        yield _bytes(block, order)
-
-
-def _encoded(scan: Scan, layout: Layout, order: Order, place: tuple[int, int, int]) -> Buffer:
-    _, row, _ = place
-    tall, wide = layout.chunk
-    if layout.tile is None:
-        tall = min(tall, layout.height - row)
-    block = _block(scan, layout, place, tall, wide)
-    if layout.predictor == 2:
-        block = imagecodecs.delta_encode(block, axis=-2)
-    elif layout.predictor == 3:
-        block = imagecodecs.floatpred_encode(block, axis=-2)
-        order = _NATIVE  # its bytes are sorted by weight already
-    if layout.compression == PACKBITS:
-        return bytes(imagecodecs.packbits_encode(np.ascontiguousarray(_ordered(block, order)), axis=-2))
-    if layout.compression == NO_COMPRESSION:
-        return _bytes(block, order)
-    return bytes(_ENCODERS[layout.compression](_bytes(block, order)))
-
-
-def _block(scan: Scan, layout: Layout, place: tuple[int, int, int], tall: int, wide: int) -> NDArray[Any]:
-    """Samples (tall, wide, S) as the file wants them: with extra planes, white as zero, edges of tiles padded."""
-    plane, row, column = place
-    rows, columns = slice(row, row + tall), slice(column, column + wide)
-    block: NDArray[Any]
-    if layout.planar:
-        block = _sample(scan, layout, plane)[rows, columns, None]
-    elif layout.extras:
-        block = np.dstack([_sample(scan, layout, sample)[rows, columns] for sample in range(layout.samples)])
-    else:
-        block = scan.pixels[rows, columns]
-    if layout.photometric == WHITE_IS_ZERO and (not layout.planar or plane == 0):
-        block = np.concatenate([np.invert(block[..., :1]), block[..., 1:]], axis=-1)
-    missing = tall - block.shape[0], wide - block.shape[1]
-    return np.pad(block, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else block
-
-
-def _sample(scan: Scan, layout: Layout, index: int) -> Plane:
-    if index < scan.channels:
-        return scan.pixels[..., index]
-    plane = getattr(scan, layout.extras[index - scan.channels])
-    if plane is None:
-        raise ValueError(f"the scan has lost its {layout.extras[index - scan.channels]} plane")
-    return np.asarray(plane)
-
-
-def _ordered(block: NDArray[Any], order: Order) -> NDArray[Any]:
-    return block.astype(block.dtype.newbyteorder(order), copy=False)
-
-
-def _bytes(block: NDArray[Any], order: Order) -> memoryview:
-    return np.ascontiguousarray(_ordered(block, order)).data.cast("B")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,9 @@ from redust.core.errors import UnreadableScan, UnsupportedScan
 from redust.files.limits import Request, check_size
 from redust.files.tiff_tree import Ifd, TiffTree
 
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
+PHOTOMETRICS = (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR)
+MAX_SAMPLE_VALUE, SMAX_SAMPLE_VALUE = 281, 341
 NO_COMPRESSION, LZW, JPEG, DEFLATE, PACKBITS, LZMA, ZSTD = 1, 5, 7, 8, 32773, 34925, 50000
 OLD_DEFLATE = 32946
 #: Compressions that ReDust reads; all but JPEG it also writes.
@@ -38,7 +41,11 @@ _FOREIGN = {
     50706: "a camera raw (DNG)",
     65420: "a Hamamatsu NDPI slide",
 }
-_DTYPES = {(1, 8): "uint8", (1, 16): "uint16", (3, 32): "float32"}
+#: Compressions under which readers obey a predictor; they ignore it elsewhere.
+PREDICTED = {LZW, DEFLATE, OLD_DEFLATE, LZMA, ZSTD}
+_LARGEST_TILE = 64 << 20  # bytes
+_SMALLEST_WHITE = 8  # bits
+DTYPES = {(1, 8): "uint8", (1, 16): "uint16", (3, 32): "float32"}
 #: What the numbers of tag 338 mean here.
 EXTRAS = {0: "infrared", 1: "alpha", 2: "alpha"}
 
@@ -65,6 +72,8 @@ class Layout:
         Rows per strip.
     premultiplied
         Whether colour has been multiplied by alpha.
+    bits
+        Significant bits, if white is smaller than the largest number; else 0.
     """
 
     height: int
@@ -79,6 +88,7 @@ class Layout:
     tile: tuple[int, int] | None
     rows: int
     premultiplied: bool = False
+    bits: int = 0
 
     @property
     def offsets_code(self) -> int:
@@ -114,29 +124,43 @@ def layout_of(tree: TiffTree, ifd: Ifd, request: Request) -> Layout:
     ScanTooLarge
         If it claims more pixels than allowed.
     """
-    _check_kind(tree, ifd)
+    check_kind(tree, ifd)
     height, width = tree.number(ifd, 257, 0), tree.number(ifd, 256, 0)
     check_size(height, width, request)
     samples = tree.number(ifd, 277, 1)
     photometric = tree.number(ifd, 262, BLACK_IS_ZERO)
     extras, premultiplied = _extras(tree, ifd, samples, photometric)
-    tile = _tile(tree, ifd, request)
+    compression = tree.number(ifd, 259, NO_COMPRESSION)
     layout = Layout(
         height=height,
         width=width,
         samples=samples,
-        dtype=_dtype(tree, ifd, samples, request),
+        dtype=_dtype(tree, ifd, samples),
         extras=extras,
         photometric=photometric,
-        compression=tree.number(ifd, 259, NO_COMPRESSION),
-        predictor=tree.number(ifd, 317, 1),
+        compression=compression,
+        predictor=tree.number(ifd, 317, 1) if compression in PREDICTED else 1,
         planar=tree.number(ifd, 284, 1) == 2 and samples > 1,
-        tile=tile,
+        tile=_tile(tree, ifd, request),
         rows=min(max(tree.number(ifd, 278, height), 1), height),
         premultiplied=premultiplied,
     )
     _check_coding(tree, ifd, layout)
+    _check_tile(layout)
     return layout
+
+
+def declared_bits(tree: TiffTree, ifd: Ifd, dtype: np.dtype[np.generic]) -> int:
+    """Significant bits by SMaxSampleValue or MaxSampleValue, 0 if they declare no smaller white.
+
+    Both may also be mere statistics of the picture: only 2**bits - 1, the same for all samples, is taken for white.
+    """
+    for code in (SMAX_SAMPLE_VALUE, MAX_SAMPLE_VALUE):
+        values = set(tree.ints(ifd, code) or ())
+        top = values.pop() if len(values) == 1 else 0
+        if dtype == np.uint16 and top & (top + 1) == 0 and _SMALLEST_WHITE <= top.bit_length() < 16:
+            return top.bit_length()
+    return 0
 
 
 def check_segments(layout: Layout, ifd: Ifd) -> None:
@@ -165,17 +189,22 @@ def _least_bytes(layout: Layout, index: int) -> int:
     if layout.tile is None:
         strips = layout.chunks // layout.planes
         tall = min(tall, layout.height - (index % strips) * tall)
-    if layout.dtype == np.bool_:
-        return tall * -(-wide // 8)
     return tall * wide * (layout.samples // layout.planes) * layout.dtype.itemsize
 
 
-def _check_kind(tree: TiffTree, ifd: Ifd) -> None:
+def check_kind(tree: TiffTree, ifd: Ifd, *, photometrics: Iterable[int] = PHOTOMETRICS) -> None:
+    """Refuse a page of a kind that ReDust does not take.
+
+    Raises
+    ------
+    UnsupportedScan
+        It names the kind.
+    """
     for code, kind in _FOREIGN.items():
         if code in ifd.tags:
             raise UnsupportedScan(f"It is {kind}. Develop or export it as a plain TIFF first.")
     photometric = tree.number(ifd, 262, BLACK_IS_ZERO)
-    if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR):
+    if photometric not in photometrics:
         kind = _PHOTOMETRIC.get(photometric, f"photometric kind {photometric}")
         raise UnsupportedScan(f"It holds {kind}. Convert it to grey or RGB first.")
     if tree.number(ifd, 254, 0) & 1 and any(not tree.number(sub, 254, 0) & 1 for sub in ifd.children.get(330, ())):
@@ -198,14 +227,12 @@ def _layers(ifd: Ifd) -> bool:
     return tag is not None and any(name in tag.data for name in names)
 
 
-def _dtype(tree: TiffTree, ifd: Ifd, samples: int, request: Request) -> np.dtype[np.generic]:
+def _dtype(tree: TiffTree, ifd: Ifd, samples: int) -> np.dtype[np.generic]:
     bits = tree.ints(ifd, 258) or (1,)
     formats = tree.ints(ifd, 339) or (1,)
     if len(set(bits)) > 1 or len(set(formats)) > 1 or len(bits) not in (1, samples):
         raise UnsupportedScan("Its channels differ in depth. Convert it to one depth for all first.")
-    if request.bilevel and samples == 1 and bits[0] == 1:
-        return np.dtype(np.bool_)
-    name = _DTYPES.get((formats[0], bits[0]))
+    name = DTYPES.get((formats[0], bits[0]))
     if name is None:
         kind = {1: "integer", 2: "signed", 3: "float", 5: "complex", 6: "complex"}.get(formats[0], "undefined")
         raise UnsupportedScan(
@@ -216,8 +243,7 @@ def _dtype(tree: TiffTree, ifd: Ifd, samples: int, request: Request) -> np.dtype
 
 def _extras(tree: TiffTree, ifd: Ifd, samples: int, photometric: int) -> tuple[tuple[str, ...], bool]:
     count = samples - (3 if photometric in (RGB, YCBCR) else 1)
-    kinds = (tree.ints(ifd, 338) or ())[: max(count, 0)]
-    kinds = kinds + (0,) * (count - len(kinds))
+    kinds = extra_kinds(tree, ifd, count)
     names = tuple(EXTRAS.get(kind, "unknown") for kind in kinds)
     if count < 0 or len(set(names)) < len(names) or "unknown" in names:
         raise UnsupportedScan(
@@ -226,12 +252,26 @@ def _extras(tree: TiffTree, ifd: Ifd, samples: int, photometric: int) -> tuple[t
     return names, 1 in kinds
 
 
+def extra_kinds(tree: TiffTree, ifd: Ifd, count: int) -> tuple[int, ...]:
+    """What tag 338 says of each extra sample; 0, unspecified, of those that it does not list."""
+    kinds = (tree.ints(ifd, 338) or ())[: max(count, 0)]
+    return kinds + (0,) * (count - len(kinds))
+
+
 def _tile(tree: TiffTree, ifd: Ifd, request: Request) -> tuple[int, int] | None:
     if 324 not in ifd.segments:
         return None
     tile = tree.number(ifd, 323, 0), tree.number(ifd, 322, 0)
     check_size(*tile, request)
     return tile
+
+
+def _check_tile(layout: Layout) -> None:
+    """A tile is decoded whole."""
+    tall, wide = layout.tile or (0, 0)
+    pixel_bytes = layout.samples // layout.planes * layout.dtype.itemsize
+    if tall * wide * pixel_bytes > max(_LARGEST_TILE, layout.height * layout.width * pixel_bytes):
+        raise UnsupportedScan(f"Its tiles of {wide} x {tall} pixels are larger than the scan. Save it in strips first.")
 
 
 def _check_coding(tree: TiffTree, ifd: Ifd, layout: Layout) -> None:
@@ -247,5 +287,7 @@ def _check_coding(tree: TiffTree, ifd: Ifd, layout: Layout) -> None:
         raise UnsupportedScan(f"It uses predictor {layout.predictor}. Save it uncompressed first.")
     if layout.photometric == WHITE_IS_ZERO and layout.dtype == np.float32:
         raise UnsupportedScan("It is a float TIFF in which white is zero. Save it with black as zero first.")
+    if tree.number(ifd, 284, 1) not in (1, 2) or tree.number(ifd, 32998, 1) != 1:
+        raise UnsupportedScan("Its planes are in an order that TIFF does not know. Save it again with another program.")
     if tree.number(ifd, 266, 1) != 1:
         raise UnsupportedScan("It stores its bits in reverse order. Save it again with another program.")

@@ -12,7 +12,7 @@ from redust.core.errors import TargetError
 from redust.core.scan import Scan
 from redust.files.formats import by_suffix
 from redust.files.reading import read_scan
-from redust.files.unsupported import check_losses, check_sides, fitted, rescaled
+from redust.files.unsupported import check_losses, check_sides, fit_to_format, rescale
 
 _BLOCK_ROWS = 256
 
@@ -46,7 +46,8 @@ def write_scan(scan: Scan, path: str | Path, *, overwrite: bool = False, allow_l
     overwrite
         Replace an existing file.
     allow_loss
-        Go on without what the format cannot hold (see :func:`redust.files.unsupported.fitted`), with logged warnings.
+        Go on without what the format cannot hold (see :func:`redust.files.unsupported.fit_to_format`); a warning is
+        logged for each loss.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def write_scan(scan: Scan, path: str | Path, *, overwrite: bool = False, allow_l
     check_target(scan, path, overwrite=overwrite, allow_loss=allow_loss)
     format = by_suffix(path)
     with whole_file(path, source=scan.source, overwrite=overwrite) as file:
-        format.codec().write(fitted(scan, format) if allow_loss else scan, file)
+        format.codec().write(fit_to_format(scan, format) if allow_loss else scan, file)
 
 
 def largest_change_outside(pixels: Pixels, path: str | Path, mask: Mask, *, page: int = 0) -> float:
@@ -100,7 +101,7 @@ def largest_change_outside(pixels: Pixels, path: str | Path, mask: Mask, *, page
     largest = 0.0
     for row in range(0, len(pixels), _BLOCK_ROWS):
         rows = slice(row, row + _BLOCK_ROWS)
-        before = rescaled(pixels[rows], written.dtype).astype(np.float64)
+        before = rescale(pixels[rows], written.dtype).astype(np.float64)
         change = np.abs(before - written[rows]).max(axis=2)[~mask[rows]]
         largest = max(largest, float(change.max(initial=0.0)))
     return largest

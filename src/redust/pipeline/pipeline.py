@@ -18,7 +18,7 @@ from redust.core.arrays import DamageMap, Mask
 from redust.core.engines import Detector, Generator, Inpainter
 from redust.core.report import Report
 from redust.core.scan import Scan
-from redust.core.settings import Method, RestoreSettings
+from redust.core.settings import DamagedFiles, Method, RestoreSettings
 from redust.files import read_scan
 from redust.pipeline.areas import Areas
 from redust.pipeline.engines import Engines, log_warnings
@@ -62,7 +62,12 @@ class Pipeline:
 
     def read(self, source: Path) -> Scan:
         """Read a scan, or raise a :class:`~redust.core.errors.ScanError` if it cannot be used."""
-        return read_scan(source, page=self.settings.page - 1, max_megapixels=self.settings.max_megapixels)
+        return read_scan(
+            source,
+            page=self.settings.page - 1,
+            max_megapixels=self.settings.max_megapixels,
+            keep_damaged=self.settings.damaged_files is DamagedFiles.keep,
+        )
 
     def detect(self, scan: Scan, *, progress: ProgressCallback = None) -> DamageMap:
         """Predict how likely each pixel is damaged: slow, worth keeping.
