@@ -138,12 +138,12 @@ def growing_file(path: Path, *, overwrite: bool = False) -> Iterator[Callable[[b
     """
     with whole_file(path, overwrite=overwrite):
         pass
-    with _explained(path):
+    with _explain_errors(path):
         file = path.open("ab", buffering=0)
 
     def append(data: bytes) -> None:
         size, view = file.tell(), memoryview(data)
-        with _explained(path):
+        with _explain_errors(path):
             try:
                 while view:
                     view = view[file.write(view) :]
