@@ -34,6 +34,8 @@ class Scan:
         Where it came from; page counts from 0.
     format
         Name of the file format it was read from, such as ``"TIFF"``; empty for an array.
+    warnings
+        What the reader warned of, in whole sentences.
     carried
         What only :mod:`redust.files` understands and needs to write the same kind of file again
         (compression, JPEG tables, further pages).
@@ -52,6 +54,7 @@ class Scan:
     source: Path | None = None
     page: int = 0
     format: str = ""
+    warnings: tuple[str, ...] = ()
     carried: Mapping[str, object] = field(default_factory=lambda: _NOTHING, repr=False)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from redust.core.atomic import check_path, whole_file
 from redust.files.formats import is_scan_path, lossless
 from redust.files.masks import read_map, read_mask, write_map, write_mask
 from redust.files.reading import read_scan
-from redust.files.writing import check_target, largest_change_outside, write_scan
+from redust.files.writing import check_target, largest_change_outside, name_losses, write_scan
 
 __all__ = [
     "check_path",
@@ -17,6 +17,7 @@ __all__ = [
     "is_scan_path",
     "largest_change_outside",
     "lossless",
+    "name_losses",
     "read_map",
     "read_mask",
     "read_scan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from redust.core.errors import ScanTooLarge, UnreadableScan
@@ -27,6 +27,8 @@ class Request:
         Whether pictures that make sense as masks only are accepted: less than 8 bit, palettes.
     keep_damaged
         Whether a picture that is not all there is accepted, with a warning.
+    warnings
+        What the reader has warned of.
     """
 
     path: Path
@@ -34,6 +36,7 @@ class Request:
     max_megapixels: float
     mask: bool = False
     keep_damaged: bool = False
+    warnings: list[str] = field(default_factory=list)
 
     def report_damage(self, damage: str) -> None:
         """Refuse a picture that is not all there, or warn if the user insists; nothing if `damage` is empty.
@@ -46,7 +49,12 @@ class Request:
         if damage and not self.keep_damaged:
             raise UnreadableScan(f"{damage} Use a sound copy, or restore what is there with --damaged-files keep.")
         if damage:
-            logger.warning("%s: %s What is there is restored.", self.path, damage)
+            self.warn(f"{damage} What is there is restored.")
+
+    def warn(self, sentence: str) -> None:
+        """Log a warning, and collect it for the scan."""
+        logger.warning("%s: %s", self.path, sentence)
+        self.warnings.append(sentence)
 
 
 def check_size(height: int, width: int, request: Request) -> None:

@@ -69,7 +69,7 @@ def read_picture(request: Request) -> Scan:
         _check_finite(scan.pixels)
     if path.suffix.lower() not in format.suffixes:
         logger.warning("%s is a %s file, whatever its name says", path, format.name)
-    return replace(scan, source=path)
+    return replace(scan, source=path, warnings=tuple(request.warnings))
 
 
 def by_content(path: Path) -> Format:

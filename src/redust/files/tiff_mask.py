@@ -67,9 +67,9 @@ def read_mask_page(file: BinaryIO, tree: TiffTree, page: int, request: Request) 
     try:
         with tifffile.TiffFile(file) as tiff:
             marked = _read_marked(tiff.pages[page], tree, ifd)
-    except MaskMismatch:
-        raise
     except Exception as error:
+        if isinstance(error, MaskMismatch):
+            raise
         raise UnreadableScan(f"Its pixels cannot be decoded: {error}. Use a sound copy.") from error
     return Scan((marked * np.uint8(255))[..., None], format="TIFF")
 

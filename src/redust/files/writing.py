@@ -12,7 +12,7 @@ from redust.core.errors import TargetError
 from redust.core.scan import Scan
 from redust.files.formats import by_suffix
 from redust.files.reading import read_scan
-from redust.files.unsupported import check_losses, check_sides, fit_to_format, rescale
+from redust.files.unsupported import check_losses, check_sides, fit_to_format, list_losses, rescale
 
 _BLOCK_ROWS = 256
 
@@ -28,6 +28,18 @@ def check_target(scan: Scan, path: str | Path, *, overwrite: bool = False, allow
     check_sides(scan, format)
     if not allow_loss:
         check_losses(scan, format)
+
+
+def name_losses(scan: Scan, path: str | Path) -> list[str]:
+    """Name what the format of a target cannot hold of a scan, one sentence for each.
+
+    Raises
+    ------
+    TargetError
+        If there is no format for its suffix.
+    """
+    format = by_suffix(Path(path))
+    return [f"Lost in {format.name}: {name}." for name in list_losses(scan, format)]
 
 
 def write_scan(scan: Scan, path: str | Path, *, overwrite: bool = False, allow_loss: bool = False) -> None:

@@ -13,6 +13,7 @@ from redust.files import (
     check_target,
     largest_change_outside,
     lossless,
+    name_losses,
     write_map,
     write_mask,
     write_scan,
@@ -89,6 +90,7 @@ def write_results(
         if job.target is None:
             return
         write_scan(restored, job.target, overwrite=settings.overwrite, allow_loss=settings.allow_loss)
+    report.add_warnings(name_losses(restored, job.target), logged=True)
     change = _measure_change_outside(job.target, restored, mask)
     report.set(target=str(job.target), largest_change_outside=change)
     if change:

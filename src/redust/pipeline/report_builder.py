@@ -85,7 +85,8 @@ class ReportBuilder:
             self._warnings.append(sentence)
 
     def record_scan(self, scan: Scan) -> None:
-        """Record the size and depth of the scan."""
+        """Record the size and depth of the scan, and what its reader warned of."""
+        self.add_warnings(scan.warnings, logged=True)
         height, width = scan.shape
         self.set(height=height, width=width, channels=scan.channels, bits=scan.bits)
 
