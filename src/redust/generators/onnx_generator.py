@@ -10,7 +10,7 @@ from redust.core.settings import Provider, Weights
 from redust.models import shipped_for
 from redust.models.runtime import open_model
 
-_TILE = 512
+_TILE = 448
 
 
 class OnnxGenerator(Generator):
