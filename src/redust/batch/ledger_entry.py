@@ -200,11 +200,11 @@ def entry_to_row(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def row_to_entry(row: sqlite3.Row) -> LedgerEntry:
-    """The entry of a row that has :data:`ENTRY_COLUMNS`."""
-    values: dict[str, Any] = {name: row[name] for name in ENTRY_COLUMNS}
-    for name in ("key", "source", "error"):
-        if values[name] is not None:
-            values[name] = from_stored_text(values[name])
+    """The entry of a row of just :data:`ENTRY_COLUMNS`, in their order."""
+    values: dict[str, Any] = dict(zip(ENTRY_COLUMNS, row, strict=True))
+    values["key"] = from_stored_text(values["key"])
+    values["source"] = from_stored_text(values["source"])
+    values["error"] = values["error"] and from_stored_text(values["error"])
     values["state"] = ScanState(values["state"])
     values["claimed"] = bool(values["claimed"])
     values["outputs"] = tuple(OutputFile(*fields) for fields in json.loads(values["outputs"]))

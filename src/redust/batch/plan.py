@@ -52,7 +52,7 @@ class BatchPlan:
 
     @property
     def keys(self) -> list[str]:
-        """Keys of all scans that are to be done."""
+        """Keys of all scans that are to be done; last those begun before, since one of them may end its process."""
         return [*(entry.key for entry in self.queued), *self.under_way]
 
 

@@ -110,11 +110,9 @@ class Runner:
         Parameters
         ----------
         keys
-            Of the run's jobs: those to do. Scans that were begun before come last, since one of them may have ended
-            its process.
+            Of the run's jobs: those to do, in order.
         """
-        begun = {key for key, entry in self._ledger.entries(keys).items() if entry.attempts}
-        self._pending.extend(sorted(keys, key=begun.__contains__))
+        self._pending.extend(keys)
         self._ledger.expire_leases(_is_dead)
         try:
             while self._running or (self._pending and not self._stopping):
