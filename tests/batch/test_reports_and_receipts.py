@@ -98,7 +98,7 @@ def test_premis_has_the_elements_in_the_order_of_its_schema() -> None:
 
 
 def test_the_html_report_cannot_be_broken_out_of(ledger: Ledger, tmp_path: Path) -> None:
-    write_report(ledger, tmp_path / "report.html")
+    write_report(ledger, tmp_path / "report.html", tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("</script>") == 2
     assert "<img" not in page.split('type="application/json">')[1].split("</script>")[0]
@@ -107,15 +107,15 @@ def test_the_html_report_cannot_be_broken_out_of(ledger: Ledger, tmp_path: Path)
 
 
 def test_csv_and_json_tell_the_same(ledger: Ledger, tmp_path: Path) -> None:
-    write_report(ledger, tmp_path / "report.csv")
-    write_report(ledger, tmp_path / "report.json")
+    write_report(ledger, tmp_path / "report.csv", tmp_path)
+    write_report(ledger, tmp_path / "report.json", tmp_path)
     rows = list(csv.DictReader((tmp_path / "report.csv").read_text(encoding="utf-8").splitlines()))
     lines = [json.loads(line) for line in (tmp_path / "report.json").read_text().splitlines()]
     assert [row["state"] for row in rows] == ["failed", "done", "done"]
     assert [line["status"] for line in lines] == ["restored", "restored", "failed"]
     assert rows[0]["error"] == "'=It is <b>broken</b>."
     with pytest.raises(SettingsError, match=r"\.html, \.csv"):
-        write_report(ledger, tmp_path / "report.pdf")
+        write_report(ledger, tmp_path / "report.pdf", tmp_path)
 
 
 def test_what_needs_a_look_comes_first() -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import redust
 from redust.batch.ledger import Ledger
 from redust.batch.ledger_entry import LedgerEntry, ScanState
-from redust.core.atomic import whole_file
+from redust.batch.thumbnails import complete_thumbnails
+from redust.core.atomic import check_path, whole_file
 from redust.core.errors import SettingsError
 from redust.core.report import Report
 
@@ -22,21 +23,33 @@ FORMATS = (".html", ".csv", ".json", ".jsonl", "")
 MAX_THUMBNAILS = 2000
 """Scans shown with pictures: those that need a look first. A page of ten thousand pictures helps nobody."""
 
+_HTML_TITLE = b"<title>ReDust: report of a run</title>"
 _COLUMNS = ("key", "state", "coverage", "regions", "classes", "seconds", "error_kind", "error", "warnings", "source")
 
 
-def check_report_format(path: Path) -> None:
-    """Refuse a report whose format is unknown.
+def check_report(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse a report that cannot be written; an earlier report of a run may be replaced.
 
     Raises
     ------
     SettingsError
         If the suffix is none of :data:`FORMATS`.
+    TargetError
+        If the path holds another file, or cannot be written.
     """
     if path.suffix.lower() not in FORMATS:
-        raise SettingsError(
-            f"{path} is no report that ReDust writes: end its name with {', '.join(filter(None, FORMATS))}."
-        )
+        names = ", ".join(filter(None, FORMATS))
+        raise SettingsError(f"{path} is no report that ReDust writes: end its name with {names}.")
+    check_path(path, overwrite=overwrite or _is_report(path))
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a file begins as reports do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(1000)
+    return not head or head.startswith((b'{"redust":', ",".join(_COLUMNS).encode())) or _HTML_TITLE in head
 
 
 def write_report(ledger: Ledger, path: Path, *, passed_over: Sequence[Report] = (), overwrite: bool = True) -> None:
@@ -46,6 +59,8 @@ def write_report(ledger: Ledger, path: Path, *, passed_over: Sequence[Report] = 
     ----------
     path
         Its suffix chooses the format: HTML, CSV, or one :class:`redust.core.report.Report` as JSON per line.
+    root
+        The output folder, for pictures that are missing.
     passed_over
         Reports of files that are not in the ledger, for JSON.
 
@@ -56,11 +71,13 @@ def write_report(ledger: Ledger, path: Path, *, passed_over: Sequence[Report] = 
     TargetError
         If it cannot be written.
     """
-    check_report_format(path)
+    check_report(path, overwrite=overwrite)
     entries = sort_by_need(ledger.entries().values())
     writers = {".html": _render_html, ".csv": _render_csv}
     render = writers.get(path.suffix.lower(), _render_json)
-    with whole_file(path, overwrite=overwrite) as file:
+    if render is _render_html:
+        complete_thumbnails(entries[:MAX_THUMBNAILS], ledger, root)
+    with whole_file(path, overwrite=True) as file:
         for chunk in render(entries, ledger, passed_over):
             file.write(chunk.encode("utf-8", "backslashreplace"))
 

@@ -156,10 +156,10 @@ def _hash_input(source: Path) -> str:
         raise ScanError(f"{source} is a folder or a device, not a file. Give a file.")
     try:
         return hash_file(source)
+    except FileNotFoundError as error:
+        raise ScanError(f"{source} does not exist. Check the path.") from error
     except OSError as error:
-        raise UnreadableScan(
-            f"{source} cannot be read: {error.strerror}. Check the path and its permissions."
-        ) from error
+        raise ScanError(f"{source} cannot be read: {error.strerror}. Check its permissions and the disk.") from error
 
 
 def _check_sha256(source: Path, sha256: str, expected_sha256: str | None) -> None:

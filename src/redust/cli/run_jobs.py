@@ -14,7 +14,7 @@ from redust.batch.failures import Failure, catch_failure, describe_failure
 from redust.batch.worklist import Worklist
 from redust.cli.screen import Screen
 from redust.core.atomic import check_path, growing_file
-from redust.core.errors import UnsupportedScan
+from redust.core.errors import ReviewNeeded, UnsupportedScan
 from redust.core.report import Report
 from redust.core.settings import RestoreSettings, ScanSettings
 from redust.pipeline.job import Job
@@ -59,6 +59,7 @@ def run_jobs(
             run.do_worklist(worklist, pipeline)
     if run.failures:
         raise typer.Exit(run.failures[0][1].exit_code)
+    refuse_review(run.reviews)
 
 
 @contextmanager
@@ -79,6 +80,15 @@ def load_engines(pipeline: Pipeline, jobs: Sequence[Job]) -> None:
     )
 
 
+def refuse_review(count: int) -> None:
+    """Raise a :class:`ReviewNeeded` if scans were left alone."""
+    if count:
+        raise ReviewNeeded(
+            f"{count} of the scans would be changed by more than --max-change: they were left alone. Look at them, "
+            "and restore them with a higher limit or by hand."
+        )
+
+
 class Run:
     """What became of the scans so far.
 
@@ -93,12 +103,15 @@ class Run:
     ----------
     failures
         What failed, and why.
+    reviews
+        How many scans were left alone for review.
     """
 
     def __init__(self, screen: Screen, write_line: Callable[[str], None]) -> None:
         self._screen, self._write_line = screen, write_line
         self._finished = 0
         self.failures: list[tuple[str, Failure]] = []
+        self.reviews = 0
 
     def do_worklist(self, worklist: Worklist, pipeline: Pipeline) -> None:
         """Do all jobs; an interruption shows what was done before it."""
@@ -119,19 +132,18 @@ class Run:
             self.record_failure(job.source, report)
             return
         self._finished += 1
+        self.reviews += report.status == "review"
         self._add_report(report)
 
     def record_failure(self, source: Path, failure: Failure) -> None:
         """Show and report why a scan failed."""
         self._show_failure(str(source), failure)
-        self._add_report(_describe_scan(source, "failed", failure))
+        self._add_report(describe_scan(source, "failed", failure))
 
     def record_skipped(self, paths: Sequence[Path]) -> None:
         """Show and report the files of folders that were passed over."""
         for path in paths:
-            sentence = f"{path} is no scan by its name, or a link; it was passed over. Name it to restore it."
-            failure = describe_failure(UnsupportedScan(sentence))
-            self._add_report(_describe_scan(path, "skipped", failure), shown=False)
+            self._add_report(describe_skipped(path), shown=False)
         if paths:
             self._screen.print_note(summarise_skipped(paths))
 
@@ -155,7 +167,13 @@ class Run:
         self._screen.print_failure(source, failure)
 
 
-def _describe_scan(source: Path, status: str, failure: Failure) -> Report:
+def describe_skipped(path: Path) -> Report:
+    """The report of a file that was passed over."""
+    sentence = f"{path} is no scan by its name, or a link; it was passed over. Name it to restore it."
+    return describe_scan(path, "skipped", describe_failure(UnsupportedScan(sentence)))
+
+
+def describe_scan(source: Path, status: str, failure: Failure) -> Report:
     """The report of a scan that was not worked on to its end."""
     return Report.model_validate(
         {
