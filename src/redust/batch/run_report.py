@@ -14,7 +14,6 @@ from typing import Any
 import redust
 from redust.batch.ledger import Ledger
 from redust.batch.ledger_entry import LedgerEntry, ScanState
-from redust.batch.thumbnails import complete_thumbnails
 from redust.core.atomic import check_path, whole_file
 from redust.core.errors import SettingsError
 from redust.core.report import Report
@@ -52,7 +51,9 @@ def _is_report(path: Path) -> bool:
     return not head or head.startswith((b'{"redust":', ",".join(_COLUMNS).encode())) or _HTML_TITLE in head
 
 
-def write_report(ledger: Ledger, path: Path, *, passed_over: Sequence[Report] = (), overwrite: bool = True) -> None:
+def write_report(
+    ledger: Ledger, path: Path, root: Path, *, passed_over: Sequence[Report] = (), overwrite: bool = False
+) -> None:
     """Write the report of everything the ledger knows.
 
     Parameters
@@ -76,6 +77,8 @@ def write_report(ledger: Ledger, path: Path, *, passed_over: Sequence[Report] = 
     writers = {".html": _render_html, ".csv": _render_csv}
     render = writers.get(path.suffix.lower(), _render_json)
     if render is _render_html:
+        from redust.batch.thumbnails import complete_thumbnails
+
         complete_thumbnails(entries[:MAX_THUMBNAILS], ledger, root)
     with whole_file(path, overwrite=True) as file:
         for chunk in render(entries, ledger, passed_over):
