@@ -19,6 +19,7 @@ from typing import Any, Self
 from redust.batch.ledger_database import LedgerDatabase, LedgerError
 from redust.batch.ledger_entry import (
     ENTRY_COLUMNS,
+    LEDGER_NAME,
     LedgerEntry,
     LedgerSummary,
     OutputFile,
@@ -29,9 +30,6 @@ from redust.batch.ledger_entry import (
     row_to_entry,
     to_stored_text,
 )
-
-LEDGER_NAME = "redust-ledger.sqlite"
-"""The ledger's file name in the output folder."""
 
 MAX_ATTEMPTS = 5
 """How often a scan is begun before it counts as one that kills its process."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+LEDGER_NAME = "redust-ledger.sqlite"
+"""The ledger's file name in its folder."""
+
 SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS scans (

@@ -74,7 +74,8 @@ def verify(
     redust verify restored/
     redust verify restored/ --inputs
     """
-    from redust.batch.ledger import LEDGER_NAME, Ledger
+    from redust.batch.ledger import Ledger
+    from redust.batch.ledger_entry import LEDGER_NAME
     from redust.batch.verify import verify_receipts, verify_results
     from redust.core.errors import VerificationError
     from redust.core.escape import escape_controls

@@ -18,8 +18,8 @@ from redust.batch.checksums import match_checksums, read_manifest
 from redust.batch.estimate import DEFAULT_PACE, choose_workers, count_cores, estimate_megapixels
 from redust.batch.executors import Executor, Limits, catalogue
 from redust.batch.failures import INTERRUPTED_EXIT_CODE, Failure, describe_failure
-from redust.batch.ledger import LEDGER_NAME, Ledger
-from redust.batch.ledger_entry import LedgerEntry
+from redust.batch.ledger import Ledger
+from redust.batch.ledger_entry import LEDGER_NAME, LedgerEntry
 from redust.batch.plan import BatchPlan, in_shard, key_of, make_plan, plan_run
 from redust.batch.receipts import complete_receipts
 from redust.batch.run_report import check_report, write_report
@@ -169,13 +169,13 @@ class BatchProgress:
     """
 
     def __init__(self, screen: Screen, worklist: Worklist, plan: BatchPlan, jobs: Mapping[str, Job]) -> None:
-        self._screen, self._plan, self._jobs, self._skipped = screen, plan, jobs, worklist.skipped
+        self._screen, self._plan, self._jobs, self._worklist = screen, plan, jobs, worklist
         self._finished, self._begun_at = 0, time.monotonic()
         self.reviews = sum(entry.state == "review" for entry in plan.skipped)
         self.failures: list[tuple[str, Failure]] = []
         self.prints_warnings = True
         self.stopped = False
-        self.passed_over = [describe_skipped(path) for path in worklist.skipped]
+        self.passed_over = describe_skipped(worklist)
         for refusal in worklist.refusals:
             failure = describe_failure(refusal.error)
             self._show_failure(str(refusal.path), failure)
@@ -206,8 +206,8 @@ class BatchProgress:
 
     def show_end(self) -> None:
         """Show once more what failed, and the run in one line."""
-        if self._skipped:
-            self._screen.print_note(summarise_skipped(self._skipped))
+        for note in summarise_skipped(self._worklist):
+            self._screen.print_note(note)
         for source, failure in self.failures:
             self._screen.print_failure(source, failure, again=True)
         total = len(self._plan.keys) + len(self._plan.skipped) + len(self._plan.failed)

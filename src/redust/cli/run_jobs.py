@@ -120,7 +120,7 @@ class Run:
                 self.record_failure(refusal.path, describe_failure(refusal.error))
             for job in worklist.jobs:
                 self.do_job(job, pipeline)
-            self.record_skipped(worklist.skipped)
+            self.record_skipped(worklist)
         finally:
             self.show_end(len(worklist.jobs) + len(worklist.refusals))
 
@@ -140,12 +140,12 @@ class Run:
         self._show_failure(str(source), failure)
         self._add_report(describe_scan(source, "failed", failure))
 
-    def record_skipped(self, paths: Sequence[Path]) -> None:
+    def record_skipped(self, worklist: Worklist) -> None:
         """Show and report the files of folders that were passed over."""
-        for path in paths:
-            self._add_report(describe_skipped(path), shown=False)
-        if paths:
-            self._screen.print_note(summarise_skipped(paths))
+        for report in describe_skipped(worklist):
+            self._add_report(report, shown=False)
+        for note in summarise_skipped(worklist):
+            self._screen.print_note(note)
 
     def show_end(self, total: int) -> None:
         """Show once more what failed, and the run in one line."""
@@ -167,10 +167,17 @@ class Run:
         self._screen.print_failure(source, failure)
 
 
-def describe_skipped(path: Path) -> Report:
-    """The report of a file that was passed over."""
-    sentence = f"{path} is no scan by its name, or a link; it was passed over. Name it to restore it."
-    return describe_scan(path, "skipped", describe_failure(UnsupportedScan(sentence)))
+def describe_skipped(worklist: Worklist) -> list[Report]:
+    """The reports of files that were passed over."""
+    reasons = {
+        "is no scan by its name, or a link; it was passed over. Name it to restore it.": worklist.skipped,
+        "belongs to the scan beside it; it was left alone. Name it by itself to restore it.": worklist.companions,
+    }
+    return [
+        describe_scan(path, "skipped", describe_failure(UnsupportedScan(f"{path} {reason}")))
+        for reason, paths in reasons.items()
+        for path in paths
+    ]
 
 
 def describe_scan(source: Path, status: str, failure: Failure) -> Report:
@@ -195,10 +202,20 @@ def summarise_run(finished: int, failed: int, total: int) -> str:
     return ", ".join(clauses) + "."
 
 
-def summarise_skipped(paths: Sequence[Path]) -> str:
+def summarise_skipped(worklist: Worklist) -> list[str]:
     """The files that were passed over, by their suffix, and the first of them by name."""
+    notes = []
+    if worklist.skipped:
+        kinds = _count_suffixes(worklist.skipped)
+        notes.append(f"Passed over {len(worklist.skipped)} files that are no scans ReDust takes from a folder {kinds}")
+    if worklist.companions:
+        kinds = _count_suffixes(worklist.companions)
+        notes.append(f"Left alone {len(worklist.companions)} companions of scans, such as infrared channels {kinds}")
+    return notes
+
+
+def _count_suffixes(paths: Sequence[Path]) -> str:
     counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(_NAMED))
     names = ", ".join(str(path) for path in paths[:_NAMED])
-    ellipsis = ", ..." if len(paths) > _NAMED else ""
-    return f"Passed over {len(paths)} files that are no scans ReDust takes from a folder ({kinds}): {names}{ellipsis}"
+    return f"({kinds}): {names}{', ...' if len(paths) > _NAMED else ''}"
