@@ -189,7 +189,9 @@ def repair(
 
 def names_one_file(source: Path) -> bool:
     """Whether a source is one scan, and neither a folder nor an address in an object store."""
-    return not source.is_dir() and not source.parts[0].endswith(":")
+    from redust.batch.storage import is_remote
+
+    return not source.is_dir() and not is_remote(source)
 
 
 def refuse_batch_flags(choices: Collection[str]) -> None:
