@@ -10,6 +10,7 @@ from pathlib import Path
 
 from redust.batch.companions import find_companions
 from redust.batch.ledger_entry import LEDGER_NAME
+from redust.batch.storage import is_remote, list_remote_files
 from redust.core.errors import RedustError, ScanError, SettingsError
 from redust.files import is_scan_path
 from redust.pipeline.job import RESTORED
@@ -72,6 +73,8 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
     SettingsError
         If the sources have no folder in common.
     """
+    if any(map(is_remote, sources)):
+        return find_remote_scans(sources)
     search, known = Search(), set[str]()
     avoided = {os.path.realpath(path) for path in leave_out}
     base = _common_folder([path if os.path.isdir(path) else path.parent for path in sources])
@@ -84,6 +87,36 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
             if (real_path := os.path.realpath(path)) not in known:
                 known.add(real_path)
                 search.scans.append(FoundScan(path, Path(os.path.relpath(_absolute_path(path), base))))
+    return search
+
+
+def find_remote_scans(sources: Sequence[Path]) -> Search:
+    """Find the scans below addresses of an object store, by the same rules.
+
+    Raises
+    ------
+    SettingsError
+        If local paths are among them, or there are several: their trees have no folder in common.
+    """
+    if len(sources) > 1:
+        raise SettingsError("Restore each address of an object store, and local folders, in a run of its own.")
+    search, files = Search(), dict(list_remote_files(sources[0]))
+    folders: dict[Path, list[Path]] = {}
+    for path in files:
+        folders.setdefault(path.parent, []).append(path)
+    companions = {path for paths in folders.values() for path in find_companions(paths)}
+    for path, relative_path in files.items():
+        if any(_is_hidden(name) for name in relative_path.parts):
+            continue
+        if path in companions:
+            search.companions.append(path)
+        elif is_scan_path(path):
+            search.scans.append(FoundScan(path, relative_path))
+        else:
+            search.skipped.append(path)
+    if not search.scans:
+        sentence = f"There is no scan below {sources[0]}. Check the address."
+        search.refusals.append(Refusal(sources[0], ScanError(sentence)))
     return search
 
 
