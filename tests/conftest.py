@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from drawing import draw
+from redust.batch import executors
 from redust.core import catalogue
 from redust.core.arrays import Pixels
 from redust.core.scan import Scan
@@ -70,6 +71,8 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
         return EntryPoints(EntryPoint(name, value, group) for name, value in _PLUGINS.get(group, {}).items())
 
     monkeypatch.setattr(catalogue, "entry_points", found)
+    # Processes of their own do not know the doubles.
+    monkeypatch.setitem(executors.catalogue._builtin, "local", "redust.batch.executors:InlineExecutor")
 
 
 @dataclass(frozen=True)

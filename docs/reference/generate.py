@@ -20,14 +20,18 @@ COMMAND_LINE = """# Command line
 `redust COMMAND --help` says the same in the terminal. `redust --version` tells the version.
 
 - `SCAN` is a file or a folder; of a folder all scans below it are taken, without hidden files, links and earlier
-  results (`*.restored.*`). The output folder is not searched.
+  results (`*.restored.*`). The output folder is not searched. Infrared channels (`roll_1_IR.tif` beside `roll_1.tif`),
+  masks, thumbnails and sidecars are companions of a scan, and left alone.
+- `restore` of several scans with `-o` keeps a ledger in the output folder: run again, it does what is left
+  ([how](../how-to/an-archive-of-scans.md)).
 - Several scans keep their tree below the output folder. `a.tif` has the mask `a.png`; where a folder holds `a.tif` and
   `a.jpg`, they have `a.tif.png` and `a.jpg.png`. Scans whose results would still share a path, or take an input's,
   fail before any work starts; the others go on. A scan is never written over, under none of its names, not even with
   `--overwrite`.
 - Files of a folder that are no scans by their suffix, and links, are counted and named at the end, and the report has
   them as `skipped`. Failures are listed once more at the end.
-- The report grows line by line: after a crash it tells what was done.
+- The report of `detect` grows line by line: after a crash it tells what was done. That of `restore` over several scans
+  is written at the end, from the ledger; `redust status OUT --report FILE` writes it at any time.
 - Names are shown with control characters and bytes that are not UTF-8 escaped (`\\x1b`); `--json` gives them back.
 - Results go to standard output, one line per scan, or with `--json` one [report](python.md#report) per line; progress,
   warnings and errors go to standard error. A terminal gets a progress bar.
@@ -42,6 +46,8 @@ COMMAND_LINE = """# Command line
 | 4 | a result cannot be written: it exists, does not fit the format, or the disk refuses; or standard output is lost |
 | 5 | a detector or fill failed |
 | 6 | weights or their card are missing or damaged |
+| 8 | scans were left alone, for review: more would be changed than `--max-change` |
+| 9 | `redust verify` found results that are missing or changed |
 | 1, 70 | another failure; 70 if nobody foresaw it (`--verbose` shows the traceback) |
 | 130, 143, 129 | interrupted, terminated, hung up; what was finished stays, nothing is half written |
 

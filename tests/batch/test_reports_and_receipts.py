@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from redust.batch.checksums import match_checksums, read_manifest
-from redust.batch.ledger import Ledger, LedgerEntry, OutputFile, ScanState
-from redust.batch.receipts import PREMIS, Receipt
+from redust.batch.ledger import Ledger
+from redust.batch.ledger_entry import LedgerEntry, OutputFile, ScanState
+from redust.batch.receipts import PREMIS, Receipt, complete_receipts, write_receipt
 from redust.batch.run_report import sort_by_need, write_report
 from redust.batch.thumbnails import draw_thumbnails
-from redust.batch.verify import Fault, verify_results
+from redust.batch.verify import Fault, verify_receipts, verify_results
 from redust.batch.worker import describe_output
 from redust.core.errors import SettingsError
 from redust.core.scan import Scan
@@ -55,12 +56,23 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def test_verify_tells_missing_and_changed_files(ledger: Ledger, tmp_path: Path) -> None:
-    assert verify_results(ledger).faults == ()
-    assert verify_results(ledger).files == 1
+    assert verify_results(ledger, tmp_path).faults == ()
+    assert verify_results(ledger, tmp_path).files == 1
     (tmp_path / "a.tif").write_bytes(b"resulT")
-    assert [fault.fault for fault in verify_results(ledger).faults] == [Fault.changed]
+    assert [fault.fault for fault in verify_results(ledger, tmp_path).faults] == [Fault.changed]
     (tmp_path / "a.tif").unlink()
-    assert [fault.fault for fault in verify_results(ledger).faults] == [Fault.missing]
+    assert [fault.fault for fault in verify_results(ledger, tmp_path).faults] == [Fault.missing]
+
+
+def test_verify_compares_receipts_with_the_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    receipt = Receipt("a.tif", "0" * 64, {"a.tif": "1" * 64}, report_of(), datetime(2026, 1, 2, tzinfo=UTC))
+    write_receipt(receipt, tmp_path / "a.tif", premis=True)
+    assert [fault.fault for fault in verify_results(ledger, tmp_path).faults] == [Fault.receipt_differs]
+    assert [fault.fault for fault in verify_receipts(tmp_path).faults] == [Fault.changed]
+    (tmp_path / "a.tif.receipt.json").unlink()
+    complete = {"receipts": True, "premis": True}
+    assert complete_receipts(ledger.entries().values(), ledger, {"a.tif": tmp_path / "a.tif"}, **complete) == 1
+    assert verify_results(ledger, tmp_path).faults == verify_receipts(tmp_path).faults == ()
 
 
 def test_a_receipt_names_both_files_by_their_hashes() -> None:
@@ -86,7 +98,7 @@ def test_premis_has_the_elements_in_the_order_of_its_schema() -> None:
 
 
 def test_the_html_report_cannot_be_broken_out_of(ledger: Ledger, tmp_path: Path) -> None:
-    write_report(ledger, tmp_path / "report.html")
+    write_report(ledger, tmp_path / "report.html", tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("</script>") == 2
     assert "<img" not in page.split('type="application/json">')[1].split("</script>")[0]
@@ -95,14 +107,15 @@ def test_the_html_report_cannot_be_broken_out_of(ledger: Ledger, tmp_path: Path)
 
 
 def test_csv_and_json_tell_the_same(ledger: Ledger, tmp_path: Path) -> None:
-    write_report(ledger, tmp_path / "report.csv")
-    write_report(ledger, tmp_path / "report.json")
+    write_report(ledger, tmp_path / "report.csv", tmp_path)
+    write_report(ledger, tmp_path / "report.json", tmp_path)
     rows = list(csv.DictReader((tmp_path / "report.csv").read_text(encoding="utf-8").splitlines()))
     lines = [json.loads(line) for line in (tmp_path / "report.json").read_text().splitlines()]
-    assert [row["state"] for row in rows] == [line["state"] for line in lines] == ["failed", "done", "done"]
+    assert [row["state"] for row in rows] == ["failed", "done", "done"]
+    assert [line["status"] for line in lines] == ["restored", "restored", "failed"]
     assert rows[0]["error"] == "'=It is <b>broken</b>."
     with pytest.raises(SettingsError, match=r"\.html, \.csv"):
-        write_report(ledger, tmp_path / "report.pdf")
+        write_report(ledger, tmp_path / "report.pdf", tmp_path)
 
 
 def test_what_needs_a_look_comes_first() -> None:

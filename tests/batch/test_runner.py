@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path, PosixPath
@@ -11,36 +12,27 @@ from typing import Any
 
 import pytest
 
-from redust.batch.executors import Limits, LocalExecutor
-from redust.batch.ledger import Ledger, ScanState
+from redust.batch.executors import InlineExecutor, Limits, LocalExecutor
+from redust.batch.ledger import MAX_ATTEMPTS, Ledger
+from redust.batch.ledger_entry import ScanState
 from redust.batch.plan import in_shard, key_of, plan_run
 from redust.batch.runner import BatchRun, Runner
-from redust.batch.worker import ScanOutcome, ScanTask, restore_task
+from redust.batch.worker import ScanOutcome, ScanTask
 from redust.core.settings import RestoreSettings
 from redust.pipeline.job import Job
 
 SETTINGS = RestoreSettings(detector="tophat", fill="navier-stokes", threads=1)
 
 
-class InlineExecutor:
-    """Runs each task at once, in this process."""
-
-    workers = 1
+class RecordingExecutor(InlineExecutor):
+    """Runs each task at once, in this process, and remembers its key."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
 
     def submit(self, task: ScanTask) -> Future[ScanOutcome]:
         self.keys.append(task.key)
-        future: Future[ScanOutcome] = Future()
-        future.set_result(restore_task(task))
-        return future
-
-    def stop(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+        return super().submit(task)
 
 
 @pytest.fixture
@@ -59,11 +51,12 @@ def run_batch(
 ) -> tuple[list[str], list[ScanOutcome]]:
     """Keys that were worked on, and the outcomes."""
     outcomes: list[ScanOutcome] = []
-    executor = InlineExecutor()
+    executor = RecordingExecutor()
     with Ledger(folder) as ledger:
-        plan = plan_run(jobs, settings, ledger, **options)
-        run = BatchRun({key: jobs[key] for key in plan.queued}, settings)
-        Runner(run, ledger, executor, lambda _, outcome: outcomes.append(outcome)).run()
+        plan = plan_run(jobs, settings, ledger, folder, **options)
+        Runner(BatchRun(jobs, settings, folder), ledger, executor, lambda _, outcome: outcomes.append(outcome)).run(
+            plan.keys
+        )
     return executor.keys, outcomes
 
 
@@ -128,24 +121,38 @@ def test_one_broken_scan_does_not_stop_the_others(roll: dict[str, Job], tmp_path
     assert summary.failures == {"UnsupportedScan": 1}
 
 
-def test_a_scan_whose_process_died_is_done_again_over_its_own_result(roll: dict[str, Job], tmp_path: Path) -> None:
+def begin_elsewhere(ledger: Ledger, roll: dict[str, Job], out: Path, *, times: int = 1) -> None:
+    """Begin the first scan in a process that then dies."""
+    plan_run(roll, SETTINGS, ledger, out)
+    for _ in range(times):
+        ledger.lease("elsewhere:1:x", list(roll), count=1, seconds=0)
+        ledger.claim(["a/0001.png"])
+
+
+def test_a_scan_whose_process_died_is_done_last_over_its_own_result(roll: dict[str, Job], tmp_path: Path) -> None:
     with Ledger(tmp_path / "out") as ledger:
-        plan_run(roll, SETTINGS, ledger)
-        ledger.select_keys(list(roll))
-        ledger.lease("elsewhere:1:x", count=1, seconds=0)
+        begin_elsewhere(ledger, roll, tmp_path / "out")
     (tmp_path / "out/a").mkdir()
     (tmp_path / "out/a/0001.png").write_bytes(b"written before the ledger knew")
     keys, outcomes = run_batch(roll, tmp_path / "out")
-    assert keys == ["a/0001.png", "a/0002.png", "b/0001.png"]
+    assert keys == ["a/0002.png", "b/0001.png", "a/0001.png"]
     assert all(outcome.failure is None for outcome in outcomes)
+
+
+def test_a_lease_alone_allows_no_file_to_be_replaced(roll: dict[str, Job], tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out") as ledger:
+        plan_run(roll, SETTINGS, ledger, tmp_path / "out")
+        ledger.lease("elsewhere:1:x", list(roll), count=3, seconds=0)
+    (tmp_path / "out/a").mkdir()
+    (tmp_path / "out/a/0001.png").write_bytes(b"mine")
+    outcomes = run_batch(roll, tmp_path / "out")[1]
+    assert [outcome.failure.kind for outcome in outcomes if outcome.failure] == ["TargetExists"]
+    assert (tmp_path / "out/a/0001.png").read_bytes() == b"mine"
 
 
 def test_a_scan_that_kills_its_process_again_and_again_fails(roll: dict[str, Job], tmp_path: Path) -> None:
     with Ledger(tmp_path / "out") as ledger:
-        plan_run(roll, SETTINGS, ledger)
-        ledger.select_keys(list(roll))
-        for _ in range(3):
-            ledger.lease("elsewhere:1:x", count=1, seconds=0)
+        begin_elsewhere(ledger, roll, tmp_path / "out", times=MAX_ATTEMPTS)
     keys, outcomes = run_batch(roll, tmp_path / "out")
     assert keys == ["a/0002.png", "b/0001.png"]
     assert [outcome.failure.kind for outcome in outcomes if outcome.failure] == ["WorkerDied"]
@@ -153,13 +160,51 @@ def test_a_scan_that_kills_its_process_again_and_again_fails(roll: dict[str, Job
 
 def test_two_processes_never_take_one_scan(roll: dict[str, Job], tmp_path: Path) -> None:
     with Ledger(tmp_path / "out") as first, Ledger(tmp_path / "out") as second:
-        plan_run(roll, SETTINGS, first)
-        plan_run(roll, SETTINGS, second)
-        first.select_keys(list(roll))
-        second.select_keys(list(roll))
-        taken = [entry.key for _ in range(2) for ledger in (first, second)
-                 for entry in ledger.lease(f"worker:{id(ledger)}:x", count=1, seconds=60)]  # fmt: skip
-    assert sorted(taken) == sorted(roll)
+        plan_run(roll, SETTINGS, first, tmp_path / "out")
+        plan_run(roll, SETTINGS, second, tmp_path / "out")
+        leases = [
+            ledger.lease(f"worker:{number}:x", list(roll), count=1, seconds=60)
+            for _ in range(2)
+            for number, ledger in enumerate((first, second))
+        ]
+    assert sorted(entry.key for lease in leases for entry in lease.entries) == sorted(roll)
+    assert leases[-1].busy == set(roll)
+
+
+def test_a_failed_scan_is_tried_again_once_its_file_changed(roll: dict[str, Job], tmp_path: Path) -> None:
+    source = roll["a/0002.png"].source
+    picture = source.read_bytes()
+    source.write_bytes(b"no picture")
+    run_batch(roll, tmp_path / "out")
+    assert run_batch(roll, tmp_path / "out")[0] == []
+    source.write_bytes(picture)
+    assert run_batch(roll, tmp_path / "out")[0] == ["a/0002.png"]
+
+
+class StoppingExecutor(RecordingExecutor):
+    """Ends the process's work in the middle, as a second Ctrl-C does."""
+
+    def submit(self, task: ScanTask) -> Future[ScanOutcome]:
+        super().submit(task)
+        raise KeyboardInterrupt
+
+
+def test_a_run_that_was_stopped_at_once_goes_on_over_what_it_wrote(roll: dict[str, Job], tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out") as ledger:
+        plan = plan_run(roll, SETTINGS, ledger, tmp_path / "out")
+        runner = Runner(BatchRun(roll, SETTINGS, tmp_path / "out"), ledger, StoppingExecutor(), lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(plan.keys)
+        assert {entry.attempts for entry in ledger.entries().values()} == {0}
+    assert (tmp_path / "out/a/0001.png").exists()
+    assert all(outcome.failure is None for outcome in run_batch(roll, tmp_path / "out")[1])
+
+
+class HangingPath(PosixPath):
+    """A scan that takes forever to open."""
+
+    def open(self, *_: Any, **__: Any) -> Any:
+        time.sleep(600)
 
 
 class KillingPath(PosixPath):
@@ -173,22 +218,22 @@ def run_in_processes(jobs: dict[str, Job], folder: Path, limits: Limits) -> dict
     outcomes: dict[str, ScanOutcome] = {}
     executor = LocalExecutor(workers=1, limits=limits)
     with Ledger(folder) as ledger:
-        plan_run(jobs, SETTINGS, ledger)
+        plan = plan_run(jobs, SETTINGS, ledger, folder)
         Runner(
-            BatchRun(jobs, SETTINGS), ledger, executor, lambda entry, outcome: outcomes.update({entry.key: outcome})
-        ).run()
+            BatchRun(jobs, SETTINGS, folder),
+            ledger,
+            executor,
+            lambda _, outcome: outcomes.update({outcome.key: outcome}),
+        ).run(plan.keys)
     executor.close()
     return outcomes
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_scan_that_hangs_or_kills_its_process_fails_alone(roll: dict[str, Job], tmp_path: Path) -> None:
-    hanging, out = tmp_path / "in/hanging.png", tmp_path / "out"
-    os.mkfifo(hanging)
-    killing = KillingPath(roll["a/0001.png"].source)
+    out = tmp_path / "out"
     jobs = {
-        "hanging.png": Job(hanging, out / "hanging.png"),
-        "killing.png": Job(killing, out / "killing.png"),
+        "hanging.png": Job(HangingPath(roll["a/0001.png"].source), out / "hanging.png"),
+        "killing.png": Job(KillingPath(roll["a/0001.png"].source), out / "killing.png"),
         "b/0001.png": roll["b/0001.png"],
     }
     outcomes = run_in_processes(jobs, out, Limits(seconds=6.0))

@@ -222,3 +222,28 @@ def test_masks_are_looked_up_where_detect_leaves_them(tree: Path, tmp_path: Path
 
 def test_masks_that_are_arrays_clash_with_nothing(tmp_path: Path) -> None:
     assert split_clashes([Job(tmp_path / "a.tif", tmp_path / "b.tif", mask=np.zeros((2, 2), np.bool_))])[1] == []
+
+
+def test_companions_of_scans_are_no_scans(tmp_path: Path) -> None:
+    for name in (
+        "roll_1.tif", "roll_1_IR.tif", "roll_1-ir.tiff", "roll_1_IR_valid.tif", "roll_1_thumb.jpg", "roll_1.xmp",
+        "roll_1.mask.png", "roll_1.tif.receipt.json", "alone_IR.tif", "mask.png", "notes.txt", "fir.tif",
+    ):  # fmt: skip
+        (tmp_path / name).touch()
+    worklist = make_worklist([tmp_path], mask_out=tmp_path / "m")
+    assert sources(worklist, tmp_path) == ["alone_IR.tif", "fir.tif", "mask.png", "roll_1.tif"]
+    assert [path.name for path in worklist.skipped] == ["notes.txt"]
+    assert len(worklist.companions) == 7
+    named = [tmp_path / "roll_1.tif", tmp_path / "roll_1_IR.tif"]
+    assert sources(make_worklist(named, mask_out=tmp_path / "m"), tmp_path) == ["roll_1.tif"]
+    assert sources(make_worklist(named[1:], mask_out=tmp_path / "m"), tmp_path) == ["roll_1_IR.tif"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_and_results_of_earlier_runs_are_not_searched(tree: Path) -> None:
+    os.mkfifo(tree / "roll1/pipe.tif")
+    (tree / "done").mkdir()
+    for name in ("redust-ledger.sqlite", "0001.tif"):
+        (tree / "done" / name).touch()
+    found = sources(make_worklist([tree], target=tree.parent / "out"), tree)
+    assert not {"roll1/pipe.tif", "done/0001.tif"} & set(found)

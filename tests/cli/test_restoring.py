@@ -22,7 +22,9 @@ BRIGHT = ("--detector", "bright", "--fill", "mean")
 
 
 def contents(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """The files below a folder, without the ledger."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".sqlite"]
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
 def test_restore_one_scan(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:

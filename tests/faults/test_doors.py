@@ -40,7 +40,8 @@ def roll(scan_file: ScanFile) -> Path:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    """What a folder holds, without the ledger."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".sqlite") if folder.exists() else []
 
 
 class TestNames:
@@ -64,7 +65,7 @@ class TestNames:
         good, bad = scan_file(name), scan_file(f"bad{name}")
         bad.write_bytes(b"no picture")
         for flags in ((), ("--json",), ("--verbose",)):
-            ended = redust_command("restore", good, bad, "-o", tmp_path / "o", "--overwrite", *flags, *BRIGHT)
+            ended = redust_command("restore", good, bad, "-o", tmp_path / f"o{flags}", *flags, *BRIGHT)
             assert not {"\x1b", "\x9b", "\u202e"} & set(ended.out + ended.err)
             assert not any(line.startswith("error: all") for line in (ended.out + ended.err).splitlines())
             assert len(ended.out.splitlines()) == (2 if "--json" in flags else 1)
@@ -242,14 +243,14 @@ class TestReports:
             return Scan(draw())
 
         monkeypatch.setattr("redust.pipeline.pipeline.read_scan", count_lines)
-        redust_command("restore", roll, "-o", tmp_path / "o", "--report", tmp_path / "r", *BRIGHT)
+        redust_command("detect", roll, "-o", tmp_path / "o", "--report", tmp_path / "r", *BRIGHT[:2])
         assert lines == [0, 1, 2]
 
     def test_a_report_that_cannot_be_written_costs_no_scan(
         self, redust_command: Command, roll: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(Report, "to_json", lambda self: "x" * self.no_such_field)
-        ended = redust_command("restore", roll, "-o", tmp_path / "o", "--report", tmp_path / "r", *BRIGHT)
+        ended = redust_command("detect", roll, "-o", tmp_path / "o", "--report", tmp_path / "r", *BRIGHT[:2])
         assert ended.code != 0
         assert len(names(tmp_path / "o")) == 3
 

@@ -50,8 +50,9 @@ def fingerprints(folder: Path) -> dict[str, str]:
 
 
 def contents(folder: Path) -> list[str]:
-    """All files below a folder, temporary ones included."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """All files below a folder, temporary ones included, without the ledger."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".sqlite"]
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
 def test_a_detector_that_breaks_on_one_scan(redust_command: Command, roll: Path, tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_an_interruption_keeps_what_is_done_and_reports_it(
     assert ended.code == 130
     assert contents(tmp_path / "o") == ["0.tif", "1.tif"]
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 2
-    assert "2 of 4 scans done, 2 not begun." in ended.err
+    assert "2 of 4 scans done, 2 not finished: run again to go on." in ended.err
 
 
 def install(folder: Path) -> None:

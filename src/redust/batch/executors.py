@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Protocol
 
 from redust.batch.failures import Failure, describe_failure
-from redust.batch.worker import ScanOutcome, ScanTask, limit_memory, restore_task
+from redust.batch.worker import ScanOutcome, ScanTask, prepare_process, restore_task
 from redust.core.catalogue import Catalogue
 
 catalogue = Catalogue(
     "executor",
-    {"local": "redust.batch.executors:LocalExecutor", "dask": "redust.batch.dask_executor:DaskExecutor"},
+    {
+        "local": "redust.batch.executors:LocalExecutor",
+        "inline": "redust.batch.executors:InlineExecutor",
+        "dask": "redust.batch.dask_executor:DaskExecutor",
+    },
     "redust.executors",
 )
 
@@ -41,12 +44,17 @@ class Limits:
     megabytes: int | None = None
 
 
+NO_LIMITS = Limits()
+
+
 class Executor(Protocol):
-    """Runs tasks somewhere."""
+    """Runs tasks somewhere. Its factory gets those of ``workers``, ``limits`` and ``scheduler`` that it has parameters
+    for.
+    """
 
     @property
-    def workers(self) -> int:
-        """How many tasks run at a time."""
+    def capacity(self) -> int:
+        """How many tasks it holds at a time, those that wait for a worker included."""
         ...
 
     def submit(self, task: ScanTask) -> Future[ScanOutcome]:
@@ -73,15 +81,15 @@ class LocalExecutor:
         What one scan may take.
     """
 
-    def __init__(self, *, workers: int = 1, limits: Limits = Limits()) -> None:  # frozen
+    def __init__(self, *, workers: int = 1, limits: Limits = NO_LIMITS) -> None:
         from pebble import ProcessPool
 
-        self.workers = workers
+        self.capacity = workers
         self.limits = limits
         self._pool = ProcessPool(
             max_workers=workers,
             max_tasks=TASKS_PER_PROCESS,
-            initializer=limit_memory,
+            initializer=prepare_process,
             initargs=[limits.megabytes],
             context=multiprocessing.get_context("spawn"),
         )
@@ -100,6 +108,24 @@ class LocalExecutor:
         """End once no task is left."""
         self._pool.close()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+
+class InlineExecutor:
+    """This process, one scan after the other: for a few small scans, and to debug."""
+
+    capacity = 1
+
+    def submit(self, task: ScanTask) -> Future[ScanOutcome]:
+        """Run a task now; see :class:`Executor`."""
+        future: Future[ScanOutcome] = Future()
+        future.set_result(restore_task(task))
+        return future
+
+    def stop(self) -> None:
+        """Nothing runs between tasks."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def collect_outcome(task: ScanTask, future: Future[ScanOutcome]) -> ScanOutcome:
@@ -126,6 +152,3 @@ def _explain_death(task: ScanTask, error: BaseException) -> Failure:
             _CRASH_CODE,
         )
     return describe_failure(error) if isinstance(error, Exception) else Failure(str(error), type(error).__name__, 1)
-
-
-ExecutorFactory = Callable[..., Executor]

@@ -12,6 +12,9 @@ from redust.core.errors import RedustError, ScanError
 T = TypeVar("T")
 
 UNEXPECTED_EXIT_CODE = 70
+INTERRUPTED_EXIT_CODE = 130
+
+_STORES = ("aiobotocore", "botocore", "s3fs", "gcsfs", "google", "adlfs", "azure", "aiohttp")
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,10 @@ def _explain_error(error: Exception) -> tuple[str, int]:
         return "There is not enough memory. Close other programs, or use a machine with more.", ScanError.exit_code
     if isinstance(error, OSError):
         return f"The system refused: {error}. Check the path, its permissions and the disk.", ScanError.exit_code
-    detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if type(error).__module__.partition(".")[0] in _STORES:
+        return f"The object store refused: {text}. Check its address, your rights and the network.", ScanError.exit_code
     return (
-        f"Something unexpected went wrong ({detail}). Run again with --verbose for the traceback, and report it.",
+        f"Something unexpected went wrong ({text}). Run again with --verbose for the traceback, and report it.",
         UNEXPECTED_EXIT_CODE,
     )

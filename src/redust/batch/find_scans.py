@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from redust.batch.companions import find_companions
+from redust.batch.ledger_entry import LEDGER_NAME
+from redust.batch.storage import is_remote, list_remote_files
 from redust.core.errors import RedustError, ScanError, SettingsError
 from redust.files import is_scan_path
 from redust.pipeline.job import RESTORED
@@ -41,11 +45,15 @@ class Search:
     skipped
         Files in the folders that are no scans by their suffix, and symbolic links. Hidden files and results of
         earlier runs (`*.restored.*`) are not among them.
+    companions
+        Files that belong to a scan: infrared channels, masks, thumbnails, sidecars; see
+        :func:`redust.batch.companions.find_companions`.
     """
 
     scans: list[FoundScan] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
+    companions: list[Path] = field(default_factory=list)
 
 
 def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Search:
@@ -55,7 +63,8 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
     ----------
     sources
         Files, and folders to search. A file is taken whatever its suffix; in a folder, those whose suffix is that of
-        a scan: no hidden files, no results of earlier runs (`*.restored.*`), no symbolic links.
+        a scan: no hidden files, no results of earlier runs (`*.restored.*`, folders with a ledger), no links, no
+        companions of a scan. Among several files, companions of the others are left out too.
     leave_out
         Folders not to descend into and files to pass over, such as those that results go to.
 
@@ -64,14 +73,50 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
     SettingsError
         If the sources have no folder in common.
     """
+    if any(map(is_remote, sources)):
+        return find_remote_scans(sources)
     search, known = Search(), set[str]()
     avoided = {os.path.realpath(path) for path in leave_out}
     base = _common_folder([path if os.path.isdir(path) else path.parent for path in sources])
+    named = _find_named_companions(sources)
+    search.companions.extend(path for path in sources if path in named)
     for source in sources:
+        if source in named:
+            continue
         for path in _list_scans(source, avoided, search):
             if (real_path := os.path.realpath(path)) not in known:
                 known.add(real_path)
                 search.scans.append(FoundScan(path, Path(os.path.relpath(_absolute_path(path), base))))
+    return search
+
+
+def find_remote_scans(sources: Sequence[Path]) -> Search:
+    """Find the scans below addresses of an object store, by the same rules.
+
+    Raises
+    ------
+    SettingsError
+        If local paths are among them, or there are several: their trees have no folder in common.
+    """
+    if len(sources) > 1:
+        raise SettingsError("Restore each address of an object store, and local folders, in a run of its own.")
+    search, files = Search(), dict(list_remote_files(sources[0]))
+    folders: dict[Path, list[Path]] = {}
+    for path in files:
+        folders.setdefault(path.parent, []).append(path)
+    companions = {path for paths in folders.values() for path in find_companions(paths)}
+    for path, relative_path in files.items():
+        if any(_is_hidden(name) for name in relative_path.parts):
+            continue
+        if path in companions:
+            search.companions.append(path)
+        elif is_scan_path(path):
+            search.scans.append(FoundScan(path, relative_path))
+        else:
+            search.skipped.append(path)
+    if not search.scans:
+        sentence = f"There is no scan below {sources[0]}. Check the address."
+        search.refusals.append(Refusal(sources[0], ScanError(sentence)))
     return search
 
 
@@ -103,17 +148,47 @@ def _walk_folder(folder: Path, avoided: set[str], search: Search) -> Iterator[Pa
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if _is_searched(Path(parent, name), avoided))
-        for path in (Path(parent, name) for name in sorted(files)):
-            if path.name.startswith(".") or path.stem.endswith(RESTORED) or os.path.realpath(path) in avoided:
+        paths = [Path(parent, name) for name in sorted(files) if not _is_hidden(name)]
+        companions = find_companions(paths)
+        for path in paths:
+            if os.path.realpath(path) in avoided:
                 continue
-            if os.path.islink(path) or not is_scan_path(path):
-                search.skipped.append(path)
-            else:
+            if path in companions:
+                search.companions.append(path)
+            elif is_scan_path(path) and _is_regular(path):
                 yield path
+            else:
+                search.skipped.append(path)
+
+
+def _find_named_companions(sources: Sequence[Path]) -> set[Path]:
+    """Companions among the files that were named; folders are searched for them elsewhere."""
+    folders: dict[Path, list[Path]] = {}
+    for path in sources:
+        if not os.path.isdir(path):
+            folders.setdefault(path.parent, []).append(path)
+    return {path for paths in folders.values() for path in find_companions(paths)}
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file is not even listed: hidden, or the result of an earlier run."""
+    return name.startswith(".") or Path(name).stem.endswith(RESTORED)
+
+
+def _is_regular(path: Path) -> bool:
+    """Whether a path is a file by itself: no link, pipe or device."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _is_searched(folder: Path, avoided: set[str]) -> bool:
-    return not folder.name.startswith(".") and not os.path.islink(folder) and os.path.realpath(folder) not in avoided
+    """Whether to descend into a folder: not where an earlier run has written."""
+    hidden, linked = folder.name.startswith("."), os.path.islink(folder)
+    if hidden or linked or os.path.realpath(folder) in avoided:
+        return False
+    return not os.path.exists(folder / LEDGER_NAME)
 
 
 def _is_pattern(source: Path) -> bool:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cache
 from pathlib import Path
 from zlib import crc32
 
 import redust
 from redust.batch.failures import Failure
-from redust.batch.ledger import Ledger, LedgerEntry, OutputFile, ScanState
-from redust.batch.worker import hash_file, relative_to_root
+from redust.batch.ledger import Ledger
+from redust.batch.ledger_entry import LedgerEntry, OutputFile, ScanState
+from redust.batch.storage import absolute_path, file_exists, hash_file, stat_file
+from redust.batch.worker import relative_to_root
 from redust.core.settings import RestoreSettings
 from redust.models import shipped_folder
 from redust.models.card import CARD_NAME
 from redust.pipeline.job import Job
 
 # They change speed, memory or what is refused, never a pixel of the result.
-_WITHOUT_EFFECT = {"threads", "tile", "overwrite", "max_megapixels"}
+_WITHOUT_EFFECT = {"threads", "tile", "overwrite", "max_megapixels", "max_change"}
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,37 @@ class BatchPlan:
     Parameters
     ----------
     queued
-        Keys of scans to restore, in order.
+        Scans to restore, in order.
+    under_way
+        Keys of scans that are leased for this very work: their leases decide who does them.
     skipped
-        Keys of scans that are done and unchanged.
+        Scans that are done, or left for review, and unchanged.
+    touched
+        Those of them whose input has another time and the same bytes, with the new time.
     failed
-        Keys of scans that failed in an earlier run and are not tried again.
+        Scans that failed in an earlier run and are not tried again.
     """
 
-    queued: tuple[str, ...]
-    skipped: tuple[str, ...]
-    failed: tuple[str, ...]
+    queued: list[LedgerEntry] = field(default_factory=list)
+    under_way: list[str] = field(default_factory=list)
+    skipped: list[LedgerEntry] = field(default_factory=list)
+    touched: list[LedgerEntry] = field(default_factory=list)
+    failed: list[LedgerEntry] = field(default_factory=list)
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all scans that are to be done; last those begun before, since one of them may end its process."""
+        return [*(entry.key for entry in self.queued), *self.under_way]
+
+
+class _Change(Enum):
+    """How a scan compares with what the ledger knows of it."""
+
+    none = "none"
+    times = "times"
+    under_way = "under way"
+    failed = "failed"
+    work = "work"
 
 
 def key_of(job: Job, root: Path) -> str:
@@ -64,37 +88,59 @@ def hash_models(settings: RestoreSettings) -> str:
     return _hash_json([redust.__version__, cards])
 
 
-def plan_run(
-    jobs: Mapping[str, Job], settings: RestoreSettings, ledger: Ledger, *, retry_failed: bool = False
+def make_plan(
+    jobs: Mapping[str, Job],
+    settings: RestoreSettings,
+    known: Mapping[str, LedgerEntry],
+    root: Path,
+    *,
+    retry_failed: bool = False,
 ) -> BatchPlan:
-    """Enter the jobs into the ledger and say what is left to do.
+    """Sort the jobs into those to do and those to leave.
 
     Parameters
     ----------
     jobs
         By key, in the order in which they are to be done.
+    known
+        What the ledger knows of them.
+    root
+        The output folder.
     retry_failed
-        Queue scans that failed before.
-
-    Returns
-    -------
-    plan : BatchPlan
+        Do scans that failed before.
     """
-    known = ledger.entries(list(jobs))
-    models = hash_models(settings)
-    queued: list[LedgerEntry] = []
-    skipped, failed = [], []
+    models, settings_sha256 = hash_models(settings), cache(lambda kinds: hash_settings(settings, kinds))
+    plan = BatchPlan()
     for position, (key, job) in enumerate(jobs.items()):
-        entry = _make_entry(key, job, settings, models, position)
+        entry = _make_entry(key, job, settings_sha256(_output_kinds(job)), models, position)
         earlier = known.get(key)
-        if earlier is not None and earlier.state is ScanState.done and _is_unchanged(earlier, entry, ledger):
-            skipped.append(key)
-        elif earlier is not None and earlier.state is ScanState.failed and earlier.matches(entry) and not retry_failed:
-            failed.append(key)
-        else:
-            queued.append(replace(entry, outputs=earlier.outputs if earlier else ()))
-    ledger.queue(entry for entry in queued if not _is_under_way(known.get(entry.key), entry))
-    return BatchPlan(tuple(entry.key for entry in queued), tuple(skipped), tuple(failed))
+        if earlier is None:
+            plan.queued.append(entry)
+            continue
+        entry = replace(entry, outputs=earlier.outputs)
+        match _compare(earlier, entry, settings, root):
+            case _Change.none:
+                plan.skipped.append(earlier)
+            case _Change.times:
+                plan.skipped.append(earlier)
+                plan.touched.append(replace(earlier, mtime_ns=entry.mtime_ns))
+            case _Change.under_way:
+                plan.under_way.append(key)
+            case _Change.failed if not retry_failed:
+                plan.failed.append(earlier)
+            case _:
+                plan.queued.append(entry)
+    return plan
+
+
+def plan_run(
+    jobs: Mapping[str, Job], settings: RestoreSettings, ledger: Ledger, root: Path, *, retry_failed: bool = False
+) -> BatchPlan:
+    """Make a plan and enter it into the ledger; see :func:`make_plan`."""
+    plan = make_plan(jobs, settings, ledger.entries(jobs), root, retry_failed=retry_failed)
+    ledger.record_touched(plan.touched)
+    ledger.queue(plan.queued)
+    return plan
 
 
 def check_unclaimed_outputs(entry: LedgerEntry, job: Job, settings: RestoreSettings, root: Path) -> Failure | None:
@@ -109,7 +155,7 @@ def check_unclaimed_outputs(entry: LedgerEntry, job: Job, settings: RestoreSetti
         return None
     written = {file.path: file for file in entry.outputs}
     for path in job.outputs:
-        if not os.path.lexists(path):
+        if not file_exists(path):
             continue
         file = written.get(relative_to_root(path, root))
         if file is None or not _is_as_written(path, file):
@@ -118,71 +164,70 @@ def check_unclaimed_outputs(entry: LedgerEntry, job: Job, settings: RestoreSetti
     return None
 
 
-def _make_entry(key: str, job: Job, settings: RestoreSettings, models: str, position: int) -> LedgerEntry:
+def _make_entry(key: str, job: Job, settings_sha256: str, models_sha256: str, position: int) -> LedgerEntry:
     size, mtime_ns = _stat(job.source)
     return LedgerEntry(
         key=key,
-        source=os.path.abspath(job.source),
+        source=absolute_path(job.source),
         size=size,
         mtime_ns=mtime_ns,
-        settings_sha256=hash_settings(settings, _output_kinds(job)),
-        models_sha256=models,
+        settings_sha256=settings_sha256,
+        models_sha256=models_sha256,
         areas=_describe_areas(job),
         position=position,
     )
 
 
-def _is_under_way(earlier: LedgerEntry | None, entry: LedgerEntry) -> bool:
-    """Whether a scan is leased for this very work: its lease decides who goes on with it."""
-    return earlier is not None and earlier.state is ScanState.leased and earlier.matches(entry)
-
-
-def _is_unchanged(earlier: LedgerEntry, entry: LedgerEntry, ledger: Ledger) -> bool:
-    """Whether a finished scan need not be done again; reads files only where times differ."""
+def _compare(earlier: LedgerEntry, entry: LedgerEntry, settings: RestoreSettings, root: Path) -> _Change:
+    """What a scan's entry says about the work; reads files only where times differ."""
     if not earlier.matches(entry):
-        return False
-    results = [(_absolute(file, ledger.folder), file) for file in earlier.outputs]
-    if not results or not all(_is_as_written(path, file) for path, file in results):
-        return False
-    if earlier.mtime_ns != entry.mtime_ns:
-        if hash_file(Path(entry.source)) != earlier.input_sha256:
-            return False
-        ledger.record_touched(replace(earlier, mtime_ns=entry.mtime_ns))
-    return True
+        return _Change.work
+    if earlier.state is ScanState.leased:
+        return _Change.under_way
+    if earlier.state is ScanState.failed:
+        return _Change.failed if earlier.mtime_ns == entry.mtime_ns else _Change.work
+    if earlier.state is ScanState.queued or _is_review_outdated(earlier, settings):
+        return _Change.work
+    results = [(root / file.path, file) for file in earlier.outputs]  # an absolute path stays as it is
+    if not all(_is_as_written(path, file) for path, file in results):
+        return _Change.work
+    if earlier.mtime_ns == entry.mtime_ns:
+        return _Change.none
+    return _Change.times if hash_file(Path(entry.source)) == earlier.input_sha256 else _Change.work
+
+
+def _is_review_outdated(earlier: LedgerEntry, settings: RestoreSettings) -> bool:
+    """Whether another limit of change decides otherwise about a finished scan."""
+    limit = getattr(settings, "max_change", None)
+    return (earlier.state is ScanState.review) != (limit is not None and (earlier.coverage or 0.0) > limit)
 
 
 def _is_as_written(path: Path, file: OutputFile) -> bool:
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    if (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns):
+    size, mtime_ns = _stat(path)
+    if (size, mtime_ns) == (file.size, file.mtime_ns):
         return True
-    return status.st_size == file.size and hash_file(path) == file.sha256
-
-
-def _absolute(file: OutputFile, root: Path) -> Path:
-    return root / file.path  # an absolute path stays as it is
+    return size == file.size and hash_file(path) == file.sha256
 
 
 def _stat(path: Path) -> tuple[int, int]:
     """Size and modification time; (-1, 0) where the file is gone, which its worker will say."""
     try:
-        status = path.stat()
+        status = stat_file(path)
     except OSError:
         return -1, 0
-    return status.st_size, status.st_mtime_ns
+    return status.size, status.mtime_ns
 
 
-def _output_kinds(job: Job) -> list[str]:
+def _output_kinds(job: Job) -> tuple[str, ...]:
     names = ("target", "mask_out", "map_out", "compare")
     outputs = (job.target, job.mask_out, job.map_out, job.compare)
-    return [f"{name}{path.suffix.lower()}" for name, path in zip(names, outputs, strict=True) if path is not None]
+    pairs = zip(names, outputs, strict=True)
+    return tuple(f"{name}{path.suffix.lower()}" for name, path in pairs if path is not None)
 
 
 def _describe_areas(job: Job) -> str:
     areas = {"mask": job.mask, "add": job.add_mask, "protect": job.not_mask}
-    described = {name: [os.path.abspath(path), *_stat(path)] for name, path in areas.items() if isinstance(path, Path)}
+    described = {name: [absolute_path(path), *_stat(path)] for name, path in areas.items() if isinstance(path, Path)}
     return json.dumps(described, sort_keys=True) if described else ""
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from redust.batch.worker import ScanOutcome
-from redust.core.atomic import whole_file
+from redust.batch.ledger import Ledger
+from redust.batch.ledger_entry import LedgerEntry, OutputFile, ScanState
+from redust.batch.storage import file_exists, write_whole
 
 PREMIS = "http://www.loc.gov/premis/v3"
 """Namespace of PREMIS 3 (Library of Congress)."""
+
+RECEIPT_SUFFIX, PREMIS_SUFFIX = ".receipt.json", ".premis.xml"
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _RECEIPT_FIELDS = ("status", "coverage", "regions", "classes", "level", "mask_sha256", "models", "settings", "warnings")
@@ -44,11 +48,12 @@ class Receipt:
     finished: datetime
 
     @classmethod
-    def of_outcome(cls, source: Path, outcome: ScanOutcome, finished: datetime | None = None) -> Receipt:
-        """The receipt of a scan that was restored."""
-        moment = finished or datetime.now(UTC)
-        outputs = {file.path: file.sha256 for file in outcome.outputs}
-        return cls(str(source), outcome.input_sha256, outputs, outcome.report, moment)
+    def make(
+        cls, source: str, input_sha256: str, outputs: Sequence[OutputFile], report: dict[str, Any], finished_at: float
+    ) -> Receipt:
+        """The receipt of a scan that was restored at a time in seconds since 1970."""
+        hashes = {file.path: file.sha256 for file in outputs}
+        return cls(source, input_sha256, hashes, report, datetime.fromtimestamp(finished_at, UTC))
 
     def to_json(self) -> str:
         """The receipt as indented JSON."""
@@ -102,27 +107,61 @@ class Receipt:
 
 def receipt_path(target: Path) -> Path:
     """Where a result's receipt lies."""
-    return target.with_name(f"{target.name}.receipt.json")
+    return target.with_name(target.name + RECEIPT_SUFFIX)
 
 
 def premis_path(target: Path) -> Path:
     """Where a result's PREMIS document lies."""
-    return target.with_name(f"{target.name}.premis.xml")
+    return target.with_name(target.name + PREMIS_SUFFIX)
 
 
-def write_receipt(receipt: Receipt, target: Path, *, premis: bool = False) -> None:
-    """Write a receipt beside a result, and its PREMIS document; an earlier one of that name is replaced.
+def write_receipt(receipt: Receipt, target: Path, *, receipts: bool = True, premis: bool = False) -> None:
+    """Write a receipt beside a result, and its PREMIS document; earlier files of these names are replaced.
 
     Raises
     ------
     TargetError
         If it cannot be written.
     """
-    with whole_file(receipt_path(target), overwrite=True) as file:
-        file.write(receipt.to_json().encode())
+    if receipts:
+        write_whole(receipt_path(target), receipt.to_json().encode())
     if premis:
-        with whole_file(premis_path(target), overwrite=True) as file:
-            file.write(receipt.to_premis())
+        write_whole(premis_path(target), receipt.to_premis())
+
+
+def complete_receipts(
+    entries: Iterable[LedgerEntry], ledger: Ledger, targets: Mapping[str, Path], *, receipts: bool, premis: bool
+) -> int:
+    """Write the receipts of finished scans that have none, as when they were finished without.
+
+    Parameters
+    ----------
+    targets
+        The restored scans by key.
+
+    Returns
+    -------
+    count : int
+        How many were written.
+    """
+    count = 0
+    for entry in entries:
+        target = targets.get(entry.key)
+        if target is None or entry.state is not ScanState.done:
+            continue
+        missing_receipt = receipts and not file_exists(receipt_path(target))
+        missing_premis = premis and not file_exists(premis_path(target))
+        if missing_receipt or missing_premis:
+            receipt = Receipt.make(
+                entry.source,
+                entry.input_sha256 or "",
+                entry.outputs,
+                ledger.read_report(entry.key),
+                entry.finished_at or 0.0,
+            )
+            write_receipt(receipt, target, receipts=missing_receipt, premis=missing_premis)
+            count += 1
+    return count
 
 
 def _tag(name: str) -> str:

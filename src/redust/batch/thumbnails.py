@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redust.batch.failures import Failure, catch_failure
+from redust.batch.ledger import Ledger
+from redust.batch.ledger_entry import LedgerEntry, ScanState
 from redust.core.arrays import Mask, Pixels, full_scale, three_channels, to_light
 from redust.files import read_scan
 
@@ -32,6 +38,27 @@ def draw_thumbnails(source: Path, target: Path, *, page: int = 0) -> tuple[bytes
     changed = _shrink_mask(_find_changes(original, restored), (before.shape[1], before.shape[0]))
     before[changed] = (0.3 * before[changed] + 0.7 * _TINT).astype(np.uint8)
     return _encode(before), _encode(after)
+
+
+def complete_thumbnails(entries: Sequence[LedgerEntry], ledger: Ledger, root: Path) -> None:
+    """Draw and store the small pictures of finished scans that have none; files that cannot be read have none.
+
+    Parameters
+    ----------
+    root
+        The output folder.
+    """
+    done = [entry for entry in entries if entry.state is ScanState.done and not ledger.read_thumbnails(entry.key)]
+    paths = [(Path(entry.source), root / entry.key, ledger.read_report(entry.key)) for entry in done]
+
+    def draw(files: tuple[Path, Path, dict[str, Any]]) -> tuple[bytes, bytes] | Failure:
+        source, target, report = files
+        return catch_failure(lambda: draw_thumbnails(source, target, page=report["page"] - 1))
+
+    with ThreadPoolExecutor() as threads:
+        for entry, pictures in zip(done, threads.map(draw, paths), strict=True):
+            if not isinstance(pictures, Failure):
+                ledger.store_thumbnails(entry.key, *pictures)
 
 
 def _find_changes(original: Pixels, restored: Pixels) -> Mask:

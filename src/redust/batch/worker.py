@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from redust.batch.failures import Failure, catch_failure
-from redust.batch.ledger import OutputFile
-from redust.core.errors import UnreadableScan
+from redust.batch.ledger_entry import OutputFile
+from redust.batch.storage import absolute_path, hash_file, stage_job, stat_file
+from redust.core.errors import ScanError, UnreadableScan
 from redust.core.settings import RestoreSettings
 from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
+
+_ONE_SCAN = threading.Lock()  # an executor may give a process several threads; engines are for one
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,8 @@ class ScanTask:
         The output folder: paths of results are reported relative to it.
     expected_sha256
         What the input must hash to, by a checksum manifest; None where there is none.
+    thumbnails
+        Whether to draw small pictures for the report of the run.
     """
 
     key: str
@@ -41,6 +48,7 @@ class ScanTask:
     settings: RestoreSettings
     root: Path
     expected_sha256: str | None = None
+    thumbnails: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,11 @@ class ScanOutcome:
     outputs
         The files that were written.
     input_sha256
-        Of the input's bytes as they were read.
+        Of the input's bytes before they were decoded.
     failure
         Why it was not restored; None if it was.
+    thumbnails
+        Small pictures before and after, encoded as JPEG.
     """
 
     key: str
@@ -66,68 +76,107 @@ class ScanOutcome:
     outputs: tuple[OutputFile, ...] = ()
     input_sha256: str = ""
     failure: Failure | None = None
+    thumbnails: tuple[bytes, bytes] | None = None
 
 
-def limit_memory(megabytes: int | None) -> None:
-    """Let allocations of this process fail beyond a limit, where the system can do that.
+def prepare_process(megabytes: int | None) -> None:
+    """Prepare a worker process: it leaves Ctrl-C to its parent, ends with it, prints nothing, and keeps to its memory.
 
-    A worker's initializer: a scan that asks for more fails with a ``MemoryError`` in place of filling the machine.
+    Parameters
+    ----------
+    megabytes
+        What it may allocate, where the system can limit that: a scan that needs more fails with a ``MemoryError`` in
+        place of filling the machine. None for no limit.
     """
-    if megabytes is None or sys.platform == "win32":
-        return
-    import resource
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger().addHandler(logging.NullHandler())  # warnings are in the report, which the parent shows
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if megabytes is not None and sys.platform != "win32":
+        import resource
 
-    limit = megabytes * 1024 * 1024
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        limit = megabytes * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the parent process, also by SIGKILL, and end with it."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def restore_task(task: ScanTask) -> ScanOutcome:
     """Restore one scan; whatever goes wrong is part of the outcome."""
-    outcome = catch_failure(lambda: _restore(task))
+    with _ONE_SCAN:
+        outcome = catch_failure(lambda: _restore(task))
     return ScanOutcome(task.key, {}, failure=outcome) if isinstance(outcome, Failure) else outcome
 
 
-def hash_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _restore(task: ScanTask) -> ScanOutcome:
+    job, settings = task.job, task.settings
+    with stage_job(job) as staged:
+        input_sha256 = _hash_input(staged.source)
+        _check_sha256(job.source, input_sha256, task.expected_sha256)
+        report = _load_pipeline(settings).run(staged).model_dump(mode="json")
+        hashes = [hash_file(path) if path.exists() else "" for path in staged.outputs]
+        thumbnails = _draw_thumbnails(staged, report, settings.page - 1) if task.thumbnails else None
+    outputs = [
+        describe_output(path, task.root, sha256) for path, sha256 in zip(job.outputs, hashes, strict=True) if sha256
+    ]
+    return ScanOutcome(task.key, _name_files(report, job), tuple(outputs), input_sha256, thumbnails=thumbnails)
 
 
-def describe_output(path: Path, root: Path) -> OutputFile:
+def _name_files(report: dict[str, Any], job: Job) -> dict[str, Any]:
+    """The report with the job's own paths: those of a remote job were staged."""
+    paths = {"target": job.target, "mask_file": job.mask_out, "map_file": job.map_out, "compare_file": job.compare}
+    return report | {
+        "source": str(job.source),
+        **{name: str(path) for name, path in paths.items() if report.get(name) is not None},
+    }
+
+
+def describe_output(path: Path, root: Path, sha256: str | None = None) -> OutputFile:
     """Size, time and hash of a written file."""
-    status = path.stat()
-    return OutputFile(relative_to_root(path, root), status.st_size, status.st_mtime_ns, hash_file(path))
+    status = stat_file(path)
+    return OutputFile(relative_to_root(path, root), status.size, status.mtime_ns, sha256 or hash_file(path))
 
 
 def relative_to_root(path: Path, root: Path) -> str:
     """A path below the output folder as a POSIX path relative to it, any other one absolute."""
-    absolute, base = Path(os.path.abspath(path)), Path(os.path.abspath(root))
-    return absolute.relative_to(base).as_posix() if absolute.is_relative_to(base) else str(absolute)
-
-
-def _restore(task: ScanTask) -> ScanOutcome:
-    source = task.job.source
-    input_sha256 = _hash_input(source)
-    if task.expected_sha256 is not None and input_sha256 != task.expected_sha256:
-        raise UnreadableScan(
-            f"{source} is not what the checksum file says: sha256 {input_sha256} for {task.expected_sha256}. "
-            "Copy the scan again from its source."
-        )
-    report = _pipeline(task.settings).run(task.job)
-    outputs = tuple(describe_output(path, task.root) for path in task.job.outputs if path.exists())
-    return ScanOutcome(task.key, report.model_dump(mode="json"), outputs, input_sha256)
+    absolute, base = absolute_path(path), absolute_path(root)
+    prefix = base.rstrip(os.sep) + ("/" if "://" in base else os.sep)
+    return absolute[len(prefix) :].replace(os.sep, "/") if absolute.startswith(prefix) else absolute
 
 
 def _hash_input(source: Path) -> str:
+    if source.exists() and not source.is_file():
+        raise ScanError(f"{source} is a folder or a device, not a file. Give a file.")
     try:
         return hash_file(source)
+    except FileNotFoundError as error:
+        raise ScanError(f"{source} does not exist. Check the path.") from error
     except OSError as error:
+        raise ScanError(f"{source} cannot be read: {error.strerror}. Check its permissions and the disk.") from error
+
+
+def _check_sha256(source: Path, sha256: str, expected_sha256: str | None) -> None:
+    if expected_sha256 is not None and sha256 != expected_sha256:
         raise UnreadableScan(
-            f"{source} cannot be read: {error.strerror}. Check the path and its permissions."
-        ) from error
+            f"{source} is not what the checksum file says: sha256 {sha256} for {expected_sha256}. "
+            "Copy the scan again from its source."
+        )
+
+
+def _draw_thumbnails(job: Job, report: dict[str, Any], page: int) -> tuple[bytes, bytes] | None:
+    from redust.batch.thumbnails import draw_thumbnails
+
+    return draw_thumbnails(job.source, job.target, page=page) if report["target"] and job.target else None
 
 
 @lru_cache(maxsize=1)
-def _pipeline(settings: RestoreSettings) -> Pipeline:
+def _load_pipeline(settings: RestoreSettings) -> Pipeline:
     """The worker's pipeline: engines are loaded once and kept."""
     return Pipeline(settings)

@@ -24,6 +24,7 @@ class Worklist:
     jobs: list[Job]
     refusals: list[Refusal] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
+    companions: list[Path] = field(default_factory=list)
 
 
 def make_worklist(
@@ -88,7 +89,7 @@ def make_worklist(
     refusals = [*search.refusals, *clashes]
     if not jobs:
         raise SettingsError(_join_refusals(refusals))
-    return Worklist(jobs, refusals, search.skipped)
+    return Worklist(jobs, refusals, search.skipped, search.companions)
 
 
 def name_pictures(scans: Sequence[FoundScan]) -> list[Path]:

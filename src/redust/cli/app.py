@@ -10,7 +10,10 @@ import typer
 from redust.cli.usage import Command
 
 # Each module is light: what a command needs is imported when it runs.
-_ROOMS = ("redust.cli.restoring", "redust.cli.showing", "redust.cli.training", "redust.cli.synthesizing")
+_ROOMS = (
+    "redust.cli.restoring", "redust.cli.batch_commands", "redust.cli.showing", "redust.cli.training",
+    "redust.cli.synthesizing",
+)  # fmt: skip
 
 app = typer.Typer(
     name="redust",

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
+from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from redust.cli.usage import ADVANCED, BASIC
@@ -20,7 +22,7 @@ from redust.core.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., None])
 
-_METAVARS = {str: "NAME", int: "N", float: "X"}
+_METAVARS = {str: "NAME", int: "N", float: "X", Path: "FILE"}
 
 
 def with_flags(
@@ -114,10 +116,15 @@ def _list_parameters(command: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
-    kind = _flag_type(field.annotation)
+    parsed = any(isinstance(item, BeforeValidator) for item in field.metadata)  # from text that says more than a number
+    kind = str if parsed else _flag_type(field.annotation)
     switch = f"{flag_name(name)}/--no-{flag_name(name)[2:]}" if kind is bool else flag_name(name)
     option = typer.Option(
-        switch, help=describe(field), show_default=False, rich_help_panel=panel, metavar=_METAVARS.get(kind)
+        switch,
+        help=describe(field),
+        show_default=False,
+        rich_help_panel=panel,
+        metavar="SHARE" if parsed else _METAVARS.get(kind),
     )
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
-from redust.cli.flags import with_flags
+from redust.batch.batch_settings import BatchSettings
+from redust.cli.flags import flag_name, with_flags
 from redust.cli.usage import BASIC
+from redust.core.errors import SettingsError
 from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
 
 S = TypeVar("S", bound=ScanSettings)
 
 # The flags of settings that the help lists first; the others are advanced.
-_BASIC = frozenset({"level", "sensitivity", "only", "skip", "grow", "fill", "method", "overwrite", "page"})
+_BASIC = frozenset(
+    {"level", "sensitivity", "only", "skip", "grow", "fill", "method", "overwrite", "page", "max_change"}
+)
 
 
 def _file_option(flag: str, help: str, *names: str, panel: str = BASIC, metavar: str = "FILE") -> Any:
@@ -41,7 +46,8 @@ Compare: TypeAlias = Annotated[
     ),
 ]
 ReportFile: TypeAlias = Annotated[
-    Path | None, _file_option("--report", "Write what was done: one JSON object per line and scan.")
+    Path | None,
+    _file_option("--report", "Write what was done: one JSON object per line and scan; of many also .html or .csv."),
 ]
 WholeMask: TypeAlias = Annotated[
     Path | None,
@@ -59,7 +65,7 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(with_flags(RestoreSettings, basic=_BASIC)(restore))
+    app.command()(with_flags(BatchSettings)(with_flags(RestoreSettings, basic=_BASIC)(restore)))
     app.command()(with_flags(DetectSettings, basic=_BASIC)(detect))
     app.command()(with_flags(RepairSettings, basic=_BASIC)(repair))
 
@@ -82,7 +88,8 @@ def restore(
 ) -> None:
     """Find the damage of scans and repair it.
 
-    Only damaged pixels change; the scans themselves are never written.
+    Only damaged pixels change; the scans themselves are never written. Of many
+    scans, the same command run again does what is left.
 
     \b
     redust restore scan.tif -o restored.tif
@@ -90,13 +97,19 @@ def restore(
     redust restore scan.tif --sensitivity eager --compare compare.png
     """
     from redust.batch.worklist import make_worklist
+    from redust.cli.run_batch import Display, run_batch
     from redust.cli.run_jobs import run_jobs
 
-    settings = _make_settings(RestoreSettings, preset, choices)
+    batch_choices = {name: choices.pop(name) for name in BatchSettings.model_fields if name in choices}
+    settings, batch = _make_settings(RestoreSettings, preset, choices), BatchSettings.of(**batch_choices)
     worklist = make_worklist(
         scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
         mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
     )  # fmt: skip
+    if output is not None and (len(scans) > 1 or not names_one_file(scans[0])):
+        run_batch(worklist, settings, batch, output, report, Display(quiet, verbose, as_json))
+        return
+    refuse_batch_flags(batch_choices)
     run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
@@ -172,6 +185,20 @@ def repair(
         run_files=_list_of(report),
     )
     run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
+
+
+def names_one_file(source: Path) -> bool:
+    """Whether a source is one scan, and neither a folder nor an address in an object store."""
+    from redust.batch.storage import is_remote
+
+    return not source.is_dir() and not is_remote(source)
+
+
+def refuse_batch_flags(choices: Collection[str]) -> None:
+    """Refuse flags that belong to many scans."""
+    if choices:
+        flags = ", ".join(flag_name(name) for name in choices)
+        raise SettingsError(f"{flags}: these are for several scans and an output folder. Name it with -o.")
 
 
 def _make_settings(kind: type[S], preset: Path | None, choices: dict[str, Any]) -> S:

@@ -14,7 +14,7 @@ from redust.batch.failures import Failure, catch_failure, describe_failure
 from redust.batch.worklist import Worklist
 from redust.cli.screen import Screen
 from redust.core.atomic import check_path, growing_file
-from redust.core.errors import UnsupportedScan
+from redust.core.errors import ReviewNeeded, UnsupportedScan
 from redust.core.report import Report
 from redust.core.settings import RestoreSettings, ScanSettings
 from redust.pipeline.job import Job
@@ -59,6 +59,7 @@ def run_jobs(
             run.do_worklist(worklist, pipeline)
     if run.failures:
         raise typer.Exit(run.failures[0][1].exit_code)
+    refuse_review(run.reviews)
 
 
 @contextmanager
@@ -79,6 +80,15 @@ def load_engines(pipeline: Pipeline, jobs: Sequence[Job]) -> None:
     )
 
 
+def refuse_review(count: int) -> None:
+    """Raise a :class:`ReviewNeeded` if scans were left alone."""
+    if count:
+        raise ReviewNeeded(
+            f"{count} of the scans would be changed by more than --max-change: they were left alone. Look at them, "
+            "and restore them with a higher limit or by hand."
+        )
+
+
 class Run:
     """What became of the scans so far.
 
@@ -93,12 +103,15 @@ class Run:
     ----------
     failures
         What failed, and why.
+    reviews
+        How many scans were left alone for review.
     """
 
     def __init__(self, screen: Screen, write_line: Callable[[str], None]) -> None:
         self._screen, self._write_line = screen, write_line
         self._finished = 0
         self.failures: list[tuple[str, Failure]] = []
+        self.reviews = 0
 
     def do_worklist(self, worklist: Worklist, pipeline: Pipeline) -> None:
         """Do all jobs; an interruption shows what was done before it."""
@@ -107,7 +120,7 @@ class Run:
                 self.record_failure(refusal.path, describe_failure(refusal.error))
             for job in worklist.jobs:
                 self.do_job(job, pipeline)
-            self.record_skipped(worklist.skipped)
+            self.record_skipped(worklist)
         finally:
             self.show_end(len(worklist.jobs) + len(worklist.refusals))
 
@@ -119,21 +132,20 @@ class Run:
             self.record_failure(job.source, report)
             return
         self._finished += 1
+        self.reviews += report.status == "review"
         self._add_report(report)
 
     def record_failure(self, source: Path, failure: Failure) -> None:
         """Show and report why a scan failed."""
         self._show_failure(str(source), failure)
-        self._add_report(_describe_scan(source, "failed", failure))
+        self._add_report(describe_scan(source, "failed", failure))
 
-    def record_skipped(self, paths: Sequence[Path]) -> None:
+    def record_skipped(self, worklist: Worklist) -> None:
         """Show and report the files of folders that were passed over."""
-        for path in paths:
-            sentence = f"{path} is no scan by its name, or a link; it was passed over. Name it to restore it."
-            failure = describe_failure(UnsupportedScan(sentence))
-            self._add_report(_describe_scan(path, "skipped", failure), shown=False)
-        if paths:
-            self._screen.print_note(summarise_skipped(paths))
+        for report in describe_skipped(worklist):
+            self._add_report(report, shown=False)
+        for note in summarise_skipped(worklist):
+            self._screen.print_note(note)
 
     def show_end(self, total: int) -> None:
         """Show once more what failed, and the run in one line."""
@@ -155,7 +167,20 @@ class Run:
         self._screen.print_failure(source, failure)
 
 
-def _describe_scan(source: Path, status: str, failure: Failure) -> Report:
+def describe_skipped(worklist: Worklist) -> list[Report]:
+    """The reports of files that were passed over."""
+    reasons = {
+        "is no scan by its name, or a link; it was passed over. Name it to restore it.": worklist.skipped,
+        "belongs to the scan beside it; it was left alone. Name it by itself to restore it.": worklist.companions,
+    }
+    return [
+        describe_scan(path, "skipped", describe_failure(UnsupportedScan(f"{path} {reason}")))
+        for reason, paths in reasons.items()
+        for path in paths
+    ]
+
+
+def describe_scan(source: Path, status: str, failure: Failure) -> Report:
     """The report of a scan that was not worked on to its end."""
     return Report.model_validate(
         {
@@ -177,10 +202,20 @@ def summarise_run(finished: int, failed: int, total: int) -> str:
     return ", ".join(clauses) + "."
 
 
-def summarise_skipped(paths: Sequence[Path]) -> str:
+def summarise_skipped(worklist: Worklist) -> list[str]:
     """The files that were passed over, by their suffix, and the first of them by name."""
+    notes = []
+    if worklist.skipped:
+        kinds = _count_suffixes(worklist.skipped)
+        notes.append(f"Passed over {len(worklist.skipped)} files that are no scans ReDust takes from a folder {kinds}")
+    if worklist.companions:
+        kinds = _count_suffixes(worklist.companions)
+        notes.append(f"Left alone {len(worklist.companions)} companions of scans, such as infrared channels {kinds}")
+    return notes
+
+
+def _count_suffixes(paths: Sequence[Path]) -> str:
     counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(_NAMED))
     names = ", ".join(str(path) for path in paths[:_NAMED])
-    ellipsis = ", ..." if len(paths) > _NAMED else ""
-    return f"Passed over {len(paths)} files that are no scans ReDust takes from a folder ({kinds}): {names}{ellipsis}"
+    return f"({kinds}): {names}{', ...' if len(paths) > _NAMED else ''}"

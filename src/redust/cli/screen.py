@@ -93,6 +93,19 @@ class Screen:
 
         return report_progress
 
+    def show_progress(self, finished: int, text: str) -> None:
+        """Show how many of all scans are finished, with a few words."""
+        if self._batch is not None:
+            self._bar.update(self._batch, completed=finished, step=text)
+
+    def print_warnings(self, report: Report) -> None:
+        """Print the warnings of a scan that another process has worked on."""
+        for sentence in report.warnings:
+            self._handler.handle(logging.makeLogRecord({
+                "name": "redust", "levelno": logging.WARNING, "levelname": "WARNING",
+                "msg": f"{report.source}: {sentence}",
+            }))  # fmt: skip
+
     def print_report(self, report: Report) -> None:
         """Print what became of a scan; of a failure, standard output shows the JSON only."""
         if self._as_json:
@@ -124,6 +137,8 @@ def summarise_scan(report: Report) -> str:
     """A report in one line."""
     paths = [report.target, report.mask_file, report.map_file, report.compare_file]
     results = ", ".join(path for path in paths if path is not None)
+    if report.status == "review":
+        return f"{report.source}: left alone, {report.coverage:.3%} would be repaired"
     verb = "marked" if report.status == "detected" else "repaired"
     kinds = ", ".join(f"{count} {name}" for name, count in report.classes.items() if count)
     # Classes count components as they were detected, regions after growing: both in one line would contradict.

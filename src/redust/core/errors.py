@@ -15,7 +15,9 @@
     │   └── LossyTarget              4   the target's format cannot hold what the scan carries
     ├── EngineError                  5   a detector or fill failed or broke its contract
     ├── ModelError                   6   weights or their card are missing or damaged
-    └── TrainingError                7   a network cannot be trained or measured so
+    ├── TrainingError                7   a network cannot be trained or measured so
+    ├── ReviewNeeded                 8   scans were left alone: more would be changed than allowed
+    └── VerificationError            9   results are missing or not as they were written
 
 Every message says what is wrong and ends with what to do. Wrong shapes and dtypes from a programmer
 are plain ``ValueError`` and ``TypeError``.
@@ -92,3 +94,15 @@ class TrainingError(RedustError):
     """A network cannot be trained or measured so: data that does not fit, no memory, a loss that is no number."""
 
     exit_code = 7
+
+
+class ReviewNeeded(RedustError):
+    """Scans were left alone, since more of them would be changed than allowed."""
+
+    exit_code = 8
+
+
+class VerificationError(RedustError):
+    """Results are missing, or not as they were written."""
+
+    exit_code = 9

@@ -17,6 +17,8 @@ class Report(BaseModel):
 
     ``source`` is the scan; ``target``, ``mask_file``, ``map_file`` and ``compare_file`` are what was written;
     ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
+    ``mask_sha256`` the hash of the mask, eight pixels a byte as ``numpy.packbits`` packs them; ``status`` is ``review``
+    where more would have been changed than allowed, and nothing was;
     ``regions`` counts connected damage, ``classes`` the same by class, before dilation joins regions; ``blurred_by`` is
     the sigma in pixels of the detector's blur, 0 for none; ``seconds`` holds the wall time
     of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
@@ -33,7 +35,7 @@ class Report(BaseModel):
     mask_file: str | None = None
     map_file: str | None = None
     compare_file: str | None = None
-    status: Literal["restored", "detected", "repaired", "failed", "skipped"]
+    status: Literal["restored", "detected", "repaired", "review", "failed", "skipped"]
     error: str | None = None
     error_kind: str | None = None
     page: int = 1
@@ -50,6 +52,7 @@ class Report(BaseModel):
     models: dict[str, str] = {}
     settings: dict[str, Any] = {}
     coverage: float = 0.0
+    mask_sha256: str | None = None
     regions: int = 0
     classes: dict[str, int] = {}
     largest_change_outside: float | None = None

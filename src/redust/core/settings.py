@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from redust.core.errors import SettingsError
 from redust.core.toml_file import read_toml
@@ -78,6 +78,14 @@ class Weights(StrEnum):
     auto = "auto"
     float32 = "float32"
     int8 = "int8"
+
+
+def parse_share(value: Any) -> Any:
+    """A share, 0..1, of text such as ``2%`` or ``0.02``; other values as they are."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
 
 
 class Settings(BaseModel):
@@ -326,6 +334,15 @@ class RestoreSettings(DetectSettings, RepairSettings):
             description="The network of the method generator: a name that `redust models` lists, or a model's folder."
         ),
     ] = "attentive"
+    max_change: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=1,
+            description="Leave a scan alone, for review, of which more than this share would be changed, such as 2%.",
+        ),
+        BeforeValidator(parse_share),
+    ] = None
     everywhere: Annotated[
         bool, Field(description="With the method generator: keep its whole answer, also where no damage is detected.")
     ] = False

@@ -192,6 +192,8 @@ class Pipeline:
         write_mask_file(mask, job, self.settings, report)
         if job.target is None and job.compare is None:
             return report.build("detected")
+        if report.exceeds(self.settings.max_change):
+            return report.build("review")
         with report.step("fill") as fill_progress:
             result = self.repair(scan, mask, restored=restored, progress=fill_progress)
         self.method.record_repair(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -124,12 +125,22 @@ class ReportBuilder:
     def record_mask(self, mask: Mask, *, intended: bool = False) -> None:
         """Record how much is marked; warn of more than damage ever covers unless that is `intended`."""
         coverage = np.count_nonzero(mask) / mask.size
-        self.set(coverage=coverage, regions=Regions(mask).count)
+        self.set(coverage=coverage, regions=Regions(mask).count, mask_sha256=hash_mask(mask))
         if coverage > _HIGH_COVERAGE and not intended:
             self.add_warning(
                 f"{coverage:.1%} of the scan is marked: more than damage looks like. "
                 "Look at the mask; raise the level or protect areas if it marks what is sound."
             )
+
+    def exceeds(self, max_change: float | None) -> bool:
+        """Whether more of the scan is marked than may be changed; adds a warning that says so."""
+        exceeded = max_change is not None and self._facts["coverage"] > max_change
+        if exceeded:
+            self.add_warning(
+                f"{self._facts['coverage']:.2%} of the scan would be changed, more than {max_change:.2%}: it was left "
+                "alone. Look at its mask; restore it with a higher --max-change, or by hand."
+            )
+        return exceeded
 
     def build(self, status: str) -> Report:
         """The report."""
@@ -143,3 +154,8 @@ class ReportBuilder:
                 "warnings": self._warnings,
             }
         )
+
+
+def hash_mask(mask: Mask) -> str:
+    """SHA-256 of a mask packed to eight pixels a byte, row after row, hexadecimal."""
+    return hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
