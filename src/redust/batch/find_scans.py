@@ -106,7 +106,7 @@ def find_remote_scans(sources: Sequence[Path]) -> Search:
         folders.setdefault(path.parent, []).append(path)
     companions = {path for paths in folders.values() for path in find_companions(paths)}
     for path, relative_path in files.items():
-        if any(_is_hidden(name) for name in relative_path.parts):
+        if any(_is_hidden(name) for name in relative_path.as_posix().split("/")):
             continue
         if path in companions:
             search.companions.append(path)
