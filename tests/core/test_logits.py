@@ -12,6 +12,7 @@ from redust.core.engines import PriorShift
 from redust.core.logits import (
     BINS,
     QuantisedMap,
+    bin_posteriors,
     bin_probability,
     estimate_prior,
     level_bin,
@@ -90,3 +91,56 @@ def test_logits_are_shifted() -> None:
     damage = np.array([[0.0, 0.5, 1.0]], np.float32)
     np.testing.assert_array_equal(shift_logits(damage, 0.0), damage)
     np.testing.assert_allclose(shift_logits(damage, np.log(3)), [[0.0, 0.75, 1.0]], rtol=1e-6)
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50))
+def test_a_likelier_pixel_never_has_a_lower_bin(values: list[float]) -> None:
+    bins = quantise_logits(np.sort(np.array([values], np.float32)))
+    assert (np.diff(bins.astype(np.int64)) >= 0).all()
+
+
+@given(level=levels, bias=st.floats(-4, 4))
+def test_what_reaches_a_biased_level_does_so_after_its_logits_are_shifted(level: float, bias: float) -> None:
+    damage = predicted(0.05, size=40)
+    marked = quantise_logits(damage) >= level_bin(level, bias)
+    assert (shift_logits(damage, bias)[marked] >= level - 1e-3).all()
+
+
+def test_levels_of_0_and_1_have_bins() -> None:
+    assert level_bin(0.0) == 1  # bin 0 is never marked: nearly all pixels lie in it
+    assert 1 < level_bin(1.0) <= BINS - 1
+    assert level_bin(0.5, logit_bias=1000.0) == 1
+    assert level_bin(0.5, logit_bias=-1000.0) == BINS - 1
+
+
+def test_the_logit_bias_grows_with_damage_up_to_the_largest_prior() -> None:
+    histograms = [QuantisedMap.from_map(predicted(share)).histogram() for share in (0.001, 0.01, 0.04)]
+    free, bound = PriorShift(prior=PRIOR, exponent=0.5), PriorShift(prior=PRIOR, exponent=0.5, max_prior=PRIOR)
+    biases = [logit_bias(free, histogram) for histogram in histograms]
+    assert biases == sorted(biases)
+    assert biases[0] < 0 < biases[2]
+    assert logit_bias(bound, histograms[2]) == pytest.approx(0.0)
+    assert logit_bias(bound, histograms[0]) == pytest.approx(biases[0])
+
+
+@pytest.mark.parametrize("share", [0.001, 0.04])
+def test_posteriors_are_probabilities_that_grow_with_the_bin_and_with_damage(share: float) -> None:
+    shift = PriorShift(prior=PRIOR, exponent=0.5)
+    histogram = QuantisedMap.from_map(predicted(share)).histogram()
+    posteriors = bin_posteriors(shift, histogram)
+    assert (posteriors.shape, posteriors.dtype) == ((BINS,), np.float32)
+    assert 0 <= posteriors.min() <= posteriors.max() <= 1
+    assert (np.diff(posteriors) >= 0).all()
+    unshifted = bin_posteriors(PriorShift(prior=PRIOR, exponent=0.0), histogram)
+    assert (posteriors >= unshifted).all() if share > PRIOR else (posteriors <= unshifted).all()
+    assert (posteriors != unshifted).any()
+
+
+def test_an_empty_histogram_is_of_a_clean_scan() -> None:
+    assert estimate_prior(np.zeros(BINS, np.int64), PRIOR) == pytest.approx(1e-5)
+
+
+@given(probability=st.floats(1e-6, 1 - 1e-6))
+def test_log_odds_are_antisymmetric_and_0_at_even_odds(probability: float) -> None:
+    assert log_odds(0.5) == 0.0
+    assert log_odds(1 - probability) == pytest.approx(-log_odds(probability), rel=1e-6, abs=1e-9)

@@ -8,6 +8,8 @@ import pytest
 
 from redust.core.errors import SettingsError
 from redust.core.settings import (
+    TTA_COUNTS,
+    DamageClass,
     DetectSettings,
     Polarity,
     RepairSettings,
@@ -98,3 +100,68 @@ def test_every_field_has_a_description_for_its_flag() -> None:
     for name, field in RestoreSettings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+@pytest.mark.parametrize("tta", [*range(10)])
+def test_views_are_whole_sets_of_flips_and_rotations(tta: int) -> None:
+    if tta in TTA_COUNTS:
+        assert DetectSettings.of(tta=tta).tta == tta
+    else:
+        with pytest.raises(SettingsError, match="`tta`"):
+            DetectSettings.of(tta=tta)
+
+
+def test_one_class_of_damage_may_be_written_as_a_word() -> None:
+    assert DetectSettings.of(only="dust").only == (DamageClass.dust,)
+    assert DetectSettings.of(skip=["hair", "crack"]).skip == (DamageClass.hair, DamageClass.crack)
+    with pytest.raises(SettingsError, match="`skip"):
+        DetectSettings.of(skip="fluff")
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{"skip": tuple(DamageClass)}, {"only": "dust", "skip": "dust"}, {"only": ("dust",), "skip": ("hair", "dust")}],
+)
+def test_classes_that_leave_nothing_are_refused(choices: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match="leave no class"):
+        DetectSettings.of(**choices)
+    assert DetectSettings.of(only=("dust", "hair"), skip="dust").skip == (DamageClass.dust,)
+
+
+def test_a_whole_generated_picture_needs_the_generator() -> None:
+    with pytest.raises(SettingsError, match="everywhere belongs to the method generator"):
+        RestoreSettings.of(everywhere=True)
+    assert RestoreSettings.of(everywhere=True, method="generator").everywhere
+
+
+def test_a_misspelled_setting_is_suggested_and_a_strange_one_is_not() -> None:
+    with pytest.raises(SettingsError, match=r"no setting `polarty` \(did you mean `polarity`\?\)"):
+        DetectSettings.of(polarty="dark")
+    with pytest.raises(SettingsError) as caught:
+        DetectSettings.of(zzzzzz=1)
+    assert "did you mean" not in str(caught.value)
+    assert str(caught.value).endswith("Correct it, or leave it out for the default.")
+
+
+def test_a_bad_value_is_repeated_in_short() -> None:
+    with pytest.raises(SettingsError) as caught:
+        DetectSettings.of(detector=["x" * 10_000])
+    assert len(str(caught.value)) < 300
+    assert "..." in str(caught.value)
+
+
+def test_a_preset_holds_only_what_its_command_needs_but_all_of_it_is_checked(tmp_path: Path) -> None:
+    preset = tmp_path / "p.toml"
+    preset.write_text('method = "generator"\neverywhere = true\nlevel = 0.1\n')
+    assert DetectSettings.from_preset(preset) == DetectSettings(level=0.1)
+    assert RepairSettings.from_preset(preset) == RepairSettings()
+    preset.write_text("everywhere = true")
+    with pytest.raises(SettingsError, match="everywhere belongs"):
+        RepairSettings.from_preset(preset)
+
+
+@pytest.mark.parametrize("name", ["level", "blur", "grain", "max_megapixels", "max_tile_coverage"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_no_setting_is_infinite_negative_or_no_number(name: str, value: float) -> None:
+    with pytest.raises(SettingsError, match=f"`{name}`"):
+        RestoreSettings.of(**{name: value})

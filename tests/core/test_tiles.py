@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redust.core.tiles import mirrored, round_up, tiles, window
+from redust.core.tiles import bands, mirrored, round_up, tiles, window, with_margin
 
 shapes = st.tuples(st.integers(1, 70), st.integers(1, 70))
 
@@ -70,3 +70,31 @@ def test_round_up(value: int, step: int) -> None:
 def test_impossible_tiles_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="no tiles"):
         list(tiles((8, 8), **wrong))
+
+
+@given(height=st.integers(0, 3000), rows=st.integers(1, 700))
+def test_bands_follow_each_other_and_cover_all_rows(height: int, rows: int) -> None:
+    cut = list(bands(height, rows))
+    assert [row for band in cut for row in range(height)[band]] == list(range(height))
+    assert all(band.stop - band.start <= rows for band in cut)
+
+
+@given(length=st.integers(1, 60), margin=st.integers(0, 80), data=st.data())
+def test_a_margin_ends_at_the_border_and_the_box_is_found_in_it(length: int, margin: int, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, length - 1))
+    side = slice(start, data.draw(st.integers(start + 1, length)))
+    wide, inner = with_margin(side, margin, length)
+    line = np.arange(length)
+    np.testing.assert_array_equal(line[wide][inner], line[side])
+    assert wide.start == max(0, side.start - margin)
+    assert wide.stop == min(length, side.stop + margin)
+
+
+@given(shape=shapes, smallest=st.integers(1, 90))
+def test_an_enlarged_tile_has_the_same_core(shape: tuple[int, int], smallest: int) -> None:
+    pixels = np.arange(shape[0] * shape[1]).reshape(shape)
+    for tile in tiles(shape, 32, halo=3):
+        enlarged = tile.enlarged(smallest)
+        assert min(window(pixels, enlarged).shape) >= smallest
+        assert (enlarged.top, enlarged.left) == (tile.top, tile.left)
+        np.testing.assert_array_equal(window(pixels, enlarged)[enlarged.core_in_window], pixels[tile.core])

@@ -25,11 +25,12 @@ one ones found some told said made given kept wanted asked seen place places par
 least whole rest usual own way near where there
 """
 FORBIDDEN_NAMES = frozenset(_FORBIDDEN.split())
-MOST_FORBIDDEN_NAMES = 2.0  # per 100 lines of the package
+MOST_FORBIDDEN_NAMES = 0.6  # per 100 lines of the package
+LIBRARY_NAMES = frozenset(("where", "ones", "parts"))  # attributes of NumPy, PyTorch and pathlib
 CLEAN = (
-    "batch/failures.py", "batch/find_scans.py", "batch/worklist.py", "cli/app.py", "cli/entry.py", "cli/flags.py",
-    "cli/restoring.py", "cli/run_jobs.py", "cli/screen.py", "cli/showing.py", "cli/signals.py", "cli/streams.py",
-    "cli/usage.py", "pipeline/api.py", "pipeline/health.py",
+    "__init__.py", "batch", "cli", "core", "decision/filters.py", "decision/guard.py", "decision/polarity.py",
+    "decision/regions.py", "decision/shape_classes.py", "decision/threshold.py", "detectors", "evaluation", "files",
+    "generators", "inpainters", "models", "pipeline", "study", "synthesis", "training",
 )  # fmt: skip  # rooms and modules without any of them
 
 
@@ -179,7 +180,8 @@ def test_names_say_what_they_hold() -> None:
 def test_what_is_clean_stays_so(name: str) -> None:
     paths = [SOURCE / name] if name.endswith(".py") else sorted((SOURCE / name).rglob("*.py"))
     assert paths
-    assert [use for path in paths for use in forbidden_names(path)] == []
+    uses = [use for path in paths for use in forbidden_names(path)]
+    assert [use for use in uses if use.split(" ")[1] not in LIBRARY_NAMES] == []
 
 
 def test_every_error_stands_in_the_tree_with_its_code() -> None:

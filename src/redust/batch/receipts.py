@@ -99,10 +99,10 @@ class Receipt:
         share = f"{self.report['coverage']:.4%} of the pixels filled by {self.report.get('fill') or 'a generator'}"
         models = "; ".join(f"{name} sha256 {sha256}" for name, sha256 in self.report["models"].items())
         mask = self.report.get("mask_sha256")
-        parts = [f"Dust and scratch removal: {share}; every other pixel unchanged"]
-        parts += [f"mask sha256 {mask}"] if mask else []
-        parts += [f"weights: {models}"] if models else []
-        return ". ".join(parts) + "."
+        sentences = [f"Dust and scratch removal: {share}; every other pixel unchanged"]
+        sentences += [f"mask sha256 {mask}"] if mask else []
+        sentences += [f"weights: {models}"] if models else []
+        return ". ".join(sentences) + "."
 
 
 def receipt_path(target: Path) -> Path:

@@ -171,8 +171,8 @@ class ScanSettings(Settings):
         One preset serves all commands: what only `restore` knows is checked, then left out.
         """
         preset = RestoreSettings.preset_choices(path)
-        own = {name: value for name, value in preset.items() if name in cls.model_fields}
-        return cls.of(**cls._overruled(own, choices))
+        known = {name: value for name, value in preset.items() if name in cls.model_fields}
+        return cls.of(**cls._overruled(known, choices))
 
 
 class DetectSettings(ScanSettings):

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 Rectangle: TypeAlias = tuple[slice, slice]
 """Rows and columns of a rectangle in a picture: what an array is indexed with."""
 
-Place: TypeAlias = Rectangle
-
 
 def round_up(value: int, step: int) -> int:
     """The smallest multiple of `step` that is at least `value`."""

@@ -23,7 +23,7 @@ Sample = tuple[Pixels, Truth, DamageMap]
 _SIDE = 160
 _GAP = 4
 _FRAME = 24
-_FOUND, _MISSED, _FALSE = (80, 200, 120), (70, 120, 255), (255, 80, 60)
+_DETECTED, _MISSED, _FALSE = (80, 200, 120), (70, 120, 255), (255, 80, 60)
 _SKIPPED = ("step", "epoch", "seconds")
 
 
@@ -47,7 +47,7 @@ def _list_views(sample: Sample, level: float) -> list[Picture]:
     grey_map = np.rint(damage * 255).astype(np.uint8)
     predicted, true = (damage >= level) & (truth != Label.ignore), truth == Label.damage
     verdict = photo // 3
-    for mask, colour in ((predicted & true, _FOUND), (true & ~predicted, _MISSED), (predicted & ~true, _FALSE)):
+    for mask, colour in ((predicted & true, _DETECTED), (true & ~predicted, _MISSED), (predicted & ~true, _FALSE)):
         verdict[mask] = colour
     return [photo, *(np.repeat(plane[..., None], 3, axis=2) for plane in (truth, grey_map)), verdict]
 

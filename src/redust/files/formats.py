@@ -116,7 +116,7 @@ _MAGIC = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", JPEG2000),
     (b"\xff\x4f\xff\x51", JPEG2000),
 )
-_OTHERS = (
+_FOREIGN = (
     (b"SIMPLE  =", "a FITS picture"),
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP picture"),
@@ -142,7 +142,7 @@ def identify_format(head: bytes) -> Format:
     for magic, format in _MAGIC:
         if head.startswith(magic):
             return format
-    kind = next((name for magic, name in _OTHERS if head.startswith(magic)), "no picture of a kind ReDust knows")
+    kind = next((name for magic, name in _FOREIGN if head.startswith(magic)), "no picture of a kind ReDust knows")
     raise UnsupportedScan(f"It is {kind}. Give a {_NAMES}.")
 
 

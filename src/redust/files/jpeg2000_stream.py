@@ -176,11 +176,12 @@ def _tile_corners(header: Header, index: int) -> tuple[int, int, int, int]:
     return max(x, left), max(y, top), min(x + wide, right), min(y + tall, bottom)
 
 
-def _cut_tile(header: Header, corners: tuple[int, int, int, int], parts: list[memoryview]) -> bytes:
+def _cut_tile(header: Header, corners: tuple[int, int, int, int], tile_parts: list[memoryview]) -> bytes:
     """A tile as a codestream of its own, with its coordinates."""
     left, top, right, bottom = corners
     size = (right, bottom, left, top, right - left, bottom - top, left, top)
-    return b"".join([_main_header(header, size), *(_move_tile(bytes(part), 0, b"") for part in parts), END])
+    moved = (_move_tile(bytes(tile_part), 0, b"") for tile_part in tile_parts)
+    return b"".join([_main_header(header, size), *moved, END])
 
 
 def _main_header(header: Header, size: tuple[int, ...]) -> bytes:
@@ -191,11 +192,11 @@ def _main_header(header: Header, size: tuple[int, ...]) -> bytes:
     return SIGNATURE[:2] + b"".join(_pack_segment(*segment) for segment in segments)
 
 
-def _move_tile(part: bytes, index: int, coding: bytes) -> bytes:
-    """A part of a tile as that of another number, with coding parameters of its own."""
-    _, _, _, _, number, count = struct.unpack_from(">HHHIBB", part)
-    head = struct.pack(">HHHIBB", _SOT, 10, index, len(part) + len(coding), number, count)
-    return head + coding + part[12:]
+def _move_tile(tile_part: bytes, index: int, coding: bytes) -> bytes:
+    """A tile-part under another tile number, with coding parameters of its own."""
+    _, _, _, _, number, count = struct.unpack_from(">HHHIBB", tile_part)
+    head = struct.pack(">HHHIBB", _SOT, 10, index, len(tile_part) + len(coding), number, count)
+    return head + coding + tile_part[12:]
 
 
 def _pack_segment(marker: int, body: bytes) -> bytes:

@@ -163,7 +163,7 @@ def _pair_up(
     for alone, kind in ((pictures.keys() - masks.keys(), second), (masks.keys() - pictures.keys(), "picture")):
         if alone:
             raise TrainingError(
-                f"{len(alone)} of {len(pictures)} pairs in {folder} have no {kind}: {_some(alone)}. "
+                f"{len(alone)} of {len(pictures)} pairs in {folder} have no {kind}: {_list_examples(alone)}. "
                 f"Add them, or take the other half away."
             )
     return tuple(PairPaths(name, pictures[name], masks[name]) for name in sorted(pictures, key=_natural))
@@ -174,7 +174,7 @@ def _natural(name: str) -> tuple[int, str]:
     return (len(name), name) if name.isdigit() else (0, name)
 
 
-def _some(names: Iterable[str]) -> str:
+def _list_examples(names: Iterable[str]) -> str:
     listed = sorted(names)
     return ", ".join(listed[:_SHOWN]) + (" ..." if len(listed) > _SHOWN else "")
 

@@ -177,12 +177,12 @@ def check_segments(layout: Layout, ifd: Ifd) -> None:
             f"It promises {layout.chunks} strips or tiles and lists {len(segments)}: damaged. Use a sound copy."
         )
     for index, (offset, count) in enumerate(segments):
-        least = _least_bytes(layout, index)
-        if count < least or not offset:
+        min_bytes = _min_bytes(layout, index)
+        if count < min_bytes or not offset:
             raise UnreadableScan("A strip or tile has too few bytes: truncated or damaged. Use a sound copy.")
 
 
-def _least_bytes(layout: Layout, index: int) -> int:
+def _min_bytes(layout: Layout, index: int) -> int:
     if layout.compression != NO_COMPRESSION:
         return 1
     tall, wide = layout.chunk

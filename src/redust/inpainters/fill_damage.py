@@ -20,7 +20,7 @@ from redust.core.arrays import Mask, Pixels, check_mask, check_pixels
 from redust.core.composite import composite
 from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, MaskMismatch
-from redust.core.tiles import Place, bands, mirrored, round_up, tiles
+from redust.core.tiles import Rectangle, bands, mirrored, round_up, tiles
 from redust.files.threads import cores
 from redust.inpainters.fill_windows import FillWindow, cut_windows, max_pool
 from redust.inpainters.grain import add_grain
@@ -194,8 +194,9 @@ def _fill_cores(inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, wo
 
 
 def _fill_at_half_size(
-    inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask, box_and_window: tuple[Place, Place], workers: int
-) -> Pixels:
+    inpainter: Inpainter, filled: Pixels, mask: Mask, hole: Mask,
+    box_and_window: tuple[Rectangle, Rectangle], workers: int,
+) -> Pixels:  # fmt: skip
     """A window at half the size, filled where the core in its box is interpolated from."""
     _, window = box_and_window
     half, half_hole = downsample_hole(filled[window], hole[window])
@@ -205,7 +206,7 @@ def _fill_at_half_size(
     return half
 
 
-def _interpolation_support(mask: Mask, hole: Mask, box_and_window: tuple[Place, Place], reach: int) -> Mask:
+def _interpolation_support(mask: Mask, hole: Mask, box_and_window: tuple[Rectangle, Rectangle], reach: int) -> Mask:
     """The pixels of a window at half the size that interpolation of the core in its box reads."""
     box, window = box_and_window
     support = np.zeros([-(-(side.stop - side.start) // 2) for side in window], np.uint8)
@@ -216,7 +217,7 @@ def _interpolation_support(mask: Mask, hole: Mask, box_and_window: tuple[Place, 
     return cv2.dilate(support, np.ones((3, 3), np.uint8)).view(np.bool_)
 
 
-def _tiles_of(box: Place) -> Iterator[Place]:
+def _tiles_of(box: Rectangle) -> Iterator[Rectangle]:
     """Cut a box into tiles that start at even rows and columns, as boxes and windows do; it may be the whole frame."""
     rows, columns = box
     for tile in tiles((rows.stop - rows.start, columns.stop - columns.start), _CORE_TILE):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask
 from redust.core.engines import Needs
-from redust.core.tiles import Place, round_up, tiles
+from redust.core.tiles import Rectangle, round_up, tiles
 
 Box: TypeAlias = tuple[int, int, int, int]
 """First row, first column, and the row and column one past the last: top, left, bottom, right."""
@@ -48,7 +48,7 @@ class FillWindow:
     target: Mask
 
     @property
-    def window(self) -> Place:
+    def window(self) -> Rectangle:
         """Rows and columns of the window in the scan."""
         height, width = self.target.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)

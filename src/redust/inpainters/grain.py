@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.tiles import Place, round_up
+from redust.core.tiles import Rectangle, round_up
 from redust.inpainters.fill_windows import Box, FillWindow, cut_boxes
 
 _Floats: TypeAlias = NDArray[np.float32]
@@ -108,7 +108,7 @@ def _grain_box(filled: Pixels, hole: Mask, box_target: Mask, box: Box, amount: f
     return np.asarray(np.rint(smooth + added).clip(0, np.iinfo(filled.dtype).max), filled.dtype)
 
 
-def _add_margin(box: Box, context: int, shape: tuple[int, ...]) -> Place:
+def _add_margin(box: Box, context: int, shape: tuple[int, ...]) -> Rectangle:
     """A box with context, cropped to the scan."""
     top, left, bottom, right = box
     return (
@@ -117,7 +117,7 @@ def _add_margin(box: Box, context: int, shape: tuple[int, ...]) -> Place:
     )
 
 
-def _reference_window(hole: Mask, box: Box, window: Place) -> Place:
+def _reference_window(hole: Mask, box: Box, window: Rectangle) -> Rectangle:
     """The window in which the grain of a box is measured: around it, or the nearest sound area of a wide hole."""
     if 1 - np.count_nonzero(hole[window]) / hole[window].size >= _LEAST_SOUND:
         return window
@@ -137,7 +137,7 @@ def _reference_window(hole: Mask, box: Box, window: Place) -> Place:
     return window
 
 
-def _growing_windows(box: Box, shape: tuple[int, ...]) -> Iterator[Place]:
+def _growing_windows(box: Box, shape: tuple[int, ...]) -> Iterator[Rectangle]:
     """Windows around a box, each with twice the margin of the one before; the last is the whole scan."""
     context = 4 * _CONTEXT
     while True:
@@ -149,7 +149,7 @@ def _growing_windows(box: Box, shape: tuple[int, ...]) -> Iterator[Place]:
 
 
 def _decompose(
-    filled: Pixels, hole: Mask, window: Place, target: Mask | None, zero: NDArray[np.generic], unit: float
+    filled: Pixels, hole: Mask, window: Rectangle, target: Mask | None, zero: NDArray[np.generic], unit: float
 ) -> _Decomposition:
     """Split the light of sound and target pixels of a window into smooth and fine by normalized convolution."""
     sound = ~hole[window]

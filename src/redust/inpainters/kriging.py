@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.engines import Inpainter, InpainterSpec, Needs
-from redust.core.tiles import Place, round_up
+from redust.core.tiles import Rectangle, round_up
 from redust.inpainters.fill_windows import Box, cut_boxes
 
 _Floats: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
@@ -98,7 +98,7 @@ def _unravel(indices: _Indices, crop: Mask) -> _Coordinates:
     return rows, columns
 
 
-def _crop_around(mask: Mask, box: Box) -> tuple[Place, Mask]:
+def _crop_around(mask: Mask, box: Box) -> tuple[Rectangle, Mask]:
     """The crop that a box is filled from, and its target in it; widened while the whole crop is masked."""
     top, left, bottom, right = box
     context = _CONTEXT
@@ -185,7 +185,7 @@ def _measure_covariance(residual: _Floats, known: Mask, needed: Mask) -> _Floats
     return table
 
 
-def _quadrants(height: int, width: int) -> Iterator[tuple[Place, Place]]:
+def _quadrants(height: int, width: int) -> Iterator[tuple[Rectangle, Rectangle]]:
     """Each quadrant of a table with its origin in the middle, and the same quadrant of a transform's (origin first)."""
     (upper, lower), (left, right) = ((slice(0, side // 2), slice(side // 2, side)) for side in (height, width))
     yield from (((upper, left), (lower, right)), ((upper, right), (lower, left)))

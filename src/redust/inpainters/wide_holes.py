@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.tiles import Place, bands, with_margin
+from redust.core.tiles import Rectangle, bands, with_margin
 from redust.inpainters.fill_windows import max_pool
 
 _CELL = 64  # pixels: cores nearer than this are filled together
@@ -39,7 +39,7 @@ def erode_to_core(hole: Mask, reach: int) -> Mask:
     return cv2.erode(hole.view(np.uint8), square).view(np.bool_)
 
 
-def core_in_box(hole: Mask, box: Place, reach: int) -> Mask:
+def core_in_box(hole: Mask, box: Rectangle, reach: int) -> Mask:
     """`erode_to_core(hole, reach)` within a box (rows, columns), computed there only."""
     (rows, inner_rows), (columns, inner_columns) = (
         with_margin(side, reach, length) for side, length in zip(box, hole.shape, strict=True)
@@ -47,7 +47,7 @@ def core_in_box(hole: Mask, box: Place, reach: int) -> Mask:
     return erode_to_core(hole[rows, columns], reach)[inner_rows, inner_columns]
 
 
-def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Place, Place]]:
+def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Rectangle, Rectangle]]:
     """Locate the cores of wide holes, so that only their surroundings are downsampled and not the frame.
 
     Parameters
@@ -122,7 +122,7 @@ def _downsample_band(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
     return (mean if pixels.dtype == np.float32 else np.rint(mean).astype(pixels.dtype)), count[..., 0] == 0
 
 
-def upsample_window(pixels: Pixels, window: Place) -> Pixels:
+def upsample_window(pixels: Pixels, window: Rectangle) -> Pixels:
     """A window of `pixels` at twice the size, by bilinear interpolation.
 
     Parameters

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from redust.core.arrays import Mask, Pixels, full_scale
 from redust.core.scan import Scan
-from redust.core.tiles import Place
+from redust.core.tiles import Rectangle
 
 Picture: TypeAlias = NDArray[np.uint8]
 
@@ -60,7 +60,7 @@ def draw_comparison(before: Scan, mask: Mask, after: Scan) -> Scan:
     return Scan(_draw_sheet(rows, titles), icc=before.icc if before.channels == 3 else None)
 
 
-def find_busiest_window(mask: Mask, side: int) -> Place:
+def find_busiest_window(mask: Mask, side: int) -> Rectangle:
     """The window of at most `side` x `side` pixels that holds the most damage, to the nearest eighth of `side`."""
     step = max(1, side // 8)
     rows = np.add.reduceat(mask, np.arange(0, mask.shape[0], step), axis=0, dtype=np.int64)
@@ -134,7 +134,7 @@ def _to_eight_bit(pixels: Pixels) -> Picture:
     return np.broadcast_to(np.rint(light.clip(0, 255)).astype(np.uint8), (*pixels.shape[:2], 3))
 
 
-def _draw_mask_overview(pixels: Pixels, mask: Mask, window: Place) -> Picture:
+def _draw_mask_overview(pixels: Pixels, mask: Mask, window: Rectangle) -> Picture:
     """The mask over the scan as a panel, `window` framed. A hair stays visible however small the panel."""
     width, height = _panel_size(mask.shape[:2])
     share = cv2.resize(mask.view(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_AREA)

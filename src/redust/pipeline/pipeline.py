@@ -102,19 +102,17 @@ class Pipeline:
 
         A detector's map is held as one byte per pixel, a quarter of what :meth:`detect` returns.
         """
-        areas = areas or Areas()
-        return areas.apply(areas.only) if areas.only is not None else self._detect(scan, areas)[0]
+        return self._detect(scan, areas or Areas())[0]
 
     def restore_scan(self, scan: Scan, areas: Areas | None = None) -> Scan:
         """Detect, decide and repair in one call."""
-        areas = areas or Areas()
-        if areas.only is not None:
-            return self.repair(scan, areas.apply(areas.only))
-        mask, restored = self._detect(scan, areas)
+        mask, restored = self._detect(scan, areas or Areas())
         return self.repair(scan, mask, restored=restored)
 
     def _detect(self, scan: Scan, areas: Areas) -> tuple[Mask, Scan | None]:
-        """The mask, and a generator's answer."""
+        """The mask, and a generator's answer; a person's whole mask needs none."""
+        if areas.only is not None:
+            return areas.apply(areas.only), None
         log_warnings(self.method.setting_warnings())
         detection = self.method.detect_candidates(scan, damaged=areas.add)
         return self._decide(detection.candidates, scan, areas), detection.restored

@@ -61,9 +61,9 @@ def add_film_grain(light: Light, rng: np.random.Generator) -> Light:
     size, strength = rng.uniform(0.0, 1.3), np.exp(rng.uniform(np.log(0.008), np.log(0.05)))
     height, width = light.shape[:2]
     common = rng.standard_normal((height, width, 1), dtype=np.float32)
-    own = rng.standard_normal((height, width, 3), dtype=np.float32) if _has_colour(light) else 0.0
+    independent = rng.standard_normal((height, width, 3), dtype=np.float32) if _has_colour(light) else 0.0
     share = rng.uniform(0.2, 0.9)
-    noise = np.broadcast_to(share * common + (1 - share) * own, light.shape)
+    noise = np.broadcast_to(share * common + (1 - share) * independent, light.shape)
     if size > 0.3:
         noise = cv2.GaussianBlur(np.ascontiguousarray(noise), (0, 0), size)
     noise = noise / max(float(noise.std()), 1e-6)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import Light, Mask, to_light
 from redust.core.errors import ScanError
 from redust.core.labels import Truth
-from redust.core.tiles import Place
+from redust.core.tiles import Rectangle
 from redust.files import read_scan
 from redust.files.pairs import find_splits
 from redust.synthesis.appearance import to_linear
@@ -153,7 +153,7 @@ def cut_spots(light: Light, truth: Truth, limit: int) -> Iterator[Spot]:
             return
 
 
-def _window_around(top: int, left: int, tall: int, wide: int, shape: tuple[int, ...]) -> Place | None:
+def _window_around(top: int, left: int, tall: int, wide: int, shape: tuple[int, ...]) -> Rectangle | None:
     """A spot's box with its margin; None if it is too large or too near the border."""
     first_row, first_column = top - _MARGIN, left - _MARGIN
     last_row, last_column = top + tall + _MARGIN, left + wide + _MARGIN

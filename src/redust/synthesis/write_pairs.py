@@ -315,10 +315,10 @@ def _read_photo(path: Path) -> Scan:
 
 def _crop_photo(scan: Scan, plan: Plan, number: int) -> tuple[int, int, Light]:
     """The undamaged picture of pair `number`: row, column and light (H, W, 3) float32 in 0..1."""
-    least = plan.size or SMALLEST
-    if min(scan.shape) < least:
+    smallest = plan.size or SMALLEST
+    if min(scan.shape) < smallest:
         raise ScanError(
-            f"{scan.name} is {scan.shape[1]} x {scan.shape[0]} pixels, and {least} x {least} are needed. "
+            f"{scan.name} is {scan.shape[1]} x {scan.shape[0]} pixels, and {smallest} x {smallest} are needed. "
             + ("Leave it out, or choose a smaller --size." if plan.size else "Leave it out.")
         )
     row, column, pixels = 0, 0, scan.pixels

@@ -20,7 +20,7 @@ _SOUND, _DAMAGED = 0.2, 0.6  # below the one nothing is painted over, above the 
 _RIM = 1  # pixels by which what is painted over grows: damage has soft rims
 _DEPTH = 4  # halvings of the pyramid
 _SURE = 6.0  # logit of the gate where the map is sure
-_LEAST = 1e-4  # weight: a mean of less is of nothing
+_MIN_WEIGHT = 1e-4  # weight: a mean of less is of nothing
 _TRUSTED = 0.25  # a mean of pixels that weigh so much in all counts fully
 
 
@@ -51,20 +51,20 @@ class AttentiveUNet(UNet):
             nn.init.zeros_(output.weight)
             nn.init.zeros_(output.bias)  # type: ignore[arg-type]  # it has one
 
-    def forward(self, given: Tensor) -> Tensor:
+    def forward(self, light_and_map: Tensor) -> Tensor:
         """Restore.
 
         Parameters
         ----------
-        given : (N, 4, H, W) float32 in 0..1
+        light_and_map : (N, 4, H, W) float32 in 0..1
             Light and the damage map; H and W multiples of `stride`.
 
         Returns
         -------
         restored : (N, 3, H, W) float32
         """
-        with torch.autocast(given.device.type, enabled=False):
-            light, damage = given[:, :3], given[:, 3:]
+        with torch.autocast(light_and_map.device.type, enabled=False):
+            light, damage = light_and_map[:, :3], light_and_map[:, 3:]
             hole = _hole(damage)
             painting = _painted(light, 1 - hole)
         features = self.features(torch.cat([light, painting, damage], 1))  # (N, a + 28, H/2, W/2)
@@ -87,7 +87,7 @@ def _painted(light: Tensor, weight: Tensor) -> Tensor:
         sums.append(functional.avg_pool2d(sums[-1], 2))
         weights.append(functional.avg_pool2d(weights[-1], 2))
     # Where a hole is so wide that even here nothing sound is in sight, the mean of a wider window stands in.
-    around = [functional.avg_pool2d(one, 5, stride=1, padding=2) for one in (sums[-1], weights[-1])]
+    around = [functional.avg_pool2d(level, 5, stride=1, padding=2) for level in (sums[-1], weights[-1])]
     trust = _trust(weights[-1])
     painting = trust * _mean(sums[-1], weights[-1]) + (1 - trust) * _mean(*around)
     for level in range(_DEPTH - 1, -1, -1):
@@ -99,7 +99,7 @@ def _painted(light: Tensor, weight: Tensor) -> Tensor:
 
 def _mean(total: Tensor, weight: Tensor) -> Tensor:
     """What a sum of weighted light comes to."""
-    return total / (weight + _LEAST)
+    return total / (weight + _MIN_WEIGHT)
 
 
 def _trust(weight: Tensor) -> Tensor:

@@ -42,8 +42,8 @@ class FusedUNet(nn.Module):
     def forward(self, light: Tensor) -> Tensor:
         """Light (N, in_channels, H, W) in 0..1, H and W multiples of the stride, to logits (N, 1, H, W)."""
         pixels = self.network.centred(light)
-        said = self.on_pixels(pixels)  # (N, 4, H/2, W/2); first, as the convolutions that stay exact are
-        logits: Tensor = self.network.unfold(self.on_features(self.network.levels(pixels)) + said)
+        pixel_logits = self.on_pixels(pixels)  # (N, 4, H/2, W/2); first, as the convolutions that stay exact are
+        logits: Tensor = self.network.unfold(self.on_features(self.network.levels(pixels)) + pixel_logits)
         return logits
 
 

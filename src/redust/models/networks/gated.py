@@ -16,7 +16,7 @@ from torch.nn import functional
 _BLUR = 9  # pixels: what is finer is detail
 _AROUND = 25  # pixels across: as far the strength of the detail is measured
 _GLOBAL = 0.05  # share of the whole picture in it: where nothing around is sound, it is all there is
-_LEAST = 1e-3  # light: detail weaker than that is taken as none
+_MIN_DETAIL = 1e-3  # light: detail weaker than that is taken as none
 _GAIN = 2.5  # of a fresh value before its gate: ten times the signal at the head that the usual start gives
 _STRONG = 4.0  # detail is cut at so many times four its mean
 
@@ -71,12 +71,12 @@ class GatedFill(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has one
 
-    def forward(self, given: Tensor) -> Tensor:
+    def forward(self, light_and_mask: Tensor) -> Tensor:
         """Correct a fill.
 
         Parameters
         ----------
-        given : (N, 4, H, W) float32
+        light_and_mask : (N, 4, H, W) float32
             Light in 0..1 whose masked pixels were filled somehow, and the mask, 1 where they are. H and W multiples
             of `stride`.
 
@@ -85,7 +85,7 @@ class GatedFill(nn.Module):
         filled : (N, 3, H, W) float32
             The light; it differs from what was given only where the mask is 1.
         """
-        light, hole = given[:, :3], given[:, 3:]
+        light, hole = light_and_mask[:, :3], light_and_mask[:, 3:]
         features, strength = _scaled(light, hole)
         filled: Tensor = light + strength * self.correction(features).float() * hole
         return filled
@@ -110,7 +110,7 @@ def _scaled(light: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
     strong = detail.abs().mean(1, keepdim=True) * sound
     everywhere = strong.sum((2, 3), keepdim=True) / count
     strength = (blurred(strong, _AROUND) + _GLOBAL * everywhere) / (blurred(sound, _AROUND) + _GLOBAL)
-    relative = (detail / (4 * (strength + _LEAST))).clamp(-_STRONG, _STRONG)
+    relative = (detail / (4 * (strength + _MIN_DETAIL))).clamp(-_STRONG, _STRONG)
     return torch.cat([2 * (light - mean), relative, hole], 1), strength
 
 
