@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from redust.batch.executors import InlineExecutor, Limits, LocalExecutor
+from redust.batch.executors import InlineExecutor, Limits
 from redust.batch.ledger import MAX_ATTEMPTS, Ledger
 from redust.batch.ledger_entry import ScanState
+from redust.batch.local_executor import LocalExecutor
 from redust.batch.plan import in_shard, key_of, plan_run
 from redust.batch.runner import BatchRun, Runner
 from redust.batch.worker import ScanOutcome, ScanTask

@@ -172,6 +172,38 @@ def test_the_first_interrupt_finishes_the_scan_in_hand(scan_file: Callable[..., 
     assert len(list((tmp_path / "out").glob("*.tif"))) == 40
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_watched_folder_is_worked_on_as_scans_appear(scan_file: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    process = start(tmp_path / "in", tmp_path / "out", "--watch", "--executor", "inline")
+    assert process.stdout is not None
+    whole = scan_file("elsewhere.tif", seed=1).read_bytes()
+    os.mkfifo(tmp_path / "in/pipe.tif")
+    (tmp_path / "in/link.tif").symlink_to(tmp_path / "elsewhere.tif")
+    with (tmp_path / "in/a.tif").open("wb") as file:
+        file.write(whole[:2000])
+        file.flush()
+        time.sleep(1.0)
+        file.write(whole[2000:])
+    assert "a.tif ->" in process.stdout.readline()
+    scan_file("in/deep/b.tif", seed=2)
+    assert "b.tif ->" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (out, err) == ("", "")
+    assert process.returncode in (0, 130)
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.tif")) == ["a.tif", "b.tif"]
+
+
+def test_results_must_lie_outside_a_watched_folder(redust_command: Command, roll: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(roll)
+    for output in (roll / "out", tmp_path / "link/out", roll):
+        ended = redust_command("restore", roll, "-o", output, "--watch", *FAST)
+        assert (ended.code, "which is watched" in ended.err) == (2, True)
+    ended = redust_command("restore", roll / "a/1.tif", roll / "b", "-o", tmp_path / "out", "--watch", *FAST)
+    assert (ended.code, "is no folder" in ended.err) == (2, True)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_workers_end_with_their_parent(scan_file: Callable[..., Path], tmp_path: Path) -> None:
     for number in range(200):

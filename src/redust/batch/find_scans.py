@@ -56,6 +56,22 @@ class Search:
     companions: list[Path] = field(default_factory=list)
 
 
+class PathResolver:
+    """Resolves links as ``os.path.realpath`` does, those of each folder once: for many files of few folders."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def resolve(self, path: Path) -> str:
+        """The path without links."""
+        folder, name = os.path.split(path)
+        if name in ("", ".", "..") or os.path.islink(path):
+            return os.path.realpath(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], name)
+
+
 def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Search:
     """Find the scans that `sources` name.
 
@@ -75,7 +91,7 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
     """
     if any(map(is_remote, sources)):
         return find_remote_scans(sources)
-    search, known = Search(), set[str]()
+    search, known, resolver = Search(), set[str](), PathResolver()
     avoided = {os.path.realpath(path) for path in leave_out}
     base = _common_folder([path if os.path.isdir(path) else path.parent for path in sources])
     named = _find_named_companions(sources)
@@ -84,7 +100,7 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
         if source in named:
             continue
         for path in _list_scans(source, avoided, search):
-            if (real_path := os.path.realpath(path)) not in known:
+            if (real_path := resolver.resolve(path)) not in known:
                 known.add(real_path)
                 search.scans.append(FoundScan(path, Path(os.path.relpath(_absolute_path(path), base))))
     return search
@@ -146,12 +162,13 @@ def _walk_folder(folder: Path, avoided: set[str], search: Search) -> Iterator[Pa
         sentence = f"The folder {error.filename} cannot be listed: {error.strerror}. Check its permissions."
         search.refusals.append(Refusal(Path(error.filename), ScanError(sentence)))
 
+    resolver = PathResolver()
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if _is_searched(Path(parent, name), avoided))
         paths = [Path(parent, name) for name in sorted(files) if not _is_hidden(name)]
         companions = find_companions(paths)
         for path in paths:
-            if os.path.realpath(path) in avoided:
+            if resolver.resolve(path) in avoided:
                 continue
             if path in companions:
                 search.companions.append(path)

@@ -197,6 +197,14 @@ class Ledger:
                 (worker,),
             )
 
+    def requeue(self, key: str) -> None:
+        """Return a scan that was begun, to be tried again."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE scans SET state = 'queued', worker = NULL, lease_until = NULL WHERE key = ?",
+                (to_stored_text(key),),
+            )
+
     def record_done(
         self,
         key: str,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 
-from redust.batch.executors import Executor, collect_outcome
+from redust.batch.executors import WORKER_DIED, Executor, collect_outcome
 from redust.batch.failures import Failure, catch_failure
 from redust.batch.ledger import MAX_ATTEMPTS, Ledger
 from redust.batch.ledger_entry import LedgerEntry, OutputFile
@@ -92,6 +92,7 @@ class Runner:
         self._worker = f"{platform.node()}:{os.getpid()}:{token_hex(4)}"
         self._pending: deque[str] = deque()
         self._running: dict[Future[ScanOutcome], tuple[LedgerEntry, ScanTask]] = {}
+        self._retried: set[str] = set()
         self._renewed_at = time.monotonic()
         self._stopping = False
 
@@ -171,7 +172,13 @@ class Runner:
         wait(self._running, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
         for future in [future for future in self._running if future.done()]:  # in the order they were begun
             entry, task = self._running.pop(future)
-            self._record(entry, collect_outcome(task, future))
+            outcome = collect_outcome(task, future)
+            if outcome.failure is not None and outcome.failure.kind == WORKER_DIED and entry.key not in self._retried:
+                self._retried.add(entry.key)  # another may have killed it, or another scan may have taken the memory
+                self._ledger.requeue(entry.key)
+                self._pending.append(entry.key)
+            else:
+                self._record(entry, outcome)
 
     def _record(self, entry: LedgerEntry, outcome: ScanOutcome) -> None:
         moment = time.time()
@@ -223,7 +230,7 @@ def _describe_repeated_death(entry: LedgerEntry) -> Failure:
     return Failure(
         f"{entry.source} was begun {MAX_ATTEMPTS} times and the process ended each time before it was finished. "
         "Try it alone; run again with --retry-failed when the cause is mended.",
-        "WorkerDied",
+        WORKER_DIED,
         3,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redust.batch.find_scans import FoundScan, Refusal, find_scans
+from redust.batch.find_scans import FoundScan, PathResolver, Refusal, find_scans
 from redust.core.errors import SettingsError, TargetError
 from redust.files import is_scan_path
 from redust.pipeline.job import Job, beside
@@ -162,27 +162,28 @@ def split_clashes(jobs: Sequence[Job], run_files: Iterable[Path] = ()) -> tuple[
     SettingsError
         If a run file's path is that of an input or a result, also by letter case or through symbolic or hard links.
     """
-    inputs = _identify_inputs(jobs)
+    resolver = PathResolver()
+    inputs = _identify_inputs(jobs, resolver)
     owners: dict[str, list[str]] = {}
     for job in jobs:
         for path in job.outputs:
-            owners.setdefault(_path_identity(path), []).append(str(job.source))
+            owners.setdefault(_path_identity(path, resolver), []).append(str(job.source))
     for path in run_files:
-        if _is_input(path, inputs):
+        if _is_input(path, inputs, resolver):
             raise SettingsError(f"{path} is an input and would be written over. Choose another name.")
-        if (owner := owners.get(_path_identity(path))) is not None:
+        if (owner := owners.get(_path_identity(path, resolver))) is not None:
             raise SettingsError(f"The report and a result of {owner[0]} would both be written to {path}. Rename one.")
-    reasons = [_find_clash(job, inputs, owners) for job in jobs]
+    reasons = [_find_clash(job, inputs, owners, resolver) for job in jobs]
     clashes = [Refusal(job.source, TargetError(reason)) for job, reason in zip(jobs, reasons, strict=True) if reason]
     return [job for job, reason in zip(jobs, reasons, strict=True) if not reason], clashes
 
 
-def _find_clash(job: Job, inputs: set[str], owners: dict[str, list[str]]) -> str:
+def _find_clash(job: Job, inputs: set[str], owners: dict[str, list[str]], resolver: PathResolver) -> str:
     """Why a job's results cannot be written; empty if they can."""
     for path in job.outputs:
-        if _is_input(path, inputs):
+        if _is_input(path, inputs, resolver):
             return f"{path} is an input and would be written over. Choose another output."
-        sources = owners[_path_identity(path)]
+        sources = owners[_path_identity(path, resolver)]
         if len(sources) > 1:
             results = " and ".join(f"a result of {source}" for source in sources[:_LISTED])
             return f"{results} would both be written to {path}. Choose another output, or rename one."
@@ -203,9 +204,9 @@ def _find_area(name: Path, area: Path | None, *, required: bool = False) -> Path
     return path if required or os.path.exists(path) else None
 
 
-def _path_identity(path: Path) -> str:
+def _path_identity(path: Path, resolver: PathResolver) -> str:
     """Equal for paths that are one file, or would be on a disk that ignores letter case."""
-    return os.path.realpath(path).casefold()
+    return resolver.resolve(path).casefold()
 
 
 def _file_number(path: Path) -> str:
@@ -217,10 +218,10 @@ def _file_number(path: Path) -> str:
     return f"{status.st_dev}:{status.st_ino}"
 
 
-def _identify_inputs(jobs: Iterable[Job]) -> set[str]:
+def _identify_inputs(jobs: Iterable[Job], resolver: PathResolver) -> set[str]:
     paths = {path for job in jobs for path in job.inputs}
-    return {_path_identity(path) for path in paths} | {_file_number(path) for path in paths} - {""}
+    return {_path_identity(path, resolver) for path in paths} | {_file_number(path) for path in paths} - {""}
 
 
-def _is_input(path: Path, inputs: set[str]) -> bool:
-    return _path_identity(path) in inputs or _file_number(path) in inputs
+def _is_input(path: Path, inputs: set[str], resolver: PathResolver) -> bool:
+    return _path_identity(path, resolver) in inputs or _file_number(path) in inputs

@@ -42,7 +42,7 @@ def status(
     """
     from redust.batch.ledger import Ledger
     from redust.batch.run_report import write_report
-    from redust.cli.run_batch import format_seconds
+    from redust.cli.batch_progress import format_seconds
 
     with Ledger(ledger or output, create=False) as opened:
         summary = opened.summarise()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -96,21 +97,24 @@ def restore(
     redust restore roll/ -o restored/ --mask-out masks/ --report roll.jsonl
     redust restore scan.tif --sensitivity eager --compare compare.png
     """
+    from redust.batch.watching import check_watched
     from redust.batch.worklist import make_worklist
     from redust.cli.run_batch import Display, run_batch
     from redust.cli.run_jobs import run_jobs
 
     batch_choices = {name: choices.pop(name) for name in BatchSettings.model_fields if name in choices}
     settings, batch = _make_settings(RestoreSettings, preset, choices), BatchSettings.of(**batch_choices)
-    worklist = make_worklist(
-        scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
+    find_work = partial(
+        make_worklist, scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
         mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
     )  # fmt: skip
-    if output is not None and (len(scans) > 1 or not names_one_file(scans[0])):
-        run_batch(worklist, settings, batch, output, report, Display(quiet, verbose, as_json))
+    if output is None or (len(scans) == 1 and names_one_file(scans[0])):
+        refuse_batch_flags(batch_choices)
+        run_jobs(find_work(), settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
         return
-    refuse_batch_flags(batch_choices)
-    run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
+    watched = scans if batch.watch else []
+    check_watched(watched, [path for path in (output, mask_out, compare, report) if path is not None])
+    run_batch(find_work, settings, batch, output, report, Display(quiet, verbose, as_json), watched=watched)
 
 
 def detect(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from redust.batch.batch_settings import BatchSettings
 from redust.batch.checksums import match_checksums, read_manifest
 from redust.batch.estimate import DEFAULT_PACE, choose_workers, count_cores, estimate_megapixels
 from redust.batch.executors import Executor, Limits, catalogue
-from redust.batch.failures import INTERRUPTED_EXIT_CODE, Failure, describe_failure
+from redust.batch.failures import Failure
 from redust.batch.ledger import Ledger
 from redust.batch.ledger_entry import LEDGER_NAME, LedgerEntry
 from redust.batch.plan import BatchPlan, in_shard, key_of, make_plan, plan_run
@@ -25,9 +24,10 @@ from redust.batch.receipts import complete_receipts
 from redust.batch.run_report import check_report, write_report
 from redust.batch.runner import BatchRun, Runner
 from redust.batch.storage import is_remote
-from redust.batch.worker import ScanOutcome
+from redust.batch.watching import SettleTracker, wait_for_changes
 from redust.batch.worklist import Worklist
-from redust.cli.run_jobs import describe_scan, describe_skipped, load_engines, refuse_review, summarise_skipped
+from redust.cli.batch_progress import BatchProgress, format_seconds, summarise_plan
+from redust.cli.run_jobs import load_engines
 from redust.cli.screen import Screen
 from redust.core.errors import SettingsError, TargetError
 from redust.core.report import Report
@@ -46,21 +46,27 @@ class Display:
 
 
 def run_batch(
-    worklist: Worklist,
+    find_work: Callable[[], Worklist],
     settings: RestoreSettings,
     batch: BatchSettings,
     root: Path,
     report_file: Path | None = None,
     display: Display = Display(),  # frozen
+    *,
+    watched: Sequence[Path] = (),
 ) -> None:
     """Do what is left of a worklist.
 
     Parameters
     ----------
+    find_work
+        Makes the worklist.
     root
         The output folder.
     report_file
         The report of everything the ledger knows, written at the end.
+    watched
+        Folders to search again as they change, until Ctrl-C.
 
     Raises
     ------
@@ -71,28 +77,130 @@ def run_batch(
     RedustError
         Before any work, if something the run needs is missing.
     """
-    jobs = select_jobs(worklist, batch, root)
+    worklist = Worklist([]) if watched else find_work()
     if batch.dry_run:
-        show_dry_run(jobs, settings, batch, root)
+        show_dry_run(select_jobs(worklist, batch, root), settings, batch, root)
         return
     if report_file is not None:
         check_report(report_file, overwrite=settings.overwrite)
-    checksums = match_checksums(jobs, read_manifest(batch.checksums), batch.checksums) if batch.checksums else {}
-    with Ledger(prepare_ledger_folder(batch, root)) as ledger:
-        plan = plan_run(jobs, settings, ledger, root, retry_failed=batch.retry_failed)
-        run = BatchRun(
-            jobs, settings, root, checksums, batch.receipts, batch.premis,
-            thumbnails=report_file is not None and report_file.suffix.lower() == ".html",
-        )  # fmt: skip
-        with Screen(max(2, len(plan.keys)), **vars(display)) as screen:
-            progress = BatchProgress(screen, worklist, plan, jobs)
-            try:
-                work_off(run, plan, ledger, batch, progress)
-            finally:
-                if report_file is not None:
-                    write_report(ledger, report_file, root, passed_over=progress.passed_over, overwrite=True)
-                progress.show_end()
-    progress.exit()
+    batch_run = Batch(settings, batch, root, report_file, display)
+    if watched:
+        batch_run.watch(find_work, watched)
+    else:
+        batch_run.run(worklist)
+
+
+class Batch:
+    """Runs over worklists with one ledger; see :func:`run_batch`."""
+
+    def __init__(
+        self, settings: RestoreSettings, batch: BatchSettings, root: Path, report_file: Path | None, display: Display
+    ) -> None:
+        self._settings, self._batch, self._root = settings, batch, root
+        self._report_file, self._display = report_file, display
+
+    def run(self, worklist: Worklist) -> None:
+        """Do what is left, and leave with an exit code unless all is well."""
+        jobs = select_jobs(worklist, self._batch, self._root)
+        checksums = self._match_checksums(jobs)
+        with self._open_ledger() as ledger:
+            plan = plan_run(jobs, self._settings, ledger, self._root, retry_failed=self._batch.retry_failed)
+            with Screen(max(2, len(plan.keys)), **vars(self._display)) as screen:
+                progress = BatchProgress(screen, worklist, plan, jobs)
+                try:
+                    self._complete_receipts(plan, ledger, jobs)
+                    if plan.keys:
+                        load_engines(Pipeline(self._settings), list(jobs.values()))  # or stop before it begins
+                        with self._open_executor(len(plan.keys)) as executor:
+                            self._work_off(plan, ledger, jobs, checksums, executor, progress)
+                finally:
+                    self._write_report(ledger, progress.passed_over)
+                    progress.show_end()
+        progress.exit()
+
+    def watch(self, find_work: Callable[[], Worklist], folders: Sequence[Path]) -> None:
+        """Do scans as they appear, until Ctrl-C."""
+        tracker, known_refusals, failures = SettleTracker(), set[Path](), list[tuple[str, Failure]]()
+        with self._open_ledger() as ledger, self._open_executor(count_cores()) as executor:
+            for has_changed in wait_for_changes(folders):
+                if not has_changed and not tracker.is_waiting:
+                    continue
+                worklist = _find_work(find_work)
+                refusals = [refusal for refusal in worklist.refusals if refusal.path not in known_refusals]
+                known_refusals.update(refusal.path for refusal in refusals)
+                jobs = select_jobs(worklist, self._batch, self._root)
+                plan = make_plan(jobs, self._settings, ledger.entries(jobs), self._root)
+                ready = {key: jobs[key] for key in plan.keys if tracker.is_settled(jobs[key].source)}
+                tracker.retain({jobs[key].source for key in plan.keys if key not in ready})
+                if not ready and not refusals:
+                    continue
+                plan = plan_run(ready, self._settings, ledger, self._root)
+                with Screen(max(2, len(ready)), **vars(self._display)) as screen:
+                    progress = BatchProgress(screen, Worklist([], refusals), plan, ready)
+                    self._work_off(plan, ledger, ready, self._match_checksums(ready), executor, progress)
+                failures += progress.failures
+                if progress.stopped:
+                    break
+            self._write_report(ledger, [])
+        if failures:
+            raise typer.Exit(failures[0][1].exit_code)
+
+    def _open_ledger(self) -> Ledger:
+        return Ledger(prepare_ledger_folder(self._batch, self._root))
+
+    def _match_checksums(self, jobs: Mapping[str, Job]) -> dict[str, str]:
+        manifest = self._batch.checksums
+        return match_checksums(jobs, read_manifest(manifest), manifest) if manifest else {}
+
+    def _complete_receipts(self, plan: BatchPlan, ledger: Ledger, jobs: Mapping[str, Job]) -> None:
+        receipts, premis = self._batch.receipts, self._batch.premis
+        if receipts or premis:
+            targets = {key: job.target for key, job in jobs.items() if job.target is not None}
+            complete_receipts(plan.skipped, ledger, targets, receipts=receipts, premis=premis)
+
+    @contextmanager
+    def _open_executor(self, tasks: int) -> Iterator[Executor]:
+        batch, limits = self._batch, Limits(self._batch.scan_timeout, self._batch.memory_limit)
+        workers = batch.workers or choose_workers(tasks)
+        executor: Executor = catalogue.make(batch.executor, workers=workers, limits=limits, scheduler=batch.scheduler)
+        if self._settings.threads is None and batch.executor == "local":
+            threads = max(1, count_cores() // workers)
+            self._settings = self._settings.model_copy(update={"threads": threads})
+        try:
+            yield executor
+        except BaseException:
+            executor.stop()
+            raise
+        executor.close()
+
+    def _work_off(
+        self,
+        plan: BatchPlan,
+        ledger: Ledger,
+        jobs: Mapping[str, Job],
+        checksums: Mapping[str, str],
+        executor: Executor,
+        progress: BatchProgress,
+    ) -> None:
+        batch = self._batch
+        thumbnails = self._report_file is not None and self._report_file.suffix.lower() == ".html"
+        run = BatchRun(jobs, self._settings, self._root, checksums, batch.receipts, batch.premis, thumbnails)
+        progress.prints_warnings = batch.executor != "inline"
+        runner = Runner(run, ledger, executor, progress.record_outcome)
+        with stop_on_interrupt(runner, progress):
+            runner.run(plan.keys)
+
+    def _write_report(self, ledger: Ledger, passed_over: Sequence[Report]) -> None:
+        if self._report_file is not None:
+            write_report(ledger, self._report_file, self._root, passed_over=passed_over, overwrite=True)
+
+
+def _find_work(find_work: Callable[[], Worklist]) -> Worklist:
+    """The worklist; an empty one while there is nothing to do."""
+    try:
+        return find_work()
+    except SettingsError:  # the folders are empty as yet
+        return Worklist([])
 
 
 def select_jobs(worklist: Worklist, batch: BatchSettings, root: Path) -> dict[str, Job]:
@@ -135,138 +243,6 @@ def show_dry_run(jobs: Mapping[str, Job], settings: RestoreSettings, batch: Batc
         f"{format_seconds(megapixels * measured / workers)} ({measured:.2f} s per megapixel and worker, {source}).",
         err=True,
     )
-
-
-def summarise_plan(plan: BatchPlan) -> str:
-    """The plan in one line."""
-    clauses = [f"to do: {len(plan.keys)}"]
-    clauses += [f"finished already: {len(plan.skipped)}"] if plan.skipped else []
-    clauses += [f"failed earlier: {len(plan.failed)} (--retry-failed tries them again)"] if plan.failed else []
-    return f"Scans {'; '.join(clauses)}."
-
-
-def format_seconds(seconds: float) -> str:
-    """A duration in the unit that suits it."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
-
-
-class BatchProgress:
-    """Shows what becomes of a run's scans.
-
-    Parameters
-    ----------
-    screen
-        Where.
-    worklist
-        Its refusals count as failures.
-    plan
-        What is to be done.
-    jobs
-        By key.
-    """
-
-    def __init__(self, screen: Screen, worklist: Worklist, plan: BatchPlan, jobs: Mapping[str, Job]) -> None:
-        self._screen, self._plan, self._jobs, self._worklist = screen, plan, jobs, worklist
-        self._finished, self._begun_at = 0, time.monotonic()
-        self.reviews = sum(entry.state == "review" for entry in plan.skipped)
-        self.failures: list[tuple[str, Failure]] = []
-        self.prints_warnings = True
-        self.stopped = False
-        self.passed_over = describe_skipped(worklist)
-        for refusal in worklist.refusals:
-            failure = describe_failure(refusal.error)
-            self._show_failure(str(refusal.path), failure)
-            self.passed_over.insert(0, describe_scan(refusal.path, "failed", failure))
-        if plan.skipped or plan.failed:
-            screen.print_note(summarise_plan(plan))
-
-    def record_outcome(self, entry: LedgerEntry, outcome: ScanOutcome) -> None:
-        """Show what became of a scan."""
-        self._finished += 1
-        if outcome.failure is not None:
-            source = self._jobs[entry.key].source
-            self._show_failure(str(source), outcome.failure)
-            self._screen.print_report(describe_scan(source, "failed", outcome.failure))
-        else:
-            report = Report.model_validate(outcome.report)
-            self.reviews += report.status == "review"
-            if self.prints_warnings:
-                self._screen.print_warnings(report)
-            self._screen.print_report(report)
-        rate = 3600 * self._finished / max(time.monotonic() - self._begun_at, 1e-3)
-        failed = f", {len(self.failures)} failed" if self.failures else ""
-        self._screen.show_progress(self._finished, f"{rate:,.0f} scans/h{failed}")
-
-    def print_note(self, sentence: str) -> None:
-        """Print what is good to know."""
-        self._screen.print_note(sentence)
-
-    def show_end(self) -> None:
-        """Show once more what failed, and the run in one line."""
-        for note in summarise_skipped(self._worklist):
-            self._screen.print_note(note)
-        for source, failure in self.failures:
-            self._screen.print_failure(source, failure, again=True)
-        total = len(self._plan.keys) + len(self._plan.skipped) + len(self._plan.failed)
-        refused = sum(report.status == "failed" for report in self.passed_over)
-        failed = len(self.failures) + len(self._plan.failed)
-        done = len(self._plan.skipped) + self._finished + refused - len(self.failures)
-        clauses = [f"{done} of {total + refused} scans done"]
-        clauses += [f"{failed} failed"] if failed else []
-        clauses += [f"{self.reviews} of them left for review"] if self.reviews else []
-        left = len(self._plan.keys) - self._finished
-        clauses += [f"{left} not finished: run again to go on"] if left > 0 else []
-        self._screen.print_note(", ".join(clauses) + ".")
-
-    def exit(self) -> None:
-        """Leave with an exit code unless everything is done."""
-        if self.stopped:
-            raise typer.Exit(INTERRUPTED_EXIT_CODE)
-        codes = [failure.exit_code for _, failure in self.failures]
-        codes += [entry.exit_code or 1 for entry in self._plan.failed]
-        if codes:
-            raise typer.Exit(codes[0])
-        refuse_review(self.reviews)
-
-    def _show_failure(self, source: str, failure: Failure) -> None:
-        self.failures.append((source, failure))
-        self._screen.print_failure(source, failure)
-
-
-def work_off(run: BatchRun, plan: BatchPlan, ledger: Ledger, batch: BatchSettings, progress: BatchProgress) -> None:
-    """Do what a plan says."""
-    if run.receipts or run.premis:
-        targets = {key: job.target for key, job in run.jobs.items() if job.target is not None}
-        complete_receipts(plan.skipped, ledger, targets, receipts=run.receipts, premis=run.premis)
-    if not plan.keys:
-        return
-    with open_executor(run, batch, len(plan.keys)) as (executor, settings):
-        progress.prints_warnings = batch.executor != "inline"
-        run = BatchRun(**vars(run) | {"settings": settings})
-        runner = Runner(run, ledger, executor, progress.record_outcome)
-        with stop_on_interrupt(runner, progress):
-            runner.run(plan.keys)
-
-
-@contextmanager
-def open_executor(run: BatchRun, batch: BatchSettings, tasks: int) -> Iterator[tuple[Executor, RestoreSettings]]:
-    """The executor, and the settings that share out the cores between its workers."""
-    load_engines(Pipeline(run.settings), list(run.jobs.values()))  # what cannot be made stops the run before it begins
-    workers = batch.workers or choose_workers(tasks)
-    limits = Limits(batch.scan_timeout, batch.memory_limit)
-    executor: Executor = catalogue.make(batch.executor, workers=workers, limits=limits, scheduler=batch.scheduler)
-    threads = run.settings.threads
-    if threads is None and batch.executor == "local":
-        threads = max(1, count_cores() // workers)
-    try:
-        yield executor, run.settings.model_copy(update={"threads": threads})
-    except BaseException:
-        executor.stop()
-        raise
-    executor.close()
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+"""What a run over many scans shows, and the exit code it leaves with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import typer
+
+from redust.batch.failures import INTERRUPTED_EXIT_CODE, Failure, describe_failure
+from redust.batch.ledger_entry import LedgerEntry
+from redust.batch.plan import BatchPlan
+from redust.batch.worker import ScanOutcome
+from redust.batch.worklist import Worklist
+from redust.cli.run_jobs import describe_scan, describe_skipped, refuse_review, summarise_skipped
+from redust.cli.screen import Screen
+from redust.core.report import Report
+from redust.pipeline.job import Job
+
+
+class BatchProgress:
+    """Shows what becomes of a run's scans.
+
+    Parameters
+    ----------
+    screen
+        Where.
+    worklist
+        Its refusals count as failures.
+    plan
+        What is to be done.
+    jobs
+        By key.
+    """
+
+    def __init__(self, screen: Screen, worklist: Worklist, plan: BatchPlan, jobs: Mapping[str, Job]) -> None:
+        self._screen, self._plan, self._jobs, self._worklist = screen, plan, jobs, worklist
+        self._finished, self._begun_at = 0, time.monotonic()
+        self.reviews = sum(entry.state == "review" for entry in plan.skipped)
+        self.failures: list[tuple[str, Failure]] = []
+        self.prints_warnings = True
+        self.stopped = False
+        self.passed_over = describe_skipped(worklist)
+        for refusal in worklist.refusals:
+            failure = describe_failure(refusal.error)
+            self._show_failure(str(refusal.path), failure)
+            self.passed_over.insert(0, describe_scan(refusal.path, "failed", failure))
+        if plan.skipped or plan.failed:
+            screen.print_note(summarise_plan(plan))
+
+    def record_outcome(self, entry: LedgerEntry, outcome: ScanOutcome) -> None:
+        """Show what became of a scan."""
+        self._finished += 1
+        if outcome.failure is not None:
+            source = self._jobs[entry.key].source
+            self._show_failure(str(source), outcome.failure)
+            self._screen.print_report(describe_scan(source, "failed", outcome.failure))
+        else:
+            report = Report.model_validate(outcome.report)
+            self.reviews += report.status == "review"
+            if self.prints_warnings:
+                self._screen.print_warnings(report)
+            self._screen.print_report(report)
+        rate = 3600 * self._finished / max(time.monotonic() - self._begun_at, 1e-3)
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        self._screen.show_progress(self._finished, f"{rate:,.0f} scans/h{failed}")
+
+    def print_note(self, sentence: str) -> None:
+        """Print what is good to know."""
+        self._screen.print_note(sentence)
+
+    def show_end(self) -> None:
+        """Show once more what failed, and the run in one line."""
+        for note in summarise_skipped(self._worklist):
+            self._screen.print_note(note)
+        for source, failure in self.failures:
+            self._screen.print_failure(source, failure, again=True)
+        total = len(self._plan.keys) + len(self._plan.skipped) + len(self._plan.failed)
+        refused = sum(report.status == "failed" for report in self.passed_over)
+        failed = len(self.failures) + len(self._plan.failed)
+        done = len(self._plan.skipped) + self._finished + refused - len(self.failures)
+        clauses = [f"{done} of {total + refused} scans done"]
+        clauses += [f"{failed} failed"] if failed else []
+        clauses += [f"{self.reviews} of them left for review"] if self.reviews else []
+        left = len(self._plan.keys) - self._finished
+        clauses += [f"{left} not finished: run again to go on"] if left > 0 else []
+        self._screen.print_note(", ".join(clauses) + ".")
+
+    def exit(self) -> None:
+        """Leave with an exit code unless everything is done."""
+        if self.stopped:
+            raise typer.Exit(INTERRUPTED_EXIT_CODE)
+        codes = [failure.exit_code for _, failure in self.failures]
+        codes += [entry.exit_code or 1 for entry in self._plan.failed]
+        if codes:
+            raise typer.Exit(codes[0])
+        refuse_review(self.reviews)
+
+    def _show_failure(self, source: str, failure: Failure) -> None:
+        self.failures.append((source, failure))
+        self._screen.print_failure(source, failure)
+
+
+def summarise_plan(plan: BatchPlan) -> str:
+    """The plan in one line."""
+    clauses = [f"to do: {len(plan.keys)}"]
+    clauses += [f"finished already: {len(plan.skipped)}"] if plan.skipped else []
+    clauses += [f"failed earlier: {len(plan.failed)} (--retry-failed tries them again)"] if plan.failed else []
+    return f"Scans {'; '.join(clauses)}."
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration in the unit that suits it."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
