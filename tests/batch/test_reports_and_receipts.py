@@ -22,7 +22,7 @@ from redust.batch.verify import Fault, verify_receipts, verify_results
 from redust.batch.worker import describe_output
 from redust.core.errors import SettingsError
 from redust.core.scan import Scan
-from redust.files import write_scan
+from redust.files import write_mask, write_scan
 from redust.pipeline.job import Job
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\udcff.tif"
@@ -165,3 +165,19 @@ def test_outputs_outside_the_folder_are_known_by_their_whole_path(tmp_path: Path
     assert describe_output(tmp_path / "mask.png", tmp_path / "out") == OutputFile(
         str(tmp_path / "mask.png"), 1, (tmp_path / "mask.png").stat().st_mtime_ns, hashlib.sha256(b"m").hexdigest()
     )
+
+
+def test_thumbnails_of_a_lossy_result_show_the_mask_and_not_its_noise(tmp_path: Path) -> None:
+    import cv2
+
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (240, 160, 3), dtype=np.uint8)
+    write_scan(Scan(pixels), tmp_path / "before.png")
+    write_scan(Scan(pixels), tmp_path / "after.jpg")
+    mask = np.zeros((240, 160), np.bool_)
+    mask[200:210, 20:30] = True
+    write_mask(mask, tmp_path / "mask.png")
+    data, _ = draw_thumbnails(tmp_path / "before.png", tmp_path / "after.jpg", mask_file=tmp_path / "mask.png")
+    shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert shown[205, 25, 2] > shown[205, 25, 0] + 40
+    assert abs(int(shown[:100, :, 2].mean()) - int(shown[:100, :, 0].mean())) < 10

@@ -15,7 +15,7 @@ from redust.batch.failures import Failure, catch_failure
 from redust.batch.ledger import Ledger
 from redust.batch.ledger_entry import LedgerEntry, ScanState
 from redust.core.arrays import Mask, Pixels, full_scale, three_channels, to_light
-from redust.files import read_scan
+from redust.files import read_mask, read_scan
 
 SIDE = 240
 """The longer side in pixels."""
@@ -25,8 +25,13 @@ _TINT = np.array([255, 40, 40], np.float32)  # red, over what was repaired
 _LEAST_CHANGE = 4 / 255  # of full scale: below it a lossy format's own noise
 
 
-def draw_thumbnails(source: Path, target: Path, *, page: int = 0) -> tuple[bytes, bytes]:
+def draw_thumbnails(source: Path, target: Path, *, page: int = 0, mask_file: Path | None = None) -> tuple[bytes, bytes]:
     """Draw a scan with its repaired pixels tinted red, and the result.
+
+    Parameters
+    ----------
+    mask_file
+        The mask; unless given, what differs between the two, which in a lossy format is more than was repaired.
 
     Returns
     -------
@@ -35,7 +40,9 @@ def draw_thumbnails(source: Path, target: Path, *, page: int = 0) -> tuple[bytes
     """
     original, restored = read_scan(source, page=page).pixels, read_scan(target, page=page).pixels
     before, after = _shrink(original), _shrink(restored)
-    changed = _shrink_mask(_find_changes(original, restored), (before.shape[1], before.shape[0]))
+    shape = original.shape[0], original.shape[1]
+    mask = read_mask(mask_file, shape) if mask_file is not None else _find_changes(original, restored)
+    changed = _shrink_mask(mask, (before.shape[1], before.shape[0]))
     before[changed] = (0.3 * before[changed] + 0.7 * _TINT).astype(np.uint8)
     return _encode(before), _encode(after)
 

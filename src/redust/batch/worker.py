@@ -7,9 +7,12 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from redust.batch.failures import Failure, catch_failure
@@ -117,12 +120,12 @@ def restore_task(task: ScanTask) -> ScanOutcome:
 
 def _restore(task: ScanTask) -> ScanOutcome:
     job, settings = task.job, task.settings
-    with stage_job(job) as staged:
+    with stage_job(job) as staged, _with_mask(staged, needed=task.thumbnails) as masked:
         input_sha256 = _hash_input(staged.source)
         _check_sha256(job.source, input_sha256, task.expected_sha256)
-        report = _load_pipeline(settings).run(staged).model_dump(mode="json")
+        report = _load_pipeline(settings).run(masked).model_dump(mode="json")
         hashes = [hash_file(path) if path.exists() else "" for path in staged.outputs]
-        thumbnails = _draw_thumbnails(staged, report, settings.page - 1) if task.thumbnails else None
+        thumbnails = _draw_thumbnails(masked, report, settings.page - 1) if task.thumbnails else None
     outputs = [
         describe_output(path, task.root, sha256) for path, sha256 in zip(job.outputs, hashes, strict=True) if sha256
     ]
@@ -134,7 +137,7 @@ def _name_files(report: dict[str, Any], job: Job) -> dict[str, Any]:
     paths = {"target": job.target, "mask_file": job.mask_out, "map_file": job.map_out, "compare_file": job.compare}
     return report | {
         "source": str(job.source),
-        **{name: str(path) for name, path in paths.items() if report.get(name) is not None},
+        **{name: str(path) if path and report.get(name) else None for name, path in paths.items()},
     }
 
 
@@ -173,7 +176,19 @@ def _check_sha256(source: Path, sha256: str, expected_sha256: str | None) -> Non
 def _draw_thumbnails(job: Job, report: dict[str, Any], page: int) -> tuple[bytes, bytes] | None:
     from redust.batch.thumbnails import draw_thumbnails
 
-    return draw_thumbnails(job.source, job.target, page=page) if report["target"] and job.target else None
+    if not report["target"] or job.target is None:
+        return None
+    return draw_thumbnails(job.source, job.target, page=page, mask_file=job.mask_out)
+
+
+@contextmanager
+def _with_mask(job: Job, *, needed: bool) -> Iterator[Job]:
+    """The job, writing its mask into a temporary folder where nobody else wants it: small pictures show it."""
+    if not needed or job.mask_out is not None or job.target is None:
+        yield job
+        return
+    with TemporaryDirectory() as folder:
+        yield replace(job, mask_out=Path(folder) / "mask.png")
 
 
 @lru_cache(maxsize=1)

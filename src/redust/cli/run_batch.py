@@ -82,6 +82,7 @@ def run_batch(
         show_dry_run(select_jobs(worklist, batch, root), settings, batch, root)
         return
     if report_file is not None:
+        _make_report_folder(report_file, root)
         check_report(report_file, overwrite=settings.overwrite)
     batch_run = Batch(settings, batch, root, report_file, display)
     if watched:
@@ -210,6 +211,12 @@ def select_jobs(worklist: Worklist, batch: BatchSettings, root: Path) -> dict[st
     return jobs if share is None else {key: job for key, job in jobs.items() if in_shard(key, *share)}
 
 
+def _make_report_folder(report_file: Path, root: Path) -> None:
+    """Make the folder of a report below the output folder, which the run makes anyway."""
+    if not is_remote(root) and report_file.resolve().is_relative_to(root.resolve()):
+        prepare_folder(report_file.parent)
+
+
 def prepare_ledger_folder(batch: BatchSettings, root: Path) -> Path:
     """The folder of the ledger; made if it is missing."""
     folder = batch.ledger or root
@@ -217,11 +224,22 @@ def prepare_ledger_folder(batch: BatchSettings, root: Path) -> Path:
         raise SettingsError(
             f"A ledger cannot lie in an object store such as {folder}. Name a folder with --ledger DIR."
         )
+    prepare_folder(folder)
+    return folder
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make a folder where it is missing.
+
+    Raises
+    ------
+    TargetError
+        If it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TargetError(f"The folder {folder} cannot be made: {error.strerror}. Choose another output.") from error
-    return folder
 
 
 def show_dry_run(jobs: Mapping[str, Job], settings: RestoreSettings, batch: BatchSettings, root: Path) -> None:
