@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from golden import GOLDEN, make
@@ -34,3 +35,9 @@ def trips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trip]:
         write_scan(scan, target)
         found[name] = Trip(source, target, scan, read_scan(target))
     return found
+
+
+@pytest.fixture
+def simple_scan() -> Scan:
+    """A grey scan of 3 x 4 without anything else."""
+    return Scan(np.zeros((3, 4, 1), np.uint8))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -8,8 +7,16 @@ import numpy as np
 import pytest
 
 from redust.core.errors import TrainingError
-from redust.files.pairs import Library, find_photos, find_splits, fingerprint, pairs_to_score, read_truth
-from redust.training.loader import Prefetcher
+from redust.files.pairs import (
+    Library,
+    PairPaths,
+    find_photos,
+    find_restored,
+    find_splits,
+    fingerprint,
+    pairs_to_score,
+    read_truth,
+)
 from training_samples import picture, write_pairs
 
 
@@ -62,6 +69,10 @@ def test_refuses_a_folder_without_pairs(tmp_path: Path, make: bool) -> None:
         find_splits(folder)
     with pytest.raises(TrainingError, match="folder"):
         find_photos(folder)
+
+
+def write_grey(path: Path, rows: list[list[int]]) -> None:
+    cv2.imwrite(str(path), np.array(rows, np.uint8))
 
 
 def mask_file(folder: Path, mask: np.ndarray) -> Path:
@@ -133,15 +144,67 @@ def test_the_fingerprint_sees_every_change(pairs: Path) -> None:
     assert before != fingerprint(train, None)
 
 
-def test_batches_made_ahead_are_the_same_in_the_same_order() -> None:
-    assert list(Prefetcher([{"a": 1}, {"a": 2}, {"a": 3}])) == [{"a": 1}, {"a": 2}, {"a": 3}]
+@pytest.mark.parametrize("names", [["10", "9", "2"], ["b", "a", "10"], ["2", "10", "1"]])
+def test_numbered_pictures_come_in_the_order_of_their_numbers(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        write_grey(tmp_path / f"{name}.png", [[0]])
+    listed = [pair.name for pair in find_photos(tmp_path)]
+    numbers = [int(name) for name in listed if name.isdigit()]
+    assert numbers == sorted(numbers)
+    assert set(listed) == set(names)
 
 
-def test_what_fails_in_the_thread_fails_in_the_run() -> None:
-    def broken() -> Iterator[int]:
-        yield 1
-        raise OSError("disk gone")
+def test_hidden_files_and_other_kinds_are_no_photos(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no photos in .*\. Give a folder of undamaged pictures"):
+        find_photos(tmp_path)
+    write_grey(tmp_path / "a.png", [[0]])
+    (tmp_path / ".b.png").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "c.png").mkdir()
+    assert [(pair.name, pair.mask) for pair in find_photos(tmp_path)] == [("a", None)]
 
-    batches = iter(Prefetcher(broken()))
-    with pytest.raises(OSError, match="disk gone"):
-        list(batches)
+
+def test_restored_pictures_need_a_partner_each_and_masks_are_optional(tmp_path: Path) -> None:
+    for folder in ("images", "clean"):
+        (tmp_path / folder).mkdir()
+        write_grey(tmp_path / folder / "1.png", [[0]])
+    (pair,) = find_restored(tmp_path)
+    assert (pair.mask, pair.clean) == (None, tmp_path / "clean/1.png")
+    (tmp_path / "masks").mkdir()
+    write_grey(tmp_path / "masks/1.png", [[255]])
+    assert find_restored(tmp_path)[0].mask == tmp_path / "masks/1.png"
+    write_grey(tmp_path / "images/2.png", [[0]])
+    with pytest.raises(TrainingError, match=r"1 of 2 pairs .* have no clean picture: 2\."):
+        find_restored(tmp_path)
+
+
+def test_pictures_without_restored_ones_say_where_these_belong(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    with pytest.raises(TrainingError, match=r"holds no restored pictures\. Put damaged pictures into .*clean"):
+        find_restored(tmp_path)
+
+
+def test_many_missing_partners_are_counted_and_a_few_named(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for number in range(20):
+        write_grey(tmp_path / f"images/{number}.png", [[0]])
+    with pytest.raises(TrainingError, match=r"20 of 20 pairs .* \.\.\.\. Add them") as caught:
+        find_splits(tmp_path)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("level", [1, 128, 255])
+def test_a_cut_mask_judges_every_pixel(tmp_path: Path, level: int) -> None:
+    write_grey(tmp_path / "m.png", [[0, 1, 127, 128, 254, 255]])
+    truth = read_truth(tmp_path / "m.png", (1, 6), level)
+    assert set(np.unique(truth)) <= {0, 255}
+    np.testing.assert_array_equal(truth[0] == 255, np.array([0, 1, 127, 128, 254, 255]) >= level)
+
+
+def test_coverage_is_of_judged_pixels(tmp_path: Path) -> None:
+    write_grey(tmp_path / "p.png", [[9] * 8])
+    write_grey(tmp_path / "m.png", [[255, 0, 0, 0, 128, 128, 128, 128]])
+    library = Library([PairPaths("p", tmp_path / "p.png", tmp_path / "m.png")], None)
+    assert library.check() == (0.25, 8.0)
+    assert len(library) == 1

@@ -11,7 +11,7 @@ from doubles import Attentive, Dimmer
 from drawing import draw
 from redust.core.arrays import Light, full_scale
 from redust.core.engines import Needs
-from redust.core.errors import EngineError, UnknownEngine
+from redust.core.errors import EngineError, ModelError, UnknownEngine
 from redust.generators import make_generator
 from redust.generators.run_generator import run_generator
 
@@ -90,3 +90,86 @@ def test_generators_are_found_by_name() -> None:
     assert isinstance(make_generator("dimmer"), Dimmer)
     with pytest.raises(UnknownEngine, match="dimmer"):
         make_generator("nobody")
+
+
+@pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 90), (75, 61)])
+def test_the_answer_does_not_depend_on_the_tile(dtype: type, shape: tuple[int, int]) -> None:
+    pixels = (np.random.default_rng(0).random((*shape, 3)) * full_scale(np.dtype(dtype))).astype(dtype)
+    damage = np.random.default_rng(1).random(shape).astype(np.float32)
+    complete = run_generator(Attentive(), pixels, damage=damage)
+    for tile in (4, 17, 64):
+        tiled = run_generator(Attentive(), pixels, damage=damage, tile=tile)
+        np.testing.assert_array_equal(tiled[0], complete[0])
+        np.testing.assert_array_equal(tiled[1], complete[1])
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_scan_gets_the_turned_answer(turns: int) -> None:
+    pixels = draw(44, 52)
+    upright, change = run_generator(Dimmer(), pixels, tile=16)
+    turned, turned_change = run_generator(Dimmer(), np.ascontiguousarray(np.rot90(pixels, turns)), tile=16)
+    np.testing.assert_array_equal(turned, np.rot90(upright, turns))
+    np.testing.assert_array_equal(turned_change, np.rot90(change, turns))
+
+
+class Mirror(Dimmer):
+    """A generator that changes nothing."""
+
+    def generate(self, light: Light) -> Light:
+        return light.copy()
+
+
+@pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_generator_that_changes_nothing_returns_every_sample_exactly(dtype: type, channels: int) -> None:
+    values = np.linspace(0, full_scale(np.dtype(dtype)), 900 * channels).reshape(30, 30, channels)
+    pixels = values.astype(dtype)
+    restored, change = run_generator(Mirror(), pixels)
+    rounding = 1e-7 if (channels, pixels.dtype) == (1, np.float32) else 0  # the mean of three equal channels
+    np.testing.assert_allclose(restored, pixels, rtol=0, atol=rounding)
+    assert change.max() <= (0 if channels == 3 else 1e-6)
+
+
+def test_the_change_is_that_of_the_channel_that_changes_most() -> None:
+    class Reddens(Dimmer):
+        def generate(self, light: Light) -> Light:
+            return np.clip(light + np.float32([0.3, -0.1, 0.0]), 0, 1).astype(np.float32)
+
+    restored, change = run_generator(Reddens(), np.full((9, 9, 3), 0.5, np.float32))
+    np.testing.assert_allclose(change, 0.3, atol=1e-6)
+    np.testing.assert_allclose(restored[0, 0], [0.8, 0.4, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_answer_without_a_number_is_refused(value: float) -> None:
+    class Undefined(Dimmer):
+        def generate(self, light: Light) -> Light:
+            return np.full_like(light, value)
+
+    with pytest.raises(EngineError, match="dimmer broke its contract: expected finite float32"):
+        run_generator(Undefined(), draw())
+
+
+def test_a_generator_cannot_write_to_what_it_is_shown() -> None:
+    class Scribbles(Dimmer):
+        def generate(self, light: Light) -> Light:
+            light[...] = 0
+            return light
+
+    with pytest.raises(ValueError, match="read-only"):
+        run_generator(Scribbles(), draw())
+
+
+def test_what_is_no_scan_is_refused_before_the_generator_runs() -> None:
+    engine = Dimmer()
+    with pytest.raises(ValueError, match="shape"):
+        run_generator(engine, np.zeros((4, 4), np.uint8))
+    with pytest.raises(TypeError, match="uint8, uint16 or float32"):
+        run_generator(engine, np.zeros((4, 4, 3)))
+    assert engine.calls == 0
+
+
+def test_a_folder_that_is_no_model_is_refused_as_one() -> None:
+    with pytest.raises(ModelError, match=r"holds no card\.json"):
+        make_generator("no/such/model")

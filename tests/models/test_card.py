@@ -10,8 +10,8 @@ import pytest
 
 from redust.core.errors import ModelError
 from redust.core.settings import Sensitivity
-from redust.models import shipped, shipped_folder
-from redust.models.card import ModelCard, read_card, sha256_of, weights_path
+from redust.models import shipped, shipped_folder, shipped_for
+from redust.models.card import ModelCard, is_inside, read_card, sha256_of, weights_path
 
 
 def make_model(folder: Path, **changes: object) -> ModelCard:
@@ -128,3 +128,74 @@ def test_every_shipped_model_is_whole() -> None:
 def test_shipped_weights_stay_small() -> None:
     total = sum(path.stat().st_size for path in shipped_folder(".").rglob("*") if path.is_file())
     assert total < 30e6
+
+
+@pytest.mark.parametrize(
+    ("f1", "kinds", "as_good"),
+    [
+        ({"onnx": 0.8, "onnx-int8": 0.8}, ("onnx", "onnx-int8"), True),
+        ({"onnx": 0.8, "onnx-int8": 0.7951}, ("onnx", "onnx-int8"), True),
+        ({"onnx": 0.8, "onnx-int8": 0.79}, ("onnx", "onnx-int8"), False),
+        ({"onnx": 0.8, "onnx-int8": 0.9}, ("onnx",), False),
+        ({"onnx-int8": 0.9}, ("onnx", "onnx-int8"), False),
+        ({}, ("onnx", "onnx-int8"), False),
+    ],
+)
+def test_int8_is_as_good_only_where_both_were_measured(
+    tmp_path: Path, f1: dict[str, float], kinds: tuple[str, ...], as_good: bool
+) -> None:
+    card = make_model(tmp_path, f1_by_weights=f1, files=dict.fromkeys(kinds, "net.onnx"))
+    assert card.int8_is_as_good is as_good
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"scales": [2, 4]}, "1 among them"),
+        ({"scales": [1, 99]}, "scales"),
+        ({"scales": [1, 2], "scale_weights": [0.5, 0.4]}, "adding up to 1"),
+        ({"stride": 0}, "stride"),
+        ({"halo": -1}, "halo"),
+        ({"channels": 2}, "channels"),
+        ({"task": "dream"}, "task"),
+        ({"attention_shift": 9}, "attention_shift"),
+        ({"pre_blur": {"sigma": 1, "network": "../x"}}, "network"),
+        ({"colour": "blue"}, "colour"),
+        ({"stride": 0, "halo": -1}, "2 faults"),
+    ],
+)
+def test_a_card_that_makes_no_sense_is_refused_with_its_first_fault(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    card = make_model(tmp_path).model_dump(mode="json") | changes
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=rf"is no model card \(.*{words}.*\)\. Train or copy the model again"):
+        read_card(tmp_path)
+
+
+def test_a_card_without_end_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_bytes(b" " * 1_000_001)
+    with pytest.raises(ModelError, match="too large"):
+        read_card(tmp_path)
+    (tmp_path / "card.json").unlink()
+    (tmp_path / "card.json").symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match=r"holds no card\.json"):
+        read_card(tmp_path)
+
+
+def test_only_files_directly_in_the_folder_are_inside(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "alias").symlink_to("model")
+    inside = [tmp_path / "model/a.onnx", tmp_path / "alias/a.onnx", tmp_path / "model/../model/a.onnx"]
+    outside = [tmp_path / "a.onnx", tmp_path / "model/deep/a.onnx", tmp_path / "model", Path("/etc/passwd")]
+    assert all(is_inside(path, tmp_path / "model") for path in inside)
+    assert not any(is_inside(path, tmp_path / "model") for path in outside)
+    assert not is_inside(tmp_path / "model/a\0b", tmp_path / "model")
+    (tmp_path / "model/link.onnx").symlink_to("/etc/passwd")
+    assert not is_inside(tmp_path / "model/link.onnx", tmp_path / "model")
+
+
+def test_a_task_without_a_shipped_model_says_how_to_get_one() -> None:
+    assert shipped_for("unet", "detect", "--detector") == shipped_folder("unet")
+    with pytest.raises(ModelError, match=r"Train one \(redust train --task fill\) and name its folder: --fill models/"):
+        shipped_for("nobody", "fill", "--fill")

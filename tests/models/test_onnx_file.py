@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from redust.models import shipped_folder
 from redust.models.onnx_file import refers_outside
@@ -56,3 +58,38 @@ def test_shipped_models_refer_to_nothing() -> None:
 def test_what_is_no_model_is_an_error_and_never_endless(content: bytes) -> None:
     with pytest.raises(ValueError, match="no ONNX file"):
         refers_outside(content)
+
+
+def search(content: bytes) -> bool | str:
+    """Whether a model refers outside, or why it is no model."""
+    try:
+        return refers_outside(content)
+    except ValueError as error:
+        return str(error)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_searched_to_their_end_or_refused(content: bytes) -> None:
+    assert search(content) in (True, False, "it is no ONNX file, or cut short")
+
+
+@given(cut=st.integers(1, 60))
+def test_a_model_that_is_cut_short_never_gains_a_reference(cut: int) -> None:
+    assert search(make_model("node", external=False)[:-cut]) in (False, "it is no ONNX file, or cut short")
+
+
+def test_messages_nested_without_end_are_refused() -> None:
+    message = b""
+    for _ in range(200):  # graph, node, attribute, graph ...
+        for number in (6, 5, 1):
+            message = bytes([number << 3 | 2]) + varint(len(message)) + message
+    with pytest.raises(ValueError, match="nested too deeply"):
+        refers_outside(b"\x3a" + varint(len(message)) + message)
+
+
+def varint(value: int) -> bytes:
+    """An integer as protobuf writes it."""
+    coded = b""
+    while value > 127:
+        coded, value = coded + bytes([value & 127 | 128]), value >> 7
+    return coded + bytes([value])
