@@ -266,7 +266,8 @@ def show_dry_run(jobs: Mapping[str, Job], settings: RestoreSettings, batch: Batc
 @contextmanager
 def stop_on_interrupt(runner: Runner, progress: BatchProgress) -> Iterator[None]:
     """Let the first Ctrl-C finish the scans in hand, and the second end at once."""
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a job in the background
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
 

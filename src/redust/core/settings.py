@@ -315,6 +315,13 @@ class RepairSettings(ScanSettings):
         float,
         Field(ge=0, le=1, description="Share of the surroundings' grain that filled pixels get: 0 none, 1 all of it."),
     ] = 0.5
+    mark_source_type: Annotated[
+        bool,
+        Field(
+            description="Say in the result's XMP (IPTC digital source type) that an algorithm altered it, or a trained "
+            "network where one fills. All other metadata stays."
+        ),
+    ] = False
 
 
 class RestoreSettings(DetectSettings, RepairSettings):

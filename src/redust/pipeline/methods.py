@@ -106,6 +106,11 @@ class Method(ABC):
         """Report the engines that repaired."""
 
     @property
+    def fills_by_network(self) -> bool:
+        """Whether a trained network makes the pixels that are filled."""
+        return True
+
+    @property
     def threshold(self) -> Threshold:
         """The user's level, or the engine's for the sensitivity."""
         return Threshold.of_engine(self.map_source, self.settings.level, self.settings.sensitivity)
@@ -206,6 +211,10 @@ class MaskMethod(Method):
 
     def record_repair(self, report: ReportBuilder) -> None:
         report.record_fill(self.engines.inpainter.spec)
+
+    @property
+    def fills_by_network(self) -> bool:
+        return bool(self.engines.inpainter.spec.sha256)
 
 
 class GeneratorMethod(Method):

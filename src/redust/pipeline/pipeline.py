@@ -20,6 +20,7 @@ from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import DamagedFiles, Method, RestoreSettings
 from redust.files import read_scan
+from redust.files.source_type import mark_source_type
 from redust.pipeline.areas import Areas
 from redust.pipeline.engines import Engines, log_warnings
 from redust.pipeline.job import Job, as_path
@@ -195,6 +196,8 @@ class Pipeline:
         with report.step("fill") as fill_progress:
             result = self.repair(scan, mask, restored=restored, progress=fill_progress)
         self.method.record_repair(report)
+        if self.settings.mark_source_type and mask.any():
+            result = mark_source_type(result, trained=self.method.fills_by_network)
         picture = draw_result(job, scan, mask, result, report)
         del scan, restored  # less memory while the file is encoded
         write_results(job, result, picture, mask, self.settings, report)
