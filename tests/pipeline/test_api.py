@@ -34,7 +34,7 @@ def shaped(channels: int, dtype: type) -> np.ndarray:
 def test_arrays_come_back_in_their_own_shape_and_depth(channels: int, dtype: type) -> None:
     array = shaped(channels, dtype)
     before = array.copy()
-    mask = redust.detect(array, detector="bright")
+    mask = redust.detect(array, detector="bright", grow=0)
     restored = redust.restore(array, grow=0, **BRIGHT)
     assert (restored.shape, restored.dtype) == (array.shape, array.dtype)
     assert (mask.shape, mask.dtype, mask.sum()) == ((48, 64), np.bool_, 12)
@@ -97,7 +97,7 @@ def test_paths_give_files_and_a_report(scan_file: ScanFile, tmp_path: Path) -> N
     source = scan_file()
     report = redust.restore(str(source), str(tmp_path / "o.tif"), mask_out=str(tmp_path / "m.png"), **BRIGHT)
     assert report.target == str(tmp_path / "o.tif")
-    assert redust.detect(source, tmp_path / "d.png", detector="bright", grow=2).status == "detected"
+    assert redust.detect(source, tmp_path / "d.png", detector="bright").status == "detected"
     assert (tmp_path / "d.png").read_bytes() == (tmp_path / "m.png").read_bytes()
     redust.repair(source, tmp_path / "m.png", tmp_path / "r.tif", fill="mean")
     np.testing.assert_array_equal(read_scan(tmp_path / "r.tif").pixels, read_scan(tmp_path / "o.tif").pixels)

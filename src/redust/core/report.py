@@ -19,8 +19,9 @@ class Report(BaseModel):
     ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
     ``mask_sha256`` the hash of the mask, eight pixels a byte as ``numpy.packbits`` packs them; ``status`` is ``review``
     where more would have been changed than allowed, and nothing was;
-    ``regions`` counts connected damage, ``classes`` the same by class, before dilation joins regions; ``blurred_by`` is
-    the sigma in pixels of the detector's blur, 0 for none; ``seconds`` holds the wall time
+    ``regions`` counts connected damage, ``classes`` the same by class, as it is repaired (protected areas are left out,
+    added ones are in) but before dilation joins regions; ``blurred_by`` is the sigma in pixels of the detector's blur,
+    0 for none; ``seconds`` holds the wall time
     of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
     ``largest_change_outside`` is the largest change of a sample outside the mask in the written file, in steps of the
     file's depth (0 for every lossless format, None where nothing was restored); ``page`` counts from 1; ``error`` and

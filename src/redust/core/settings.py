@@ -221,7 +221,10 @@ class DetectSettings(ScanSettings):
             "sharp. Unless given, soft and grainy scans are blurred where that lowers the detector's uncertainty.",
         ),
     ] = None
-    grow: Annotated[int, Field(ge=0, le=64, description="Dilate the mask by this many pixels.")] = 0
+    grow: Annotated[
+        int,
+        Field(ge=0, le=64, description="Dilate the mask by this many pixels: the soft rim of a speck is damaged too."),
+    ] = 2
     min_size: Annotated[int, Field(ge=1, description="Ignore damaged regions of fewer pixels than this.")] = 1
     max_size: Annotated[int | None, Field(ge=1, description="Ignore damaged regions of more pixels than this.")] = None
     polarity: Annotated[Polarity, Field(description="Keep only damage brighter or darker than its surroundings.")] = (
@@ -318,9 +321,8 @@ class RepairSettings(ScanSettings):
 
 
 class RestoreSettings(DetectSettings, RepairSettings):
-    """Find and repair. The mask is dilated by two pixels: the soft rim of a speck is damaged too."""
+    """Find and repair."""
 
-    grow: Annotated[int, Field(ge=0, le=64, description="Dilate the mask by this many pixels.")] = 2
     method: Annotated[
         Method,
         Field(
