@@ -168,6 +168,14 @@ def test_images_come_back_in_their_own_mode_with_their_info(mode: str) -> None:
     np.testing.assert_array_equal(np.asarray(repaired), redust.repair(np.asarray(image), mask, fill="mean"))
 
 
+def test_an_image_with_red_paint_is_a_mask_as_its_file_is() -> None:
+    layer = np.zeros((48, 64, 4), np.uint8)
+    layer[..., 1] = 255  # invisible
+    layer[9:12, 9:12] = (255, 0, 0, 255)
+    repaired = redust.repair(draw(), Image.fromarray(layer), fill="mean")
+    np.testing.assert_array_equal(repaired, redust.repair(draw(), layer[..., 3] > 0, fill="mean"))
+
+
 @pytest.mark.parametrize("source", [None, [[1, 2]], 7, Image.new("P", (9, 9)), Image.new("F", (9, 9))])
 def test_what_is_no_scan_is_told_what_is(source: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"NumPy array|one of the modes L, LA"):

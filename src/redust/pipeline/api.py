@@ -21,6 +21,7 @@ from redust.core.arrays import DamageMap, Mask
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
+from redust.files.masks import extract_mask
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import beside
 from redust.pipeline.pipeline import Pipeline
@@ -279,8 +280,15 @@ def _as_area(mask: Area | None) -> Path | Mask | None:
     if isinstance(mask, str):
         return Path(mask)
     if _is_image(mask):
-        return np.asarray(mask.convert("L")).astype(np.bool_)
+        return _image_as_mask(mask)
     raise TypeError(f"a mask is {_describe(mask)}; give a path, a (H, W) bool array or a Pillow image")
+
+
+def _image_as_mask(image: Image) -> Mask:
+    if image.mode in ("1", "L", "I", "F", "I;16"):
+        return np.asarray(image).astype(np.bool_)
+    planes = np.asarray(image.convert("RGBA"))
+    return extract_mask(planes[..., :3], planes[..., 3])
 
 
 def _describe(value: Any) -> str:
