@@ -61,6 +61,16 @@ def test_masks_may_be_given_with_arrays() -> None:
     assert not ((added != draw(specks=0)).any(axis=2) & ~mask).any()
 
 
+def test_arrays_and_images_can_give_a_report() -> None:
+    restored, report = redust.restore(draw(), report=True, **BRIGHT)
+    np.testing.assert_array_equal(restored, redust.restore(draw(), **BRIGHT))
+    assert (report.status, report.source, report.classes["dust"]) == ("restored", "array", 3)
+    assert (report.height, report.width, report.fill) == (48, 64, "mean")
+    mask = redust.detect(draw(), detector="bright")
+    image, report = redust.repair(Image.fromarray(draw()), mask, report=True, fill="mean")
+    assert (image.mode, report.status, report.coverage) == ("RGB", "repaired", mask.mean())
+
+
 def test_the_map_instead_of_the_mask() -> None:
     damage = redust.detect(draw(), as_map=True, detector="bright")
     assert (damage.dtype, damage.shape, damage.max()) == (np.float32, (48, 64), 1.0)

@@ -24,8 +24,9 @@ class Report(BaseModel):
     0 for none; ``seconds`` holds the wall time
     of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
     ``largest_change_outside`` is the largest change of a sample outside the mask in the written file, in steps of the
-    file's depth (0 for every lossless format, None where nothing was restored); ``page`` counts from 1; ``error`` and
-    ``error_kind`` say why a scan failed, or why a file of a folder was skipped.
+    file's depth (0 for every lossless format, None where nothing was restored); ``page`` counts from 1, and ``pages``
+    has the report of each where all were restored: then counts and times are sums; ``error`` and ``error_kind`` say
+    why a scan failed, or why a file of a folder was skipped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class Report(BaseModel):
     error: str | None = None
     error_kind: str | None = None
     page: int = 1
+    pages: list[Report] = []
     height: int = 0
     width: int = 0
     channels: int = 0

@@ -75,7 +75,7 @@ def extract_mask(pixels: Pixels, alpha: Plane | None, name: str = "The mask") ->
     MaskMismatch
         If it is coloured and nowhere transparent, or a layer on which all paint is black.
     """
-    mask: Mask = pixels.any(axis=2)
+    mask: Mask = np.asarray(pixels.any(axis=2))
     if alpha is None or alpha.all():
         if pixels.shape[2] == 3 and not (_equal(pixels, 0, 1) and _equal(pixels, 1, 2)):
             raise MaskMismatch(
