@@ -88,8 +88,6 @@ def settings() -> str:
         parts.append(_table(("setting", "type", "meaning"), _rows_of(kind)))
     parts.append(f"## {_first_line(RestoreSettings).split('.')[0]}\n")
     parts.append(_table(("setting", "type", "meaning"), _rows_of(RestoreSettings)))
-    own = RestoreSettings.model_fields["grow"].default
-    parts.append(f"`restore` grows by {own} unless told otherwise: the soft rim of a speck is damaged too.\n")
     return "\n".join(parts)
 
 

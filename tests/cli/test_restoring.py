@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import redust
 from drawing import draw
 from redust.files import read_map, read_mask, read_scan, write_mask
 
@@ -139,7 +140,7 @@ def test_warnings_are_told(redust_command: Command, scan_file: ScanFile, tmp_pat
 
 def test_detect_writes_masks_or_maps(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
     source = scan_file("a.tif")
-    assert redust_command("detect", source, "-o", tmp_path / "m", "--detector", "bright").code == 0
+    assert redust_command("detect", source, "-o", tmp_path / "m", "--detector", "bright", "--grow", 0).code == 0
     assert redust_command("detect", source, "-o", tmp_path / "d", "--map", "--detector", "bright").code == 0
     mask = read_mask(tmp_path / "m/a.png", (48, 64))
     assert mask.sum() == 12
@@ -193,7 +194,7 @@ def test_failures_are_listed_once_more_at_the_end(redust_command: Command, scan_
 
 def test_an_edited_mask_comes_back(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
     source = scan_file("a.tif")
-    redust_command("detect", source, "-o", tmp_path / "m", "--detector", "bright")
+    redust_command("detect", source, "-o", tmp_path / "m", "--detector", "bright", "--grow", 0)
     for command, output in (("repair", "r.tif"), ("restore", "s.tif")):
         ended = redust_command(
             command, source, "--mask", tmp_path / "m/a.png", "-o", tmp_path / output, "--fill", "mean"
@@ -202,6 +203,22 @@ def test_an_edited_mask_comes_back(redust_command: Command, scan_file: ScanFile,
     np.testing.assert_array_equal(read_scan(tmp_path / "r.tif").pixels, read_scan(tmp_path / "s.tif").pixels)
     changed = (read_scan(tmp_path / "r.tif").pixels != read_scan(source).pixels).any(axis=2)
     np.testing.assert_array_equal(changed, read_mask(tmp_path / "m/a.png", (48, 64)))
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
+def test_detecting_then_repairing_writes_the_file_that_restoring_writes(
+    redust_command: Command, scan_file: ScanFile, tmp_path: Path, name: str
+) -> None:
+    source, mask = scan_file(name), tmp_path / "m/a.png"
+    redust_command("detect", source, "-o", tmp_path / "m", "--detector", "tophat")
+    redust_command("repair", source, "--mask", mask, "-o", tmp_path / "two" / name)
+    flags = ("--detector", "tophat", "--mask-out", tmp_path / "mask.png")
+    redust_command("restore", source, "-o", tmp_path / "one" / name, *flags)
+    assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert mask.read_bytes() == (tmp_path / "mask.png").read_bytes()
+    pixels = read_scan(source).pixels
+    two_steps = redust.repair(pixels, redust.detect(pixels, detector="tophat"))
+    np.testing.assert_array_equal(two_steps, redust.restore(pixels, detector="tophat"))
 
 
 def test_a_folder_of_edited_masks_comes_back(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
@@ -221,6 +238,25 @@ def test_areas_are_added_and_protected(redust_command: Command, scan_file: ScanF
     assert not read_mask(tmp_path / "n/a.png", (48, 64)).any()
     redust_command("detect", source, "-o", tmp_path / "p", "--detector", "tophat", "--level", 1, "--add-mask", found)
     np.testing.assert_array_equal(read_mask(tmp_path / "p/a.png", (48, 64)), read_mask(found, (48, 64)))
+
+
+def test_the_summary_counts_what_is_repaired(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    pixels = draw(specks=0)
+    pixels[5:7, 5:7] = pixels[30:32, 50:52] = 255
+    source, left, spot = scan_file(pixels=pixels), np.zeros((48, 64), np.bool_), np.zeros((48, 64), np.bool_)
+    left[:, :32], spot[40, 20:23] = True, True
+    write_mask(left, tmp_path / "left.png")
+    write_mask(spot, tmp_path / "spot.png")
+
+    def count(*flags: object) -> tuple[str, dict[str, int]]:
+        call = ("restore", source, "-o", tmp_path / "o.tif", "--overwrite", "--report", tmp_path / "r", *BRIGHT, *flags)
+        line = redust_command(*call).out.split(": ")[-1].split(",")[0]
+        return line, json.loads((tmp_path / "r").read_text())["classes"]
+
+    assert count() == ("2 dust", dict.fromkeys(count()[1], 0) | {"dust": 2})
+    assert count("--not-mask", tmp_path / "left.png")[0] == "1 dust"
+    assert count("--add-mask", tmp_path / "spot.png")[0] == "3 dust"
+    assert count("--not-mask", tmp_path / "left.png", "--add-mask", tmp_path / "spot.png")[0] == "1 dust"
 
 
 def test_masks_are_put_together_without_looking_for_damage(

@@ -91,9 +91,9 @@ def test_a_keyword_for_one_of_two_rivals_overrules_the_other_in_a_preset(
         kind.from_preset(preset)
 
 
-def test_detection_alone_grows_nothing_and_restoring_grows_by_two() -> None:
-    assert (DetectSettings().grow, RestoreSettings().grow) == (0, 2)
-    assert RestoreSettings.covering(DetectSettings(level=0.2)) == RestoreSettings(level=0.2, grow=0)
+def test_detecting_chooses_as_restoring_does() -> None:
+    assert DetectSettings().grow == RestoreSettings().grow == 2
+    assert RestoreSettings.covering(DetectSettings(level=0.2)) == RestoreSettings(level=0.2)
 
 
 def test_every_field_has_a_description_for_its_flag() -> None:

@@ -121,12 +121,40 @@ def test_a_mask_of_another_scan(tmp_path: Path) -> None:
         read_mask(tmp_path / "mask.png", (53, 37))
 
 
-def test_a_coloured_mask(tmp_path: Path) -> None:
-    red = np.zeros((*SHAPE, 3), np.uint8)
-    red[MASK, 0] = 255
-    Image.fromarray(red).save(tmp_path / "mask.png")
-    with pytest.raises(MaskMismatch, match="coloured"):
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_coloured_picture_that_is_nowhere_transparent_is_no_mask(tmp_path: Path, alpha: bool) -> None:
+    red = np.zeros((*SHAPE, 4), np.uint8)
+    red[MASK, 0], red[..., 3] = 255, 255
+    Image.fromarray(red[..., : 3 + alpha]).save(tmp_path / "mask.png")
+    with pytest.raises(MaskMismatch, match="coloured and nowhere transparent"):
         read_mask(tmp_path / "mask.png", SHAPE)
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 90), (255, 255, 255), (1, 2, 3)])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("opacity", [255, 7])
+def test_paint_of_any_colour_on_a_transparent_layer_marks(
+    tmp_path: Path, colour: tuple[int, int, int], suffix: str, opacity: int
+) -> None:
+    layer = np.zeros((*SHAPE, 4), np.uint8)
+    layer[~MASK, :3] = 200  # what nobody can see
+    layer[MASK] = (*colour, opacity)
+    Image.fromarray(layer).save(tmp_path / f"mask{suffix}")
+    assert_array_equal(read_mask(tmp_path / f"mask{suffix}", SHAPE), MASK)
+
+
+def test_black_paint_takes_away_and_alone_is_refused(tmp_path: Path) -> None:
+    layer = np.zeros((*SHAPE, 4), np.uint8)
+    layer[:20] = (255, 0, 0, 255)
+    layer[:5] = (0, 0, 0, 255)
+    Image.fromarray(layer).save(tmp_path / "mask.png")
+    assert_array_equal(read_mask(tmp_path / "mask.png", SHAPE), layer[..., 0] > 0)
+    layer[..., :3] = 0
+    Image.fromarray(layer).save(tmp_path / "black.png")
+    with pytest.raises(MaskMismatch, match="black is left alone"):
+        read_mask(tmp_path / "black.png", SHAPE)
+    Image.fromarray(0 * layer).save(tmp_path / "empty.png")
+    assert not read_mask(tmp_path / "empty.png", SHAPE).any()
 
 
 def test_what_is_no_mask_or_map(tmp_path: Path) -> None:

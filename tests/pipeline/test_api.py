@@ -34,7 +34,7 @@ def shaped(channels: int, dtype: type) -> np.ndarray:
 def test_arrays_come_back_in_their_own_shape_and_depth(channels: int, dtype: type) -> None:
     array = shaped(channels, dtype)
     before = array.copy()
-    mask = redust.detect(array, detector="bright")
+    mask = redust.detect(array, detector="bright", grow=0)
     restored = redust.restore(array, grow=0, **BRIGHT)
     assert (restored.shape, restored.dtype) == (array.shape, array.dtype)
     assert (mask.shape, mask.dtype, mask.sum()) == ((48, 64), np.bool_, 12)
@@ -59,6 +59,16 @@ def test_masks_may_be_given_with_arrays() -> None:
     np.testing.assert_array_equal(redust.restore(array, not_mask=protect, **BRIGHT), array)
     added = redust.restore(draw(specks=0), add_mask=mask, **BRIGHT)
     assert not ((added != draw(specks=0)).any(axis=2) & ~mask).any()
+
+
+def test_arrays_and_images_can_give_a_report() -> None:
+    restored, report = redust.restore(draw(), report=True, **BRIGHT)
+    np.testing.assert_array_equal(restored, redust.restore(draw(), **BRIGHT))
+    assert (report.status, report.source, report.classes["dust"]) == ("restored", "array", 3)
+    assert (report.height, report.width, report.fill) == (48, 64, "mean")
+    mask = redust.detect(draw(), detector="bright")
+    image, report = redust.repair(Image.fromarray(draw()), mask, report=True, fill="mean")
+    assert (image.mode, report.status, report.coverage) == ("RGB", "repaired", mask.mean())
 
 
 def test_the_map_instead_of_the_mask() -> None:
@@ -97,7 +107,7 @@ def test_paths_give_files_and_a_report(scan_file: ScanFile, tmp_path: Path) -> N
     source = scan_file()
     report = redust.restore(str(source), str(tmp_path / "o.tif"), mask_out=str(tmp_path / "m.png"), **BRIGHT)
     assert report.target == str(tmp_path / "o.tif")
-    assert redust.detect(source, tmp_path / "d.png", detector="bright", grow=2).status == "detected"
+    assert redust.detect(source, tmp_path / "d.png", detector="bright").status == "detected"
     assert (tmp_path / "d.png").read_bytes() == (tmp_path / "m.png").read_bytes()
     redust.repair(source, tmp_path / "m.png", tmp_path / "r.tif", fill="mean")
     np.testing.assert_array_equal(read_scan(tmp_path / "r.tif").pixels, read_scan(tmp_path / "o.tif").pixels)
@@ -166,6 +176,14 @@ def test_images_come_back_in_their_own_mode_with_their_info(mode: str) -> None:
     mask = redust.detect(image, detector="bright")
     repaired = redust.repair(image, Image.fromarray(mask), fill="mean")
     np.testing.assert_array_equal(np.asarray(repaired), redust.repair(np.asarray(image), mask, fill="mean"))
+
+
+def test_an_image_with_red_paint_is_a_mask_as_its_file_is() -> None:
+    layer = np.zeros((48, 64, 4), np.uint8)
+    layer[..., 1] = 255  # invisible
+    layer[9:12, 9:12] = (255, 0, 0, 255)
+    repaired = redust.repair(draw(), Image.fromarray(layer), fill="mean")
+    np.testing.assert_array_equal(repaired, redust.repair(draw(), layer[..., 3] > 0, fill="mean"))
 
 
 @pytest.mark.parametrize("source", [None, [[1, 2]], 7, Image.new("P", (9, 9)), Image.new("F", (9, 9))])

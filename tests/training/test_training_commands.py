@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,9 @@ import pytest
 import typer
 
 from redust.cli.app import app
+from redust.cli.training import describe_progress
 from redust.core.errors import SettingsError, TrainingError
+from redust.training.checkpoint import TrainingProgress
 from redust.training.config import list_fields
 from training_samples import run, write_photos
 
@@ -30,6 +33,13 @@ def test_train_says_what_a_fill_is_worth_and_how_it_is_used(tmp_path: Path) -> N
     )  # fmt: skip
     assert "kriging  inside" in said
     assert f"redust restore --fill {out / 'models/my-model'} SCAN" in said
+
+
+def test_figures_are_shown_once_they_are_known() -> None:
+    nan = float("nan")
+    begun = TrainingProgress(step=1, steps=None, epoch=0.1, share=0.01, loss=nan, score=nan, seconds=1.0)
+    assert describe_progress(begun) == "epoch 0.1"
+    assert describe_progress(replace(begun, loss=0.5, score=0.25)) == "epoch 0.1  loss 0.5000  f1 0.250"
 
 
 def test_evaluate_asks_as_restoring_would(pairs: Path) -> None:

@@ -125,7 +125,7 @@ def _restore(task: ScanTask) -> ScanOutcome:
         _check_sha256(job.source, input_sha256, task.expected_sha256)
         report = _load_pipeline(settings).run(masked).model_dump(mode="json")
         hashes = [hash_file(path) if path.exists() else "" for path in staged.outputs]
-        thumbnails = _draw_thumbnails(masked, report, settings.page - 1) if task.thumbnails else None
+        thumbnails = _draw_thumbnails(masked, report, settings.first_page) if task.thumbnails else None
     outputs = [
         describe_output(path, task.root, sha256) for path, sha256 in zip(job.outputs, hashes, strict=True) if sha256
     ]

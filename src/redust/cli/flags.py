@@ -133,7 +133,8 @@ def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Paramete
 def _flag_type(annotation: Any) -> Any:
     """The type a command line can carry: ``int | None`` is ``int``, a tuple is a list, a literal is text."""
     if get_origin(annotation) in (Union, UnionType):
-        (annotation,) = (kind for kind in get_args(annotation) if kind is not type(None))
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        annotation = kinds[0] if len(kinds) == 1 else str
     if get_origin(annotation) is Literal:
         return str
     if get_origin(annotation) in (tuple, list):

@@ -5,6 +5,7 @@ Nothing of torch is loaded before a command runs.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,7 +132,7 @@ def training_screen(label: Callable[[], str]) -> Iterator[Callable[[TrainingProg
 
     def show_progress(progress: TrainingProgress) -> None:
         nonlocal shown_at
-        facts = f"epoch {progress.epoch:.1f}  loss {progress.loss:.4f}  {progress.measure} {progress.score:.3f}"
+        facts = describe_progress(progress)
         bar.update(task, description=label(), completed=progress.share, facts=facts)
         if not console.is_terminal and time.monotonic() - shown_at >= _PLAIN_LINE_SECONDS:
             shown_at = time.monotonic()
@@ -140,6 +141,16 @@ def training_screen(label: Callable[[], str]) -> Iterator[Callable[[TrainingProg
 
     with bar:
         yield show_progress
+
+
+def describe_progress(progress: TrainingProgress) -> str:
+    """Epoch, loss and score of a run, each from when it is known."""
+    facts = [f"epoch {progress.epoch:.1f}"]
+    if math.isfinite(progress.loss):
+        facts.append(f"loss {progress.loss:.4f}")
+    if math.isfinite(progress.score):
+        facts.append(f"{progress.measure} {progress.score:.3f}")
+    return "  ".join(facts)
 
 
 def _show_result(result: TrainingResult) -> None:

@@ -19,12 +19,14 @@ class Report(BaseModel):
     ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
     ``mask_sha256`` the hash of the mask, eight pixels a byte as ``numpy.packbits`` packs them; ``status`` is ``review``
     where more would have been changed than allowed, and nothing was;
-    ``regions`` counts connected damage, ``classes`` the same by class, before dilation joins regions; ``blurred_by`` is
-    the sigma in pixels of the detector's blur, 0 for none; ``seconds`` holds the wall time
+    ``regions`` counts connected damage, ``classes`` the same by class, as it is repaired (protected areas are left out,
+    added ones are in) but before dilation joins regions; ``blurred_by`` is the sigma in pixels of the detector's blur,
+    0 for none; ``seconds`` holds the wall time
     of each step (``read``, ``detect``, ``decide``, ``fill``, ``compare``, ``write``);
     ``largest_change_outside`` is the largest change of a sample outside the mask in the written file, in steps of the
-    file's depth (0 for every lossless format, None where nothing was restored); ``page`` counts from 1; ``error`` and
-    ``error_kind`` say why a scan failed, or why a file of a folder was skipped.
+    file's depth (0 for every lossless format, None where nothing was restored); ``page`` counts from 1, and ``pages``
+    has the report of each where all were restored: then counts and times are sums; ``error`` and ``error_kind`` say
+    why a scan failed, or why a file of a folder was skipped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,7 @@ class Report(BaseModel):
     error: str | None = None
     error_kind: str | None = None
     page: int = 1
+    pages: list[Report] = []
     height: int = 0
     width: int = 0
     channels: int = 0

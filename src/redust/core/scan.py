@@ -32,6 +32,8 @@ class Scan:
         The EXIF orientation tag, 1..8.
     source, page
         Where it came from; page counts from 0.
+    further_pages
+        The other pages of its file, without reduced copies; they count from 0.
     format
         Name of the file format it was read from, such as ``"TIFF"``; empty for an array.
     warnings
@@ -53,6 +55,7 @@ class Scan:
     orientation: int = 1
     source: Path | None = None
     page: int = 0
+    further_pages: tuple[int, ...] = ()
     format: str = ""
     warnings: tuple[str, ...] = ()
     carried: Mapping[str, object] = field(default_factory=lambda: _NOTHING, repr=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -151,7 +151,10 @@ class ScanSettings(Settings):
         int | None,
         Field(ge=1, le=1024, description="Threads to use; all cores unless given. It does not change the result."),
     ] = None
-    page: Annotated[int, Field(ge=1, description="Page of a multi-page file to work on, counted from 1.")] = 1
+    page: Annotated[
+        int | Literal["all"],
+        Field(description="Page of a multi-page TIFF to work on, counted from 1; `all` repairs every page."),
+    ] = 1
     max_megapixels: Annotated[
         float, Field(gt=0, description="Refuse scans of more megapixels than this, before decoding them.")
     ] = 1000.0
@@ -163,6 +166,20 @@ class ScanSettings(Settings):
     allow_loss: Annotated[
         bool, Field(description="Go on when the target's format cannot hold something the scan carries.")
     ] = False
+
+    @field_validator("page", mode="plain")
+    @classmethod
+    def _check_page(cls, page: Any) -> int | Literal["all"]:
+        if page == "all":
+            return "all"
+        if isinstance(page, bool) or not str(page).isdecimal() or int(page) < 1:
+            raise ValueError("a page is a number, counted from 1, or all")
+        return int(page)
+
+    @property
+    def first_page(self) -> int:
+        """The page to read first, counted from 0."""
+        return 0 if self.page == "all" else self.page - 1
 
     @classmethod
     def from_preset(cls, path: Path, **choices: Any) -> Self:
@@ -221,7 +238,10 @@ class DetectSettings(ScanSettings):
             "sharp. Unless given, soft and grainy scans are blurred where that lowers the detector's uncertainty.",
         ),
     ] = None
-    grow: Annotated[int, Field(ge=0, le=64, description="Dilate the mask by this many pixels.")] = 0
+    grow: Annotated[
+        int,
+        Field(ge=0, le=64, description="Dilate the mask by this many pixels: the soft rim of a speck is damaged too."),
+    ] = 2
     min_size: Annotated[int, Field(ge=1, description="Ignore damaged regions of fewer pixels than this.")] = 1
     max_size: Annotated[int | None, Field(ge=1, description="Ignore damaged regions of more pixels than this.")] = None
     polarity: Annotated[Polarity, Field(description="Keep only damage brighter or darker than its surroundings.")] = (
@@ -325,9 +345,8 @@ class RepairSettings(ScanSettings):
 
 
 class RestoreSettings(DetectSettings, RepairSettings):
-    """Find and repair. The mask is dilated by two pixels: the soft rim of a speck is damaged too."""
+    """Find and repair."""
 
-    grow: Annotated[int, Field(ge=0, le=64, description="Dilate the mask by this many pixels.")] = 2
     method: Annotated[
         Method,
         Field(

@@ -33,7 +33,7 @@ class MaskDecision:
     mask : (H, W) bool
         True where the scan is to be repaired.
     ungrown : (H, W) bool
-        The same before dilation.
+        The same before dilation; only what it marks is counted.
     guard
         What the over-detection guard rejected.
     """

@@ -24,6 +24,7 @@ _SIDE = 160
 _GAP = 4
 _FRAME = 24
 _DETECTED, _MISSED, _FALSE = (80, 200, 120), (70, 120, 255), (255, 80, 60)
+_MIN_POINTS = 2  # of a line
 _SKIPPED = ("step", "epoch", "seconds")
 
 
@@ -69,8 +70,10 @@ def write_picture(picture: Picture, path: Path) -> None:
     cv2.imwrite(str(path), picture[..., ::-1])
 
 
-def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
-    """Draw every column of a run's history against the epoch, one small plot each."""
+def draw_curves(history: Sequence[dict[str, float]], path: Path) -> bool:
+    """Draw every column of a run's history against the epoch, one small plot each; False if there is no curve yet."""
+    if len(history) < _MIN_POINTS:
+        return False
     columns = [name for name in history[0] if name not in _SKIPPED and any(np.isfinite(row[name]) for row in history)]
     across = 4
     figure, axes = _make_figure(-(-len(columns) // across), across)
@@ -81,12 +84,18 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
         axis.set_xlabel("epoch", fontsize=7)
         axis.tick_params(labelsize=7)
     _save_figure(figure, axes[len(columns) :], path)
+    return True
 
 
 def draw_lines(
     histories: Mapping[str, Sequence[Mapping[str, float | None]]], columns: Sequence[str], path: Path
-) -> None:
-    """Draw some columns of several runs against the epoch: one small plot per column, one line per run."""
+) -> bool:
+    """Draw some columns of several runs against the epoch: one small plot per column, one line per run.
+
+    Nothing is drawn, and False returned, where no run has more than one point.
+    """
+    if max(map(len, histories.values())) < _MIN_POINTS:
+        return False
     figure, axes = _make_figure(1, len(columns))
     for axis, column in zip(axes, columns, strict=True):
         for name, history in histories.items():
@@ -98,6 +107,7 @@ def draw_lines(
         axis.tick_params(labelsize=7)
     axes[0].legend(fontsize=6)
     _save_figure(figure, [], path)
+    return True
 
 
 def draw_precision_recall(tallies: dict[str, MetricCounter], path: Path) -> None:

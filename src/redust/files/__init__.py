@@ -9,7 +9,7 @@ from redust.core.atomic import check_path, whole_file
 from redust.files.formats import is_scan_path, lossless
 from redust.files.masks import read_map, read_mask, write_map, write_mask
 from redust.files.reading import read_scan
-from redust.files.writing import check_target, largest_change_outside, name_losses, write_scan
+from redust.files.writing import check_target, largest_change_outside, name_losses, write_pages, write_scan
 
 __all__ = [
     "check_path",
@@ -24,5 +24,6 @@ __all__ = [
     "whole_file",
     "write_map",
     "write_mask",
+    "write_pages",
     "write_scan",
 ]

@@ -108,7 +108,7 @@ def pack_block(tree: TiffTree, source: bytes = b"") -> bytes:
     """Write a tree as a block; thumbnails are copied out of `source`, the block it was read from."""
     block = io.BytesIO()
     pages = tuple(_map_tags(page, _narrow) for page in tree.pages)
-    write_tree(block, replace(tree, big=False, pages=pages), io.BytesIO(source), {})
+    write_tree(block, replace(tree, big=False, pages=pages), io.BytesIO(source), ((page, None) for page in pages))
     return block.getvalue()
 
 

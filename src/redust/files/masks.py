@@ -1,4 +1,7 @@
-"""Masks and damage maps as files that a person can look at, edit and feed back."""
+"""Masks and damage maps as files that a person can look at, edit and feed back.
+
+A mask is a picture in black and white, or a transparent layer with paint on it; see :func:`extract_mask`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from redust.core.arrays import DamageMap, Mask, Pixels, check_damage, check_mask
+from redust.core.arrays import DamageMap, Mask, Pixels, Plane, check_damage, check_mask
 from redust.core.atomic import whole_file
 from redust.core.errors import MaskMismatch, TargetError, UnsupportedScan
 from redust.core.scan import Scan
@@ -25,20 +28,19 @@ def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
     Parameters
     ----------
     path
-        A PNG or TIFF of any depth, also 1 bit or palette; grey, or colours in which R = G = B.
+        A PNG or TIFF of any depth, also 1 bit or palette.
     shape : (height, width)
         The size of the scan it belongs to.
 
     Returns
     -------
     mask : (H, W) bool
-        True where a pixel is not black. Fully transparent pixels count as black: a mask may be painted
-        on a transparent layer.
+        See :func:`extract_mask`.
 
     Raises
     ------
     MaskMismatch
-        If it has another size, is coloured, or is of a lossy format, which smears a mask's edges.
+        If it has another size, is of a lossy format, which smears a mask's edges, or is no mask by its colours.
     ScanError
         If it cannot be read.
     """
@@ -48,11 +50,43 @@ def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
             f"{path} is {scan.shape[1]} x {scan.shape[0]} pixels, the scan {shape[1]} x {shape[0]}. "
             "Give the mask that belongs to this scan."
         )
-    pixels = scan.pixels
-    if scan.channels == 3 and not (_equal(pixels, 0, 1) and _equal(pixels, 1, 2)):
-        raise MaskMismatch(f"{path} is coloured. Save the mask in grey: white is repaired, black is left alone.")
-    mask: Mask = pixels[..., 0] != 0
-    return mask & (scan.alpha != 0) if scan.alpha is not None else mask
+    return extract_mask(scan.pixels, scan.alpha, str(path))
+
+
+def extract_mask(pixels: Pixels, alpha: Plane | None, name: str = "The mask") -> Mask:
+    """Which pixels a picture of a mask marks.
+
+    A pixel is marked where it is neither black nor fully transparent. A picture without a fully transparent pixel has
+    to be grey. Where there are some, it is a layer with paint, and paint of any colour but black marks.
+
+    Parameters
+    ----------
+    pixels : (H, W, C)
+    alpha : (H, W), optional
+    name
+        What messages call it.
+
+    Returns
+    -------
+    mask : (H, W) bool
+
+    Raises
+    ------
+    MaskMismatch
+        If it is coloured and nowhere transparent, or a layer on which all paint is black.
+    """
+    mask: Mask = np.asarray(pixels.any(axis=2))
+    if alpha is None or alpha.all():
+        if pixels.shape[2] == 3 and not (_equal(pixels, 0, 1) and _equal(pixels, 1, 2)):
+            raise MaskMismatch(
+                f"{name} is coloured and nowhere transparent. Export the painted layer alone, or save the mask in "
+                "grey: white is repaired, black is left alone."
+            )
+        return mask
+    mask &= alpha != 0
+    if alpha.any() and not mask.any():
+        raise MaskMismatch(f"All paint of {name} is black, and black is left alone. Paint in white or in a colour.")
+    return mask
 
 
 def write_mask(mask: Mask, path: str | Path, *, overwrite: bool = False) -> None:

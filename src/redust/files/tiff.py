@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,10 +18,9 @@ from numpy.typing import NDArray
 from redust.core.arrays import Pixels, Plane
 from redust.core.errors import ScanError, UnreadableScan
 from redust.core.scan import Scan
-from redust.files import exif, photoshop
+from redust.files import exif
 from redust.files.depth import expand_depth
 from redust.files.limits import Request
-from redust.files.metadata import name_aspect
 from redust.files.threads import cores
 from redust.files.tiff_jpeg import check_streams, read_streams
 from redust.files.tiff_layout import (
@@ -40,9 +40,18 @@ from redust.files.tiff_layout import (
 from redust.files.tiff_mask import check_lossless, is_mask_only, read_mask_page
 from redust.files.tiff_reader import check_bounds, read_tree
 from redust.files.tiff_segments import STRIP_BYTES, encode_segments
-from redust.files.tiff_tags import ICC, IPTC, PHOTOSHOP, XMP, bytes_of, describe_page, read_iptc
+from redust.files.tiff_tags import (
+    ICC,
+    PHOTOSHOP,
+    XMP,
+    bytes_of,
+    describe_page,
+    list_further_pages,
+    list_unportable,
+    read_iptc,
+)
 from redust.files.tiff_tree import Ifd, TiffTree
-from redust.files.tiff_writer import write_tree
+from redust.files.tiff_writer import PaintedPage, write_tree
 
 logger = logging.getLogger(__name__)
 
@@ -121,38 +130,15 @@ def _scan(
         iptc=read_iptc(ifd),
         orientation=exif.orientation_of(tree, ifd),
         page=page,
+        further_pages=list_further_pages(tree, page),
         format="TIFF",
         carried={
             "tiff": carried,
             "photoshop": bytes_of(ifd, PHOTOSHOP),
-            "only here": _list_unportable(tree, page, layout),
+            "only here": list_unportable(tree, page, layout),
             "lost anyway": tuple(exif.list_unknown_tags(tree)),
         },
     )
-
-
-def _has_second_iptc(ifd: Ifd) -> bool:
-    """Whether Photoshop's resources hold another IPTC block than the page itself."""
-    return photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP)) not in (None, bytes_of(ifd, IPTC))
-
-
-def _list_unportable(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
-    """What no other format holds. Reduced copies of the picture do not count: they hold nothing of their own."""
-    pages = [ifd for number, ifd in enumerate(tree.pages) if number != page and not tree.number(ifd, 254, 0) & 1]
-    below = [ifd for ifd in tree.pages[page].children.get(330, ()) if not tree.number(ifd, 254, 0) & 1]
-    names = []
-    if pages:
-        names.append(f"{len(pages)} further page{'s' * (len(pages) > 1)}")
-    if below:
-        names.append(f"{len(below)} sub-image{'s' * (len(below) > 1)}")
-    if 37724 in tree.pages[page].tags:
-        names.append("Photoshop's document data")
-    if layout.premultiplied:
-        names.append("an alpha channel that colours are multiplied by")
-    if bytes_of(tree.pages[page], IPTC) and _has_second_iptc(tree.pages[page]):
-        names.append("a second IPTC block")
-    aspect = exif.aspect_of(tree, tree.pages[page])
-    return (*names, *exif.list_beyond_block(tree.pages[page]), *name_aspect(*aspect))
 
 
 # --- decoding ---------------------------------------------------------------------------------------------
@@ -237,10 +223,65 @@ def _write(scan: Scan, file: BinaryIO, tree: TiffTree, layout: Layout, page: int
     raw = layout.height * layout.width * layout.samples * layout.dtype.itemsize
     worst = raw * 3 // 2 if layout.compression in (LZW, PACKBITS) else raw  # grain does not compress
     tree = replace(tree, big=tree.big or worst + copied > _BIG)
+    painted = _paint_page(scan, tree, layout, page)
+    tree = replace(tree, pages=(*tree.pages[:page], painted[0], *tree.pages[page + 1 :]))
+    pages = (painted if number == page else (ifd, None) for number, ifd in enumerate(tree.pages))
+    write_tree(file, tree, source, pages)
+
+
+def _paint_page(scan: Scan, tree: TiffTree, layout: Layout, page: int) -> PaintedPage:
+    """A page whose pixels are written anew."""
     ifd = describe_page(tree, tree.pages[page], scan, layout)
-    pages = (*tree.pages[:page], ifd, *tree.pages[page + 1 :])
-    painting = layout.offsets_code, encode_segments(scan, layout, tree.order)
-    write_tree(file, replace(tree, pages=pages), source, {page: painting})
+    return ifd, (layout.offsets_code, encode_segments(scan, layout, tree.order))
+
+
+def write_pages(scans: Iterator[Scan], file: BinaryIO) -> None:
+    """Write a TIFF again with several of its pages changed; the others are copied as they lie in the source.
+
+    Parameters
+    ----------
+    scans
+        Pages of one file as :func:`read` returned them, in the order of the file; each is taken when the one before
+        it is written, so that there is never more than one in memory.
+    file
+        Empty and seekable.
+
+    Raises
+    ------
+    ScanError
+        If the source has changed since it was read.
+    """
+    pending = [next(scans)]
+    carried = _carried_tiff(pending[0])
+    tree = carried.tree
+    worst = sum(_raw_bytes(tree, ifd) * 3 // 2 for ifd in tree.pages)
+    with carried.open() as source:
+        tree = replace(tree, big=tree.big or worst + stamp_of(source)[0] > _BIG)
+
+        def paint() -> Iterator[PaintedPage]:
+            for number, ifd in enumerate(tree.pages):
+                if not pending or pending[0].page != number:
+                    yield ifd, None
+                    continue
+                layout = _current(pending[0], _lossless(_carried_tiff(pending[0]).layout))
+                yield _paint_page(pending.pop(), tree, layout, number)
+                pending.extend(islice(scans, 1))
+                if pending and _carried_tiff(pending[0]).stamp != carried.stamp:
+                    raise ScanError(f"{carried.path} has changed since it was read. Run the restoration again.")
+
+        write_tree(file, tree, source, paint())
+
+
+def _carried_tiff(scan: Scan) -> CarriedTiff:
+    carried = scan.carried.get("tiff")
+    if not isinstance(carried, CarriedTiff):
+        raise ValueError("pages can be written together only if they were read from one TIFF")
+    return carried
+
+
+def _raw_bytes(tree: TiffTree, ifd: Ifd) -> int:
+    height, width, samples, bits = (tree.number(ifd, code, 1) for code in (257, 256, 277, 258))
+    return height * width * samples * -(-bits // 8)
 
 
 def _lossless(layout: Layout) -> Layout:

@@ -94,4 +94,6 @@ def _read_marked(page: Any, tree: TiffTree, ifd: Ifd) -> NDArray[np.bool_]:
 
 def _check_grey(samples: NDArray[Any]) -> None:
     if not (np.array_equal(samples[..., 0], samples[..., 1]) and np.array_equal(samples[..., 1], samples[..., 2])):
-        raise MaskMismatch("It is coloured. Save the mask in grey: white is repaired, black is left alone.")
+        raise MaskMismatch(
+            "It is coloured and nowhere transparent. Save the mask in grey: white is repaired, black is left alone."
+        )

@@ -8,6 +8,7 @@ import numpy as np
 
 from redust.core.scan import Scan
 from redust.files import exif, photoshop
+from redust.files.metadata import name_aspect
 from redust.files.tiff_layout import EXTRAS, PREDICTED, RGB, Layout, extra_kinds
 from redust.files.tiff_tree import Ifd, Tag, TiffTree, byte_tag
 
@@ -22,6 +23,35 @@ def bytes_of(ifd: Ifd, code: int) -> bytes | None:
 
 def read_iptc(ifd: Ifd) -> bytes | None:
     return bytes_of(ifd, IPTC) or photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP))
+
+
+def _has_second_iptc(ifd: Ifd) -> bool:
+    """Whether Photoshop's resources hold another IPTC block than the page itself."""
+    return photoshop.iptc_of(bytes_of(ifd, PHOTOSHOP)) not in (None, bytes_of(ifd, IPTC))
+
+
+def list_further_pages(tree: TiffTree, page: int) -> tuple[int, ...]:
+    """The other pages but reduced copies, which hold nothing of their own."""
+    return tuple(number for number, ifd in enumerate(tree.pages) if number != page and not tree.number(ifd, 254, 0) & 1)
+
+
+def list_unportable(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
+    """What no other format holds. Reduced copies of the picture do not count."""
+    pages = list_further_pages(tree, page)
+    below = [ifd for ifd in tree.pages[page].children.get(330, ()) if not tree.number(ifd, 254, 0) & 1]
+    names = []
+    if pages:
+        names.append(f"{len(pages)} further page{'s' * (len(pages) > 1)}")
+    if below:
+        names.append(f"{len(below)} sub-image{'s' * (len(below) > 1)}")
+    if 37724 in tree.pages[page].tags:
+        names.append("Photoshop's document data")
+    if layout.premultiplied:
+        names.append("an alpha channel that colours are multiplied by")
+    if bytes_of(tree.pages[page], IPTC) and _has_second_iptc(tree.pages[page]):
+        names.append("a second IPTC block")
+    aspect = exif.aspect_of(tree, tree.pages[page])
+    return (*names, *exif.list_beyond_block(tree.pages[page]), *name_aspect(*aspect))
 
 
 def describe_page(tree: TiffTree, ifd: Ifd, scan: Scan, layout: Layout) -> Ifd:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, TypeAlias
 
 from redust.core.errors import UnreadableScan
@@ -13,9 +13,11 @@ from redust.files.tiff_tree import POINTER_TYPES, SEGMENTS, SIZES, Buffer, Ifd, 
 Painting: TypeAlias = Iterable[tuple[int, Iterable[Buffer]]]
 
 
-def write_tree(
-    file: BinaryIO, tree: TiffTree, source: BinaryIO | None, paintings: Mapping[int, tuple[int, Painting]]
-) -> None:
+#: A directory, and (offsets tag, new segments) where its pixels are written anew.
+PaintedPage: TypeAlias = tuple[Ifd, tuple[int, Painting] | None]
+
+
+def write_tree(file: BinaryIO, tree: TiffTree, source: BinaryIO | None, pages: Iterable[PaintedPage]) -> None:
     """Write all directories with their pixels.
 
     Parameters
@@ -23,18 +25,18 @@ def write_tree(
     file
         Empty and seekable.
     tree
-        What to write; its segments lie in `source` and are copied as they are.
+        Says the byte order, and which bytes must stay where they are.
     source
-        The file the tree was read from; not needed if no directory has segments.
-    paintings
-        Page number to (offsets tag, new segments), for pages whose pixels are written anew.
+        The file that segments of directories lie in, to be copied as they are; not needed if none has segments.
+    pages
+        What to write; each page is taken when the one before it is written.
 
     Raises
     ------
     OverflowError
         If a classic TIFF would pass 4 GiB.
     """
-    _Writer(file, tree, source).write(paintings)
+    _Writer(file, tree, source).write(pages)
 
 
 class _Writer:
@@ -48,15 +50,15 @@ class _Writer:
         self.fixed = sorted({(tag.offset, tag.offset + len(tag.data)) for tag in tags if tag.offset >= self.header})
         self.end = 0  # of what is written from front to back
 
-    def write(self, paintings: Mapping[int, tuple[int, Painting]]) -> None:
+    def write(self, pages: Iterable[PaintedPage]) -> None:
         mark = b"II" if self.tree.order == "<" else b"MM"
         head = struct.pack(f"{self.tree.order}3H", 43, 8, 0) if self.tree.big else self._pack("H", 42)
         self.file.write(mark + head)
         pointer = self.file.tell()
         self.file.write(bytes(self.inline))
         self.end = self.file.tell()
-        for number, page in enumerate(self.tree.pages):
-            offset, following = self._write_ifd(page, paintings.get(number))
+        for page, painting in pages:
+            offset, following = self._write_ifd(page, painting)
             self._patch(pointer, offset)
             pointer = following
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from redust.core.arrays import Mask, Pixels, check_mask
 from redust.core.atomic import check_path, whole_file
 from redust.core.errors import TargetError
 from redust.core.scan import Scan
-from redust.files.formats import by_suffix
+from redust.files.formats import TIFF, by_suffix
 from redust.files.reading import read_scan
 from redust.files.unsupported import check_losses, check_sides, fit_to_format, list_losses, rescale
 
@@ -77,6 +78,35 @@ def write_scan(scan: Scan, path: str | Path, *, overwrite: bool = False, allow_l
     format = by_suffix(path)
     with whole_file(path, source=scan.source, overwrite=overwrite) as file:
         format.codec().write(fit_to_format(scan, format) if allow_loss else scan, file)
+
+
+def write_pages(scans: Iterable[Scan], path: str | Path, *, overwrite: bool = False, allow_loss: bool = False) -> None:
+    """Write several pages of one TIFF as that TIFF again: as :func:`write_scan`, one page after the other.
+
+    Parameters
+    ----------
+    scans
+        Pages read from one TIFF, in its order; each is taken when the one before it is written. Pages that are not
+        among them are copied.
+
+    Raises
+    ------
+    TargetError, ScanError
+        As :func:`write_scan`.
+    """
+    from redust.files import tiff
+
+    path = Path(path)
+    format = by_suffix(path)
+    if format is not TIFF:
+        raise TargetError(f"{path} would be {format.name}, which holds one page. Name it .tif, or choose one page.")
+
+    def fit_page(scan: Scan) -> Scan:
+        check_target(scan, path, overwrite=overwrite, allow_loss=allow_loss)
+        return fit_to_format(scan, format) if allow_loss else scan
+
+    with whole_file(path, overwrite=overwrite) as file:
+        tiff.write_pages(map(fit_page, scans), file)
 
 
 def largest_change_outside(pixels: Pixels, path: str | Path, mask: Mask, *, page: int = 0) -> float:

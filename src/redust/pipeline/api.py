@@ -21,6 +21,7 @@ from redust.core.arrays import DamageMap, Mask
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
+from redust.files.masks import extract_mask
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import beside
 from redust.pipeline.pipeline import Pipeline
@@ -40,7 +41,9 @@ _IMAGE_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 @overload
 def restore(source: PathLike, target: PathLike | None = None, **choices: Any) -> Report: ...
 @overload
-def restore(source: P, target: None = None, **choices: Any) -> P: ...
+def restore(source: P, target: None = None, *, report: Literal[False] = False, **choices: Any) -> P: ...
+@overload
+def restore(source: P, target: None = None, *, report: Literal[True], **choices: Any) -> tuple[P, Report]: ...
 def restore(
     source: PathLike | Array | Image,
     target: PathLike | None = None,
@@ -51,8 +54,9 @@ def restore(
     mask_out: PathLike | None = None,
     compare: PathLike | None = None,
     preset: PathLike | None = None,
+    report: bool = False,
     **choices: Any,
-) -> Report | Array | Image:
+) -> Report | Array | Image | tuple[Array | Image, Report]:
     """Find the damage and repair it.
 
     Parameters
@@ -68,12 +72,14 @@ def restore(
         Where to write the mask, and the picture before / mask / after.
     preset
         A TOML file of choices; keywords win over it.
+    report
+        With an array or image: return the report too.
     **choices
         Fields of :class:`~redust.core.settings.RestoreSettings`, such as ``level=0.4``.
 
     Returns
     -------
-    result : Report, or an array or image like `source`
+    result : Report for a path; else an array or image like `source`, or a pair of it and its Report
         The pixels are new; outside the mask it is identical to `source`.
 
     Raises
@@ -97,7 +103,7 @@ def restore(
         _refuse_files(target, mask_out, compare)
         scan = as_scan(source)
         areas = Areas.read(scan.shape, only=_as_area(mask), add=_as_area(add_mask), protect=_as_area(not_mask))
-        return as_pixels(pipeline.restore_scan(scan, areas), source)
+        return _restore_pixels(pipeline, scan, areas, source, report=report)
     target = beside(Path(source)) if target is None else target
     return pipeline.restore(
         source,
@@ -176,15 +182,20 @@ def detect(
 @overload
 def repair(source: PathLike, mask: Area, target: PathLike | None = None, **choices: Any) -> Report: ...
 @overload
-def repair(source: P, mask: Area, target: None = None, **choices: Any) -> P: ...
+def repair(source: P, mask: Area, target: None = None, *, report: Literal[False] = False, **choices: Any) -> P: ...
+@overload
+def repair(
+    source: P, mask: Area, target: None = None, *, report: Literal[True], **choices: Any
+) -> tuple[P, Report]: ...
 def repair(
     source: PathLike | Array | Image,
     mask: Area,
     target: PathLike | None = None,
     *,
     preset: PathLike | None = None,
+    report: bool = False,
     **choices: Any,
-) -> Report | Array | Image:
+) -> Report | Array | Image | tuple[Array | Image, Report]:
     """Fill what a mask marks, and nothing else.
 
     Parameters
@@ -195,12 +206,13 @@ def repair(
         The path of a mask of the scan's size (non-zero = True), a (H, W) bool array, or a Pillow image.
     target
         Where to write; `scan.restored.tif` beside `scan.tif` unless given.
-    preset, **choices
+    preset, report, **choices
         As in :func:`restore`; fields of :class:`~redust.core.settings.RepairSettings`.
 
     Returns
     -------
-    result : Report, or an array or image like `source`
+    result
+        As of :func:`restore`.
 
     Raises
     ------
@@ -223,8 +235,16 @@ def repair(
     if not isinstance(source, str | Path):
         _refuse_files(target)
         scan = as_scan(source)
-        return as_pixels(pipeline.restore_scan(scan, Areas.read(scan.shape, only=area)), source)
+        return _restore_pixels(pipeline, scan, Areas.read(scan.shape, only=area), source, report=report)
     return pipeline.restore(source, beside(Path(source)) if target is None else target, mask=area)
+
+
+def _restore_pixels(
+    pipeline: Pipeline, scan: Scan, areas: Areas, source: Array | Image, *, report: bool
+) -> Array | Image | tuple[Array | Image, Report]:
+    restored, facts = pipeline.restore_reported(scan, areas)
+    pixels = as_pixels(restored, source)
+    return (pixels, facts) if report else pixels
 
 
 def as_scan(source: Array | Image) -> Scan:
@@ -279,8 +299,15 @@ def _as_area(mask: Area | None) -> Path | Mask | None:
     if isinstance(mask, str):
         return Path(mask)
     if _is_image(mask):
-        return np.asarray(mask.convert("L")).astype(np.bool_)
+        return _image_as_mask(mask)
     raise TypeError(f"a mask is {_describe(mask)}; give a path, a (H, W) bool array or a Pillow image")
+
+
+def _image_as_mask(image: Image) -> Mask:
+    if image.mode in ("1", "L", "I", "F", "I;16"):
+        return np.asarray(image).astype(np.bool_)
+    planes = np.asarray(image.convert("RGBA"))
+    return extract_mask(planes[..., :3], planes[..., 3])
 
 
 def _describe(value: Any) -> str:

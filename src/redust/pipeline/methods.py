@@ -145,7 +145,7 @@ class Method(ABC):
             pixels=scan.pixels,
             protect=areas.protect,
         )
-        return replace(decision, mask=areas.apply(decision.mask))
+        return replace(decision, mask=areas.apply(decision.mask), ungrown=areas.apply(decision.ungrown))
 
     def choose_detector(self, scan: Scan) -> Detector:
         """The detector with the blur and test-time augmentation that this scan gets."""
@@ -295,7 +295,8 @@ class GeneratorMethod(Method):
 
     def decide(self, candidates: Mask, scan: Scan, areas: Areas) -> MaskDecision:
         if self.settings.everywhere:
-            return MaskDecision(areas.apply(np.ones(candidates.shape, np.bool_)), candidates, GuardResult())
+            everything = np.ones(candidates.shape, np.bool_)
+            return MaskDecision(areas.apply(everything), areas.apply(candidates), GuardResult())
         return super().decide(candidates, scan, areas)
 
     def repair(self, scan: Scan, mask: Mask, restored: Scan | None, progress: ProgressCallback = None) -> Scan:

@@ -26,6 +26,7 @@ from redust.pipeline.engines import Engines, log_warnings
 from redust.pipeline.job import Job, as_path
 from redust.pipeline.methods import GeneratorMethod, MaskMethod, ProgressCallback
 from redust.pipeline.outputs import draw_result, prepare_outputs, write_damage_map, write_mask_file, write_results
+from redust.pipeline.pages import restore_pages
 from redust.pipeline.report_builder import Progress, ReportBuilder
 
 
@@ -61,11 +62,14 @@ class Pipeline:
         method = GeneratorMethod if self.settings.method is Method.generator else MaskMethod
         self.method = method(self.settings, self.engines)
 
-    def read(self, source: Path) -> Scan:
-        """Read a scan, or raise a :class:`~redust.core.errors.ScanError` if it cannot be used."""
+    def read(self, source: Path, page: int | None = None) -> Scan:
+        """Read a scan, or raise a :class:`~redust.core.errors.ScanError` if it cannot be used.
+
+        `page` counts from 0; the settings' first unless given.
+        """
         return read_scan(
             source,
-            page=self.settings.page - 1,
+            page=self.settings.first_page if page is None else page,
             max_megapixels=self.settings.max_megapixels,
             keep_damaged=self.settings.damaged_files is DamagedFiles.keep,
         )
@@ -109,6 +113,21 @@ class Pipeline:
         """Detect, decide and repair in one call."""
         mask, restored = self._detect(scan, areas or Areas())
         return self.repair(scan, mask, restored=restored)
+
+    def restore_reported(
+        self, scan: Scan, areas: Areas | None = None, *, progress: Progress | None = None
+    ) -> tuple[Scan, Report]:
+        """As :meth:`restore_scan`, with the report of it; a scan that would change too much comes back as it is."""
+        areas = areas or Areas()
+        report = ReportBuilder(scan.name, self.settings, progress)
+        report.record_scan(scan)
+        mask, restored = self._make_mask(Job(Path(scan.name)), scan, areas, report)
+        if report.exceeds(self.settings.max_change):
+            return scan, report.build("review")
+        with report.step("fill") as fill_progress:
+            result = self.repair(scan, mask, restored=restored, progress=fill_progress)
+        self.method.record_repair(report)
+        return result, report.build("restored" if areas.only is None else "repaired")
 
     def _detect(self, scan: Scan, areas: Areas) -> tuple[Mask, Scan | None]:
         """The mask, and a generator's answer; a person's whole mask needs none."""
@@ -183,11 +202,14 @@ class Pipeline:
             scan = self.read(job.source)
             prepare_outputs(job, scan, self.settings)
             areas = Areas.read(scan.shape, only=job.mask, add=job.add_mask, protect=job.not_mask)
+        if self.settings.page == "all" and scan.further_pages:
+            pages = sorted((scan.page, *scan.further_pages))
+            del scan, areas  # each page is read when its turn comes
+            return restore_pages(self, job, pages, progress)
         report.record_scan(scan)
         repaired = "restored" if areas.only is None else "repaired"
         mask, restored = self._make_mask(job, scan, areas, report)
         del areas  # the mask holds them
-        report.record_mask(mask, intended=self.settings.everywhere)
         write_mask_file(mask, job, self.settings, report)
         if job.target is None and job.compare is None:
             return report.build("detected")
@@ -198,6 +220,8 @@ class Pipeline:
         self.method.record_repair(report)
         if self.settings.mark_source_type and mask.any():
             result = mark_source_type(result, trained=self.method.fills_by_network)
+        if job.target is not None:
+            report.warn_of_pages(scan)
         picture = draw_result(job, scan, mask, result, report)
         del scan, restored  # less memory while the file is encoded
         write_results(job, result, picture, mask, self.settings, report)
@@ -208,6 +232,7 @@ class Pipeline:
         if areas.only is not None:
             mask = areas.apply(areas.only)
             report.record_given_mask(mask)
+            report.record_mask(mask, intended=self.settings.everywhere)
             write_damage_map(mask.astype("float32"), job, self.settings, report)
             return mask, None
         with report.step("detect") as detect_progress:
@@ -222,4 +247,5 @@ class Pipeline:
             decision = self.method.decide(detection.candidates, scan, areas)
             report.record_classes(decision.ungrown)
         report.add_warnings(decision.guard.warnings(self.settings.max_tile_coverage))
+        report.record_mask(decision.mask, intended=self.settings.everywhere)
         return decision.mask, detection.restored

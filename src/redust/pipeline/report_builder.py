@@ -43,7 +43,7 @@ class ReportBuilder:
     def __init__(self, source: str, settings: ScanSettings, progress: Progress | None = None) -> None:
         self._facts: dict[str, Any] = {
             "source": source,
-            "page": settings.page,
+            "page": settings.first_page + 1,
             "settings": settings.model_dump(mode="json"),
         }
         self._seconds: dict[str, float] = {}
@@ -89,7 +89,13 @@ class ReportBuilder:
         """Record the size and depth of the scan, and what its reader warned of."""
         self.add_warnings(scan.warnings, logged=True)
         height, width = scan.shape
-        self.set(height=height, width=width, channels=scan.channels, bits=scan.bits)
+        self.set(height=height, width=width, channels=scan.channels, bits=scan.bits, page=scan.page + 1)
+
+    def warn_of_pages(self, scan: Scan) -> None:
+        """Warn of the pages of the scan's file that are left as they are."""
+        if count := len(scan.further_pages):
+            pages = "1 further page was" if count == 1 else f"{count} further pages were"
+            self.add_warning(f"{pages} left as {'it is' if count == 1 else 'they are'}. Repair all with --page all.")
 
     def record_engine(self, role: str, spec: EngineSpec) -> None:
         """Record an engine that runs networks, its provider and its weights."""

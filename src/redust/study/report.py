@@ -273,8 +273,8 @@ def _answer_question(folder: Path, question: str, findings: Findings) -> Iterato
     )  # fmt: skip
     name = f"{question.replace(' ', '-')}.png"
     histories = {cell.title: result.history for cell, result in compared}
-    draw_lines(histories, ("train_loss", "val_loss", "val_f1_best_level", "val_ap"), folder / name)
-    yield Image(name, f"{question}: loss, validation loss, f1 and average precision by epoch")
+    if draw_lines(histories, ("train_loss", "val_loss", "val_f1_best_level", "val_ap"), folder / name):
+        yield Image(name, f"{question}: loss, validation loss, f1 and average precision by epoch")
 
 
 def _describe_devices(findings: Findings) -> Iterator[Block]:
@@ -289,7 +289,9 @@ def _report_unseen(folder: Path, findings: Findings) -> Iterator[Block]:
     if not findings.unseen:
         return
     yield Heading("What the network never saw")
-    yield Text("The base on the same test pictures under noise it was not trained with; the truth stays as it was.")
+    scored, tested = findings.unseen[0][2].files, findings.pairs[1]
+    pictures = "the same test pictures" if scored >= tested else f"{scored} of the {tested} test pictures"
+    yield Text(f"The base on {pictures} under noise it was not trained with; the truth stays as it was.")
     noise = [(name, figures) for group, name, figures in findings.unseen if group == "noise"]
     yield _tabulate_figures(noise)
     draw_bars({name: figures.f1_strict for name, figures in noise}, "strict f1 under noise", folder / "noise.png")

@@ -23,13 +23,13 @@ from redust.core.labels import Label
 from redust.detectors import make_detector
 from redust.evaluation.metrics import MetricCounter, Metrics
 from redust.evaluation.plots import sample_sheet, write_picture
-from redust.evaluation.scoring import score_detector
+from redust.evaluation.scoring import PictureSubset, score_detector
 from redust.files.pairs import Library, Pictures, Splits, find_splits, fingerprint
 from redust.study.cost import REPORT_SHARE, TRAIN_SAMPLE, choose_scale, estimate_cost
 from redust.study.grid import BASE, Cell, CellResult, StudyPlan
 from redust.study.report import Findings, write_report
 from redust.study.unseen import DISTURBANCES, OTHER_KINDS, DisturbedPictures, OtherDamage, measure_thesis_loss
-from redust.training.checkpoint import BEST, LAST, ProgressCallback
+from redust.training.checkpoint import BEST, LAST, ProgressCallback, TrainingProgress
 from redust.training.detect import choose_level
 from redust.training.export import make_card
 from redust.training.network import predict_map, write_tensors
@@ -39,6 +39,7 @@ from redust.training.run import fit
 log = logging.getLogger(__name__)
 
 _EXAMPLES = 8
+_MIN_UNSEEN = 4  # pictures
 
 
 def run_study(
@@ -54,7 +55,8 @@ def run_study(
     Parameters
     ----------
     budget_minutes
-        For all cells together; the first call scales the epochs by it, later ones keep that scale and only go on.
+        For all cells and the report; the first call scales the epochs by it, later ones keep that scale and only go
+        on. A cell that takes longer than it should is saved and left to the next call.
     only
         Names of cells to run; the others are left as they are.
     on_cell
@@ -80,19 +82,35 @@ def run_study(
     if not splits.test:
         raise TrainingError(f"{plan.data} has no test half. Give a folder with train/ and test/, as the thesis had.")
     plan.out.mkdir(parents=True, exist_ok=True)
-    deadline = started + (1 - REPORT_SHARE) * 60 * (budget_minutes or 0)
+    end = started + 60 * budget_minutes if budget_minutes else None
+    deadline = None if end is None else end - REPORT_SHARE * (end - started)
     scale = _load_scale(plan, cells, budget_minutes, splits)
     for number, cell in enumerate(cells):
         if plan.read_result(cell) is not None:
             continue
-        if budget_minutes and not _fits_budget(plan, cell, scale, splits, deadline):
+        if deadline is not None and not _fits_budget(plan, cell, scale, splits, deadline):
             log.warning("The cell %s does not fit the budget and is left out.", cell.name)
             continue
         if on_cell:
             on_cell(cell.name, number / len(cells))
-        if not run_cell(plan, cell, cell.scale_epochs(scale), on_progress):
+        if not run_cell(plan, cell, cell.scale_epochs(scale), _stop_at(deadline, cell, on_progress)):
             break
-    return str(_write_study_report(plan, scale, splits))
+    return str(_write_study_report(plan, scale, splits, end))
+
+
+def _stop_at(deadline: float | None, cell: Cell, on_progress: ProgressCallback | None) -> ProgressCallback | None:
+    """A progress callback that also saves and stops a cell that is not done by the deadline."""
+    if deadline is None:
+        return on_progress
+
+    def watch(progress: TrainingProgress) -> None:
+        if on_progress:
+            on_progress(progress)
+        if time.monotonic() > deadline:
+            log.warning("The budget ended in the cell %s at %.0f %%.", cell.name, 100 * progress.share)
+            raise KeyboardInterrupt
+
+    return watch
 
 
 def _load_scale(plan: StudyPlan, cells: Sequence[Cell], budget_minutes: float | None, splits: Splits) -> float:
@@ -177,20 +195,34 @@ def _load_cell(plan: StudyPlan, cell: Cell) -> torch.nn.Module:
     return plan.plan_network(cell).load(plan.find_folders(cell).results / BEST)
 
 
-def score_unseen(plan: StudyPlan, cell: Cell) -> Iterator[tuple[str, str, Metrics]]:
-    """The network of a cell under disturbances and other damage: (group, name, figures)."""
+def score_unseen(plan: StudyPlan, cell: Cell, end: float | None = None) -> Iterator[tuple[str, str, Metrics]]:
+    """The network of a cell under disturbances and other damage: (group, name, figures).
+
+    With an `end`, a reading of the monotonic clock, only as many test pictures are scored as fit before it, but
+    four at least.
+    """
     result = plan.read_result(cell)
     if result is None:
         return
     network, test = _load_cell(plan, cell), _open_test(plan, cell)
-    for kind in DISTURBANCES:
-        yield "noise", kind, score_network(network, DisturbedPictures(test, kind), result.level).figures()
-    for kind in OTHER_KINDS:
-        yield "damage", kind, score_network(network, OtherDamage(test, kind), result.level).figures()
+    sets: list[tuple[str, str, Pictures]] = [("noise", kind, DisturbedPictures(test, kind)) for kind in DISTURBANCES]
+    sets += [("damage", kind, OtherDamage(test, kind)) for kind in OTHER_KINDS]
+    count = None if end is None else _count_affordable(network, [pictures for _, _, pictures in sets], end)
+    for group, kind, pictures in sets:
+        yield group, kind, score_network(network, PictureSubset(pictures, count), result.level).figures()
 
 
-def _write_study_report(plan: StudyPlan, scale: float, splits: Splits) -> str:
-    """Gather what is done and write the report."""
+def _count_affordable(network: torch.nn.Module, sets: Sequence[Pictures], end: float) -> int:
+    """How many pictures of each set can be scored before `end`, by the time that the first of each takes."""
+    started = time.monotonic()
+    for pictures in sets:
+        predict_map(network, pictures[0][0])
+    now = time.monotonic()
+    return max(_MIN_UNSEEN, int((end - now) / max(now - started, 1e-6)))
+
+
+def _write_study_report(plan: StudyPlan, scale: float, splits: Splits, end: float | None = None) -> str:
+    """Gather what is done and write the report, before `end` if that can be."""
     done = [(cell, result) for cell in plan.cells if (result := plan.read_result(cell))]
     names = {cell.name for cell, _ in done}
     test = Library(splits.test, plan.mask_level)
@@ -202,7 +234,7 @@ def _write_study_report(plan: StudyPlan, scale: float, splits: Splits) -> str:
         done=done,
         missing=[cell.title for cell in plan.cells if cell.name not in names],
         yardsticks=yardsticks,
-        unseen=list(score_unseen(plan, base)) if base else [],
+        unseen=list(score_unseen(plan, base, end)) if base else [],
         scale=scale,
         thesis=measure_thesis_loss([test[index][1] for index in range(len(test))]),
         coverages={level: _measure_coverage(Library(splits.test, level)) for level in (plan.mask_level, 1)},
