@@ -25,6 +25,7 @@ from redust.files.masks import extract_mask
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import beside
 from redust.pipeline.pipeline import Pipeline
+from redust.pipeline.steps import restore_reported
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -242,7 +243,7 @@ def repair(
 def _restore_pixels(
     pipeline: Pipeline, scan: Scan, areas: Areas, source: Array | Image, *, report: bool
 ) -> Array | Image | tuple[Array | Image, Report]:
-    restored, facts = pipeline.restore_reported(scan, areas)
+    restored, facts = restore_reported(pipeline, scan, areas)
     pixels = as_pixels(restored, source)
     return (pixels, facts) if report else pixels
 

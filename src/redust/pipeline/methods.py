@@ -59,7 +59,7 @@ class Detection:
     restored: Scan | None = None
 
 
-class Method(ABC):
+class RestorationMethod(ABC):
     """What both methods share: the settings, the engines, and the decision."""
 
     min_region = 1  # pixels
@@ -161,7 +161,7 @@ class Method(ABC):
         return mark_lines(tiles, lines, scan.shape)
 
 
-class MaskMethod(Method):
+class MaskMethod(RestorationMethod):
     """Detect, decide, fill."""
 
     @property
@@ -217,7 +217,7 @@ class MaskMethod(Method):
         return bool(self.engines.inpainter.spec.sha256)
 
 
-class GeneratorMethod(Method):
+class GeneratorMethod(RestorationMethod):
     """Restore blindly, decide by how much light changed, take the masked pixels."""
 
     min_region = _MIN_GENERATED_SIZE

@@ -15,6 +15,7 @@ from redust.files import write_pages
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import Job
 from redust.pipeline.report_builder import Progress
+from redust.pipeline.steps import restore_reported
 
 if TYPE_CHECKING:
     from redust.pipeline.pipeline import Pipeline
@@ -68,8 +69,8 @@ def _iter_restored_pages(
         scan = pipeline.read(job.source, page)
         areas = Areas.read(scan.shape, only=job.mask, add=job.add_mask, protect=job.not_mask)
         source, name = scan.source, f"{job.source} page {page + 1}"
-        restored, report = pipeline.restore_reported(
-            replace(scan, source=Path(name)), areas, progress=_page_progress(progress, index, len(pages))
+        restored, report = restore_reported(
+            pipeline, replace(scan, source=Path(name)), areas, progress=_page_progress(progress, index, len(pages))
         )
         del scan  # less memory
         reports.append(report)

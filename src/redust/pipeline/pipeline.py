@@ -25,9 +25,10 @@ from redust.pipeline.areas import Areas
 from redust.pipeline.engines import Engines, log_warnings
 from redust.pipeline.job import Job, as_path
 from redust.pipeline.methods import GeneratorMethod, MaskMethod, ProgressCallback
-from redust.pipeline.outputs import draw_result, prepare_outputs, write_damage_map, write_mask_file, write_results
+from redust.pipeline.outputs import draw_result, prepare_outputs, write_mask_file, write_results
 from redust.pipeline.pages import restore_pages
 from redust.pipeline.report_builder import Progress, ReportBuilder
+from redust.pipeline.steps import make_mask
 
 
 class Pipeline:
@@ -114,21 +115,6 @@ class Pipeline:
         mask, restored = self._detect(scan, areas or Areas())
         return self.repair(scan, mask, restored=restored)
 
-    def restore_reported(
-        self, scan: Scan, areas: Areas | None = None, *, progress: Progress | None = None
-    ) -> tuple[Scan, Report]:
-        """As :meth:`restore_scan`, with the report of it; a scan that would change too much comes back as it is."""
-        areas = areas or Areas()
-        report = ReportBuilder(scan.name, self.settings, progress)
-        report.record_scan(scan)
-        mask, restored = self._make_mask(Job(Path(scan.name)), scan, areas, report)
-        if report.exceeds(self.settings.max_change):
-            return scan, report.build("review")
-        with report.step("fill") as fill_progress:
-            result = self.repair(scan, mask, restored=restored, progress=fill_progress)
-        self.method.record_repair(report)
-        return result, report.build("restored" if areas.only is None else "repaired")
-
     def _detect(self, scan: Scan, areas: Areas) -> tuple[Mask, Scan | None]:
         """The mask, and a generator's answer; a person's whole mask needs none."""
         if areas.only is not None:
@@ -208,7 +194,7 @@ class Pipeline:
             return restore_pages(self, job, pages, progress)
         report.record_scan(scan)
         repaired = "restored" if areas.only is None else "repaired"
-        mask, restored = self._make_mask(job, scan, areas, report)
+        mask, restored = make_mask(self.method, self.settings, job, scan, areas, report)
         del areas  # the mask holds them
         write_mask_file(mask, job, self.settings, report)
         if job.target is None and job.compare is None:
@@ -226,26 +212,3 @@ class Pipeline:
         del scan, restored  # less memory while the file is encoded
         write_results(job, result, picture, mask, self.settings, report)
         return report.build("detected" if job.target is None else repaired)
-
-    def _make_mask(self, job: Job, scan: Scan, areas: Areas, report: ReportBuilder) -> tuple[Mask, Scan | None]:
-        """The mask, and a generator's answer."""
-        if areas.only is not None:
-            mask = areas.apply(areas.only)
-            report.record_given_mask(mask)
-            report.record_mask(mask, intended=self.settings.everywhere)
-            write_damage_map(mask.astype("float32"), job, self.settings, report)
-            return mask, None
-        with report.step("detect") as detect_progress:
-            detection = self.method.detect_candidates(
-                scan, damaged=areas.add, keep_map=job.map_out is not None, report=report, progress=detect_progress
-            )
-        write_damage_map(detection.damage, job, self.settings, report)
-        report.record_level(detection.level)
-        report.add_warnings(self.method.setting_warnings())
-        report.add_warnings(self.method.map_source.warnings, logged=True)
-        with report.step("decide"):
-            decision = self.method.decide(detection.candidates, scan, areas)
-            report.record_classes(decision.ungrown)
-        report.add_warnings(decision.guard.warnings(self.settings.max_tile_coverage))
-        report.record_mask(decision.mask, intended=self.settings.everywhere)
-        return decision.mask, detection.restored
