@@ -87,7 +87,6 @@ def test_a_blur_keeps_the_network_for_blurred_scans() -> None:
 @pytest.mark.parametrize(
     ("engine", "protocol"),
     [(Bright(), Detector), (Mean(), Inpainter), (Dimmer(), Generator)],
-    ids=str,
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
 def test_an_engine_passes_as_what_it_is_and_as_nothing_else(engine: object, protocol: type) -> None:
