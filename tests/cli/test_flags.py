@@ -12,7 +12,8 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from redust.cli.flags import describe, flag_name, panel, with_flags
-from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings, Settings
+from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
+from redust.core.settings_base import Settings
 
 
 class Mood(StrEnum):

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from redust.core.settings import Settings
+from redust.core.settings_base import Settings
 
 
 class BatchSettings(Settings):

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from redust.cli.usage import ADVANCED, BASIC
-from redust.core.settings import Settings
+from redust.core.settings_base import Settings
 
 F = TypeVar("F", bound=Callable[..., None])
 

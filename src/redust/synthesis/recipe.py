@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from redust.core.settings import Settings
+from redust.core.settings_base import Settings
 from redust.synthesis.negatives import NEGATIVES
 from redust.synthesis.shapes import SHAPES
 

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, create_model, mode
 from pydantic.fields import FieldInfo
 
 from redust.core.errors import SettingsError
-from redust.core.settings import Settings, explain
+from redust.core.settings_base import Settings, explain
 from redust.core.toml_file import read_toml
 from redust.models import shipped_folder
 
