@@ -12,6 +12,7 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from redust.cli.flags import describe, flag_name, panel, with_flags
+from redust.core.errors import SettingsError
 from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
 from redust.core.settings_base import Settings
 
@@ -103,3 +104,48 @@ def test_every_setting_is_a_flag_of_its_command(command: str, settings: type[Sca
     parameters = inspect.signature(callback).parameters
     assert set(settings.model_fields) <= set(parameters)
     assert {flag_name("min_size"), flag_name("level")} == {"--min-size", "--level"}
+
+
+@pytest.mark.parametrize("settings", [DetectSettings, RepairSettings, RestoreSettings, ScanSettings])
+def test_every_flag_says_what_it_does_in_a_sentence_with_its_bounds(settings: type[Settings]) -> None:
+    for name, field in settings.model_fields.items():
+        text = describe(field)
+        assert text.endswith("."), name
+        assert text.count("default ") <= 1 + text.count("by default")
+        assert panel(settings, name), name
+        for bound in ("ge", "le", "gt", "lt"):
+            for constraint in field.metadata:
+                if (value := getattr(constraint, bound, None)) is not None:
+                    assert f"{value:g}" in text, name
+
+
+def test_a_flag_may_be_basic_or_advanced() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    @with_flags(Drawn, basic=("much",))
+    def draw(**choices: Any) -> None:
+        pass
+
+    parameters = inspect.signature(draw).parameters
+    panels = {name: item.annotation.__metadata__[0].rich_help_panel for name, item in parameters.items()}
+    assert panels["much"] == "Options"
+    assert {title for name, title in panels.items() if name != "much"} == {"Advanced"}
+
+
+def test_a_command_keeps_its_name_its_help_and_its_own_parameters(
+    asked: tuple[list[dict[str, Any]], typer.Typer],
+) -> None:
+    (command,) = asked[1].registered_commands
+    assert command.callback is not None
+    assert command.callback.__name__ == "draw"
+    parameters = list(inspect.signature(command.callback).parameters)
+    assert parameters[:2] == ["name", "twice"]
+    assert set(parameters[2:]) == set(Drawn.model_fields) - {"hidden"}
+
+
+def test_what_a_flag_refuses_its_settings_refuse_too(asked: tuple[list[dict[str, Any]], typer.Typer]) -> None:
+    calls, app = asked
+    assert CliRunner().invoke(app, ["x", "--much", "3"]).exit_code == 0
+    with pytest.raises(SettingsError, match="much"):
+        Drawn.of(**{name: value for name, value in calls[0].items() if name in Drawn.model_fields})

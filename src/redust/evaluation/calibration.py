@@ -81,7 +81,7 @@ class CardChanges:
     Parameters
     ----------
     prior_shift
-        Fields of :class:`redust.core.prior_shift.PriorShift`; an exponent of 0 removes it.
+        Fields of :class:`redust.core.engines.PriorShift`; an exponent of 0 removes it.
     blur
         Sigma of the pre-blur in pixels, 0 for none.
     scales, scale_weights

@@ -65,8 +65,8 @@ def score_detector(
         Cut the first detector here instead, to the letter.
     tolerance
         Radius in pixels within which a predicted pixel may miss.
-    blur, looks
-        How each is to see the pictures; see :func:`redust.detectors.choose_view.choose_view`.
+    blur, tta
+        Pre-blur and views of each; see :func:`redust.detectors.choose_view.choose_view`.
     progress
         Called with the share done, 0..1.
 

@@ -40,7 +40,7 @@ def draw_sheet(synthesizer: Synthesizer, photos: Sequence[Light] = ()) -> Pictur
     synthesizer
         Supplies material, recipe and seed; kinds without material are left out.
     photos : (H, W, 3) float32 in 0..1
-        Backbackgrounds; crops of 132 x 132 pixels are used.
+        Backgrounds; crops of 132 x 132 pixels are used.
 
     Returns
     -------
