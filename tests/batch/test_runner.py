@@ -18,7 +18,7 @@ from redust.batch.ledger import MAX_ATTEMPTS, Ledger
 from redust.batch.ledger_database import LedgerError, is_network_share
 from redust.batch.ledger_entry import ScanState
 from redust.batch.local_executor import LocalExecutor
-from redust.batch.plan import in_shard, key_of, plan_run
+from redust.batch.plan import in_shard, key_of, make_plan, plan_run
 from redust.batch.runner import BatchRun, Runner
 from redust.batch.worker import ScanOutcome, ScanTask
 from redust.core.settings import RestoreSettings
@@ -172,6 +172,14 @@ def test_two_processes_never_take_one_scan(roll: dict[str, Job], tmp_path: Path)
         ]
     assert sorted(entry.key for lease in leases for entry in lease.entries) == sorted(roll)
     assert leases[-1].busy == set(roll)
+
+
+def test_what_another_process_finished_after_the_plan_is_not_done_again(roll: dict[str, Job], tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out") as ledger:
+        plan = make_plan(roll, SETTINGS, ledger.entries(roll), tmp_path / "out")
+        assert len(run_batch(roll, tmp_path / "out")[0]) == 3
+        assert ledger.queue(plan.queued) == 0
+        assert {entry.state for entry in ledger.entries().values()} == {ScanState.done}
 
 
 def test_a_failed_scan_is_tried_again_once_its_file_changed(roll: dict[str, Job], tmp_path: Path) -> None:
