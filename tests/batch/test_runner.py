@@ -10,13 +10,15 @@ from concurrent.futures import Future
 from pathlib import Path, PosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 
 from redust.batch.executors import InlineExecutor, Limits
 from redust.batch.ledger import MAX_ATTEMPTS, Ledger
+from redust.batch.ledger_database import LedgerError, is_network_share
 from redust.batch.ledger_entry import ScanState
 from redust.batch.local_executor import LocalExecutor
-from redust.batch.plan import in_shard, key_of, plan_run
+from redust.batch.plan import in_shard, key_of, make_plan, plan_run
 from redust.batch.runner import BatchRun, Runner
 from redust.batch.worker import ScanOutcome, ScanTask
 from redust.core.settings import RestoreSettings
@@ -172,6 +174,14 @@ def test_two_processes_never_take_one_scan(roll: dict[str, Job], tmp_path: Path)
     assert leases[-1].busy == set(roll)
 
 
+def test_what_another_process_finished_after_the_plan_is_not_done_again(roll: dict[str, Job], tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out") as ledger:
+        plan = make_plan(roll, SETTINGS, ledger.entries(roll), tmp_path / "out")
+        assert len(run_batch(roll, tmp_path / "out")[0]) == 3
+        assert ledger.queue(plan.queued) == 0
+        assert {entry.state for entry in ledger.entries().values()} == {ScanState.done}
+
+
 def test_a_failed_scan_is_tried_again_once_its_file_changed(roll: dict[str, Job], tmp_path: Path) -> None:
     source = roll["a/0002.png"].source
     picture = source.read_bytes()
@@ -249,3 +259,40 @@ def test_shards_share_out_every_scan(count: int) -> None:
     shares = [[key for key in keys if in_shard(key, index, count)] for index in range(1, count + 1)]
     assert sorted(key for share in shares for key in share) == keys
     assert all(len(share) > 200 / count / 2 for share in shares)
+
+
+def test_a_ledger_on_a_network_share_serves_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redust.batch.ledger_database.is_network_share", lambda folder: True)
+    with Ledger(tmp_path) as first:
+        first.queue([])
+        with pytest.raises(LedgerError, match=r"--ledger DIR .*--shard"):
+            Ledger(tmp_path)
+    with Ledger(tmp_path) as again:
+        assert again.entries() == {}
+
+
+def test_network_shares_are_told_by_their_mounts(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda / ext4 rw 0 0\nserver:/x {tmp_path}/share nfs4 rw 0 0\n")
+    assert is_network_share(tmp_path / "share/deep", mounts)
+    assert not is_network_share(tmp_path / "shared", mounts)
+    assert not is_network_share(tmp_path, tmp_path / "no such file")
+
+
+def test_a_damaged_ledger_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "redust-ledger.sqlite").write_bytes(b"no database at all, but long enough to be looked at" * 9)
+    with pytest.raises(LedgerError, match="Move it away"):
+        Ledger(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_scan_that_needs_too_much_memory_fails_alone(
+    roll: dict[str, Job], scan_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    big = scan_file("in/big.tif", pixels=np.zeros((5000, 5000, 3), np.uint16))
+    jobs = {"big.tif": Job(big, tmp_path / "out/big.tif"), "b/0001.png": roll["b/0001.png"]}
+    outcomes = run_in_processes(jobs, tmp_path / "out", Limits(megabytes=400))
+    assert outcomes["b/0001.png"].failure is None
+    failure = outcomes["big.tif"].failure
+    assert failure is not None
+    assert "memory" in failure.sentence

@@ -143,6 +143,8 @@ def test_a_foreign_file_is_no_report_to_replace(redust_command: Command, roll: P
 def test_flags_for_many_scans_need_an_output_folder(redust_command: Command, roll: Path) -> None:
     ended = redust_command("restore", roll, "--workers", 2, *FAST)
     assert (ended.code, "--workers" in ended.err) == (2, True)
+    ended = redust_command("restore", roll, "--report", roll.parent / "r.html", *FAST)
+    assert (ended.code, ".html" in ended.err) == (2, True)
 
 
 def test_the_html_report_shows_pictures(redust_command: Command, roll: Path, tmp_path: Path) -> None:
@@ -153,6 +155,18 @@ def test_the_html_report_shows_pictures(redust_command: Command, roll: Path, tmp
 def start(roll: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
     command = [*START, "restore", str(roll), "-o", str(out), "--workers", "1", *flags, *FAST]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_share_one_ledger(scan_file: Callable[..., Path], tmp_path: Path) -> None:
+    for number in range(30):
+        scan_file(f"in/{number:02}.tif", seed=number)
+    (tmp_path / "in/bad.tif").write_bytes(b"no picture")
+    processes = [start(tmp_path / "in", tmp_path / "out", "--executor", "inline") for _ in range(2)]
+    ended = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [3, 3]
+    lines = [line.partition(" -> ")[0] for out, _ in ended for line in out.splitlines()]
+    assert sorted(lines) == [str(tmp_path / f"in/{number:02}.tif") for number in range(30)]
+    assert all(err.strip().endswith("30 of 31 scans done, 1 failed.") for _, err in ended)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

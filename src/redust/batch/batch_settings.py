@@ -35,7 +35,7 @@ class BatchSettings(Settings):
         float | None, Field(gt=0, description="Stop a scan that takes longer than these seconds; it counts as failed.")
     ] = None
     memory_limit: Annotated[
-        int | None, Field(ge=64, description="Megabytes each worker may allocate; a scan that needs more fails.")
+        int | None, Field(ge=256, description="Megabytes each worker may allocate; a scan that needs more fails.")
     ] = None
     ledger: Annotated[Path | None, Field(description="The folder for the ledger; the output folder unless given.")] = (
         None

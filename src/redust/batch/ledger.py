@@ -106,7 +106,10 @@ class Ledger:
             return {entry.key: entry for entry in map(row_to_entry, rows)}
 
     def queue(self, entries: Iterable[LedgerEntry], *, now: float | None = None) -> int:
-        """Enter scans as queued, in place of what was known of them; scans under a living lease are left alone.
+        """Enter scans as queued, in place of what was known of them.
+
+        Scans under a living lease are left alone, and scans that another process has finished since they were read:
+        those whose `finished_at` differs.
 
         Returns
         -------
@@ -128,7 +131,8 @@ class Ledger:
                        attempts = 0, input_sha256 = NULL, error_kind = NULL, error = NULL,
                        exit_code = NULL, seconds = NULL, megapixels = NULL, coverage = NULL, classes = NULL,
                        warning_count = 0, report = NULL, finished_at = NULL, worker = NULL, lease_until = NULL
-                   WHERE NOT (scans.state = 'leased' AND scans.lease_until > :now)""",
+                   WHERE NOT (scans.state = 'leased' AND scans.lease_until > :now)
+                         AND scans.finished_at IS :finished_at""",
                 (entry_to_row(entry) | {"now": moment} for entry in entries),
             )
             return connection.total_changes - before

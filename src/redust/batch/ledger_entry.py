@@ -199,6 +199,7 @@ def entry_to_row(entry: LedgerEntry) -> dict[str, Any]:
         "models_sha256": entry.models_sha256,
         "areas": entry.areas,
         "outputs": outputs_to_text(entry.outputs),
+        "finished_at": entry.finished_at,
     }
 
 

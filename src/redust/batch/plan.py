@@ -117,7 +117,7 @@ def make_plan(
         if earlier is None:
             plan.queued.append(entry)
             continue
-        entry = replace(entry, outputs=earlier.outputs)
+        entry = replace(entry, outputs=earlier.outputs, finished_at=earlier.finished_at)
         match _compare(earlier, entry, settings, root):
             case _Change.none:
                 plan.skipped.append(earlier)

@@ -19,7 +19,7 @@ from redust.core.errors import SettingsError
 from redust.core.report import Report
 
 FORMATS = (".html", ".csv", ".json", ".jsonl", "")
-MAX_THUMBNAILS = 2000
+MAX_THUMBNAILS = 1000
 """Scans shown with pictures: those that need a look first. A page of ten thousand pictures helps nobody."""
 
 _HTML_TITLE = b"<title>ReDust: report of a run</title>"

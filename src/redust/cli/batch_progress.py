@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import typer
 
 from redust.batch.failures import INTERRUPTED_EXIT_CODE, Failure, describe_failure
-from redust.batch.ledger_entry import LedgerEntry
+from redust.batch.ledger import Ledger
+from redust.batch.ledger_entry import LedgerEntry, ScanState
 from redust.batch.plan import BatchPlan
 from redust.batch.worker import ScanOutcome
 from redust.batch.worklist import Worklist
@@ -35,7 +36,7 @@ class BatchProgress:
 
     def __init__(self, screen: Screen, worklist: Worklist, plan: BatchPlan, jobs: Mapping[str, Job]) -> None:
         self._screen, self._plan, self._jobs, self._worklist = screen, plan, jobs, worklist
-        self._finished, self._begun_at = 0, time.monotonic()
+        self._finished_keys, self._begun_at = set[str](), time.monotonic()
         self.reviews = sum(entry.state == "review" for entry in plan.skipped)
         self.failures: list[tuple[str, Failure]] = []
         self.prints_warnings = True
@@ -50,7 +51,7 @@ class BatchProgress:
 
     def record_outcome(self, entry: LedgerEntry, outcome: ScanOutcome) -> None:
         """Show what became of a scan."""
-        self._finished += 1
+        self._finished_keys.add(entry.key)
         if outcome.failure is not None:
             source = self._jobs[entry.key].source
             self._show_failure(str(source), outcome.failure)
@@ -61,9 +62,21 @@ class BatchProgress:
             if self.prints_warnings:
                 self._screen.print_warnings(report)
             self._screen.print_report(report)
-        rate = 3600 * self._finished / max(time.monotonic() - self._begun_at, 1e-3)
+        finished = len(self._finished_keys)
+        rate = 3600 * finished / max(time.monotonic() - self._begun_at, 1e-3)
         failed = f", {len(self.failures)} failed" if self.failures else ""
-        self._screen.show_progress(self._finished, f"{rate:,.0f} scans/h{failed}")
+        self._screen.show_progress(finished, f"{rate:,.0f} scans/h{failed}")
+
+    def record_elsewhere(self, ledger: Ledger) -> None:
+        """Count what other processes have finished meanwhile."""
+        keys = [key for key in self._plan.keys if key not in self._finished_keys]
+        for entry in ledger.entries(keys).values():
+            if entry.state not in (ScanState.queued, ScanState.leased):
+                self._finished_keys.add(entry.key)
+                self.reviews += entry.state is ScanState.review
+            if entry.state is ScanState.failed:
+                failure = Failure(entry.error or "", entry.error_kind or "", entry.exit_code or 1)
+                self.failures.append((entry.source, failure))
 
     def print_note(self, sentence: str) -> None:
         """Print what is good to know."""
@@ -78,11 +91,11 @@ class BatchProgress:
         total = len(self._plan.keys) + len(self._plan.skipped) + len(self._plan.failed)
         refused = sum(report.status == "failed" for report in self.passed_over)
         failed = len(self.failures) + len(self._plan.failed)
-        done = len(self._plan.skipped) + self._finished + refused - len(self.failures)
+        done = len(self._plan.skipped) + len(self._finished_keys) + refused - len(self.failures)
         clauses = [f"{done} of {total + refused} scans done"]
         clauses += [f"{failed} failed"] if failed else []
         clauses += [f"{self.reviews} of them left for review"] if self.reviews else []
-        left = len(self._plan.keys) - self._finished
+        left = len(self._plan.keys) - len(self._finished_keys)
         clauses += [f"{left} not finished: run again to go on"] if left > 0 else []
         self._screen.print_note(", ".join(clauses) + ".")
 

@@ -109,7 +109,7 @@ def restore(
         mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
     )  # fmt: skip
     if output is None or (len(scans) == 1 and names_one_file(scans[0])):
-        refuse_batch_flags(batch_choices)
+        refuse_batch_flags(batch_choices, report)
         run_jobs(find_work(), settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
         return
     watched = scans if batch.watch else []
@@ -198,11 +198,12 @@ def names_one_file(source: Path) -> bool:
     return not source.is_dir() and not is_remote(source)
 
 
-def refuse_batch_flags(choices: Collection[str]) -> None:
-    """Refuse flags that belong to many scans."""
-    if choices:
-        flags = ", ".join(flag_name(name) for name in choices)
-        raise SettingsError(f"{flags}: these are for several scans and an output folder. Name it with -o.")
+def refuse_batch_flags(choices: Collection[str], report: Path | None) -> None:
+    """Refuse flags, and kinds of report, that belong to many scans."""
+    flags = [flag_name(name) for name in choices]
+    flags += ["--report FILE.html or .csv"] if report is not None and report.suffix.lower() in (".html", ".csv") else []
+    if flags:
+        raise SettingsError(f"{', '.join(flags)}: for several scans and an output folder. Name the folder with -o.")
 
 
 def _make_settings(kind: type[S], preset: Path | None, choices: dict[str, Any]) -> S:

@@ -115,6 +115,7 @@ class Batch:
                         with self._open_executor(len(plan.keys)) as executor:
                             self._work_off(plan, ledger, jobs, checksums, executor, progress)
                 finally:
+                    progress.record_elsewhere(ledger)
                     self._write_report(ledger, progress.passed_over)
                     progress.show_end()
         progress.exit()
