@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+import warnings
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -49,6 +51,22 @@ def test_the_first_example_runs(written: None, scan_file: Callable[..., Path], m
     assert example is not None
     exec(example[1], {})
     assert (source.parent / "restored.tif").is_file()
+
+
+def test_the_package_of_the_page_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = pytest.importorskip("setuptools.build_meta")
+    for name, content in BLOCKS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    (tmp_path / "wheels").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of setuptools, about itself
+        wheel = ZipFile(tmp_path / "wheels" / build.build_wheel("wheels"))
+    names = set(wheel.namelist())
+    assert {"speckle/engine.py", "patchwork/engine.py"} <= names
+    (points,) = (name for name in names if name.endswith("entry_points.txt"))
+    assert b"speckle = speckle.engine:Speckle" in wheel.read(points)
 
 
 def test_the_engines_are_found_by_their_entry_points(written: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from redust.cli.entry import main
 from redust.core.errors import ScanError, SettingsError, TargetExists
+from redust.core.labels import Label
+from redust.decision.regions import Regions
 from redust.files import read_scan
 from redust.synthesis.recipe import Recipe
 from redust.synthesis.synthesizer import Synthesizer
@@ -50,10 +52,25 @@ def test_files_are_what_they_say(photos: Path, tmp_path: Path) -> None:
         assert mask.shape == (48, 48, 1)
         assert set(np.unique(mask)) <= {0, 128, 255}
         assert line["coverage"] == pytest.approx((mask == 255).mean(), abs=1e-5)
+        change = np.abs(image.pixels.astype(float) - clean.pixels).max(axis=2)[mask[..., 0] == 255]
+        step = 1 if image.bits == 8 else 257
+        assert line["contrast"] == pytest.approx(np.median(change) / step if change.size else 0, abs=1.1)
         assert image.pixels.shape == clean.pixels.shape == (48, 48, 3)
         assert image.bits == (16 if line["photo"].endswith("b.tif") else 8)
     assert {Path(line["photo"]).name for line in lines} == {"a.png", "b.tif"}
     assert Recipe.from_preset(tmp_path / "out" / "recipe.toml") == Recipe(clean=0.0)
+
+
+def test_the_recipe_of_a_usual_scan_draws_what_the_census_counted() -> None:
+    recipe = Recipe.from_preset(Path(__file__).parents[2] / "recipes/usual-scan.toml")
+    shares = {kind: share / sum(recipe.kinds.values()) for kind, share in recipe.kinds.items()}
+    assert shares["dust"] == pytest.approx(0.63, abs=0.01)
+    assert shares["dirt"] == pytest.approx(0.22, abs=0.01)
+    photo = np.full((512, 512, 3), 0.4, np.float32)
+    targets = [Synthesizer(recipe, seed=5).draw(photo, number).target for number in range(12)]
+    sizes = np.concatenate([Regions(target == Label.damage).sizes() for target in targets])
+    assert 30 <= np.median(sizes) <= 90  # dust has 56, dirt 120
+    assert 0.001 < np.mean([(target == Label.damage).mean() for target in targets]) < 0.02
 
 
 def test_workers_and_interruptions_do_not_change_a_byte(photos: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,7 +83,11 @@ def synthesize(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
 ) -> None:  # fmt: skip
-    """Draw damage on undamaged photos: pairs of damaged picture and true mask, for training and evaluation."""
+    """Draw damage on undamaged photos: pairs of damaged picture and true mask.
+
+    By default the pairs are for training: every resolution from 800 dpi on, rare kinds of damage as often as common
+    ones, faint marks among them. `recipes/usual-scan.toml` draws a usual scan at 3,600 dpi.
+    """
     from redust.core.errors import SettingsError
 
     if output is None and sheet is None:
@@ -135,18 +140,20 @@ def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -
     done = prepare_folder(plan, output)
     if done and not quiet:
         console.print(f"{done} of {plan.count} pairs exist already.")
-    shares, failed = [], 0
+    shares, contrasts, failed = [], [], 0
     for record in _with_progress(
         write_pairs(plan, output, done, workers or cores()), plan.count, done, console, quiet=quiet
     ):
         if record.error is None:
             shares.append(record.coverage)
+            contrasts += [record.contrast] if record.coverage else []
         else:
             failed += 1
             console.print(escape_controls(f"error: {record.name}: {record.error}"))
     if not quiet:
         mean = f", {sum(shares) / len(shares):.2%} damaged on average" if shares else ""
-        typer.echo(f"{output}: {done + len(shares)} pairs{mean}")
+        contrast = f", by {median(contrasts):.0f} of 255 steps in the median" if contrasts else ""
+        typer.echo(f"{output}: {done + len(shares)} pairs{mean}{contrast}")
     if failed:
         raise typer.Exit(ScanError.exit_code)
 

@@ -30,7 +30,7 @@ from redust.core.errors import ScanError, SettingsError, TargetExists, TrainingE
 from redust.core.labels import Label
 from redust.core.scan import Scan
 from redust.files import is_scan_path, read_scan, whole_file, write_scan
-from redust.synthesis.synthesizer import Synthesizer
+from redust.synthesis.synthesizer import Pair, Synthesizer
 
 IMAGES, MASKS, CLEAN, RECIPE, MANIFEST = "images", "masks", "clean", "recipe.toml", "manifest.jsonl"
 SMALLEST = 32  # pixels: on a smaller picture damage is not visible
@@ -92,6 +92,9 @@ class Record:
         Kinds of damage drawn.
     coverage, ignored
         Share of pixels that are 255 and 128 in the mask.
+    contrast
+        How visible the damage is: the median change of the damaged pixels in their most changed channel, in 8-bit
+        steps; 0 where there is none.
     error
         Why the pair is missing, if the photo could not be used.
     """
@@ -108,6 +111,7 @@ class Record:
     kinds: tuple[str, ...] = ()
     coverage: float = 0.0
     ignored: float = 0.0
+    contrast: float = 0.0
     error: str | None = None
 
     def to_json_line(self) -> bytes:
@@ -304,8 +308,16 @@ def write_pair(plan: Plan, folder: Path, number: int, fingerprint: str) -> Recor
     return replace(
         record, height=light.shape[0], width=light.shape[1], row=row, column=column, kinds=pair.kinds,
         coverage=round(float((pair.target == Label.damage).mean()), 6),
-        ignored=round(float((pair.target == Label.ignore).mean()), 6),
+        ignored=round(float((pair.target == Label.ignore).mean()), 6), contrast=round(_measure_contrast(pair), 1),
     )  # fmt: skip
+
+
+def _measure_contrast(pair: Pair) -> float:
+    """The median change of the damaged pixels, in 8-bit steps."""
+    damaged = pair.target == Label.damage
+    if not damaged.any():
+        return 0.0
+    return float(255 * np.median(np.abs(pair.damaged[damaged] - pair.clean[damaged]).max(axis=1)))
 
 
 @lru_cache(maxsize=1)  # consecutive numbers share a photo
