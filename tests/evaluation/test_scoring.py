@@ -58,10 +58,11 @@ def test_a_detector_that_is_right_scores_one_beside_an_empty_mask() -> None:
 
 
 def test_a_level_cuts_the_first_detector_alone() -> None:
-    counters = score_detector([Wary(), Bright()], Marked(), level=0.95)
-    assert counters["wary"].figures().recall_strict == 0.0  # it never gives more than 0.9
-    assert counters["bright"].figures().recall_strict == 1.0
-    assert counters["wary"].level == 0.95
+    """The second, `wary`, gives damage 0.9."""
+    counters = score_detector([Bright(), Wary()], Marked(), level=0.95)
+    assert [counters[name].figures().recall_strict for name in ("bright", "wary")] == [1.0, 1.0]
+    assert (counters["bright"].level, counters["wary"].level) == (0.95, 0.5)
+    assert score_detector([Wary()], Marked(), level=0.95)["wary"].figures().recall_strict == 0.0
     assert score_detector([Wary()], Marked())["wary"].figures().recall_strict == 1.0
 
 
