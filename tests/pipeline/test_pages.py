@@ -123,3 +123,15 @@ def test_there_is_never_more_than_one_page_in_memory(
     settings = RestoreSettings(page="all", detector="bright", fill="mean")
     Pipeline(settings).restore(pages, tmp_path / "all.tif")
     assert len(alive) == 4  # the first is read twice
+
+
+def test_the_source_type_is_marked_on_each_page_that_was_repaired(
+    redust_command: Command, pages: Path, tmp_path: Path
+) -> None:
+    flags = ("--page", "all", "--mark-source-type", *BRIGHT)
+    assert redust_command("restore", pages, "-o", tmp_path / "all.tif", *flags).code == 0
+    for number in (1, 3, 4):
+        after = read_scan(tmp_path / "all.tif", page=number - 1)
+        repaired = (after.pixels != read_scan(pages, page=number - 1).pixels).any()
+        assert (after.xmp is not None and b"digitalsourcetype" in after.xmp) == repaired
+    assert read_scan(pages).xmp is None

@@ -20,7 +20,6 @@ from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import DamagedFiles, Method, RestoreSettings
 from redust.files import read_scan
-from redust.files.source_type import mark_source_type
 from redust.pipeline.areas import Areas
 from redust.pipeline.engines import Engines, log_warnings
 from redust.pipeline.job import Job, as_path
@@ -28,7 +27,7 @@ from redust.pipeline.methods import GeneratorMethod, MaskMethod, ProgressCallbac
 from redust.pipeline.outputs import draw_result, prepare_outputs, write_mask_file, write_results
 from redust.pipeline.pages import restore_pages
 from redust.pipeline.report_builder import Progress, ReportBuilder
-from redust.pipeline.steps import make_mask
+from redust.pipeline.steps import make_mask, mark_repaired
 
 
 class Pipeline:
@@ -204,8 +203,7 @@ class Pipeline:
         with report.step("fill") as fill_progress:
             result = self.repair(scan, mask, restored=restored, progress=fill_progress)
         self.method.record_repair(report)
-        if self.settings.mark_source_type and mask.any():
-            result = mark_source_type(result, trained=self.method.fills_by_network)
+        result = mark_repaired(result, mask, self.settings, self.method)
         if job.target is not None:
             report.warn_of_pages(scan)
         picture = draw_result(job, scan, mask, result, report)

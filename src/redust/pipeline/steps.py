@@ -9,6 +9,7 @@ from redust.core.arrays import Mask
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
+from redust.files.source_type import mark_source_type
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import Job
 from redust.pipeline.methods import RestorationMethod
@@ -65,4 +66,12 @@ def restore_reported(
     with report.step("fill") as fill_progress:
         result = pipeline.repair(scan, mask, restored=restored, progress=fill_progress)
     method.record_repair(report)
+    result = mark_repaired(result, mask, settings, method)
     return result, report.build("restored" if areas.only is None else "repaired")
+
+
+def mark_repaired(scan: Scan, mask: Mask, settings: RestoreSettings, method: RestorationMethod) -> Scan:
+    """A repaired scan whose XMP says so, where the settings want that and something was masked."""
+    if settings.mark_source_type and mask.any():
+        return mark_source_type(scan, trained=method.fills_by_network)
+    return scan
