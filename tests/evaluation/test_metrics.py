@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap
 from redust.core.labels import Truth
-from redust.evaluation.metrics import MetricCounter, Metrics, area_names, dilate_disc, format_table
+from redust.evaluation.metrics import MetricCounter, Metrics, area_names, dilate_disc, format_table, recall_by_size
 
 
 def drawn(number: int) -> tuple[Truth, DamageMap]:
@@ -120,6 +120,7 @@ def test_recall_by_size_and_false_alarms_on_clean_pictures() -> None:
     assert list(by_area) == area_names()
     assert (by_area["1-15"], by_area["64-255"]) == (0.0, 1.0)
     assert np.isnan(by_area["1024+"])
+    assert recall_by_size(figures) == "objects found by size  1-15 px 0.00  64-255 px 1.00"
     assert figures.false_spots_per_clean_picture == 3
 
 

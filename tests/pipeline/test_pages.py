@@ -76,6 +76,8 @@ def test_the_report_sums_and_has_each_page(pages: Path, tmp_path: Path, plugins:
 def test_pages_that_are_left_are_named(redust_command: Command, pages: Path, tmp_path: Path) -> None:
     ended = redust_command("restore", pages, "-o", tmp_path / "one.tif", *BRIGHT)
     assert "2 further pages were left as they are. Repair all with --page all." in ended.err
+    ended = redust_command("detect", pages, "-o", tmp_path / "m", "--detector", "bright")
+    assert "2 further pages were left as they are" in ended.err
     np.testing.assert_array_equal(read_scan(tmp_path / "one.tif", page=3).pixels, read_scan(pages, page=3).pixels)
 
 

@@ -22,7 +22,7 @@ from redust.core.settings_base import Settings
 
 F = TypeVar("F", bound=Callable[..., None])
 
-_METAVARS = {str: "NAME", int: "N", float: "X", Path: "FILE"}
+_METAVARS = {str: "NAME", int: "N", float: "X", Path: "PATH"}
 
 
 def with_flags(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -245,5 +246,6 @@ def show_figures(counters: Mapping[str, MetricCounter], *, as_json: bool) -> Non
         return
     _print_columns(list(format_table(figures)))
     for name, measured in figures.items():
-        alarms = f"{measured.false_spots_per_clean_picture:.2f} false alarms per clean picture"
-        typer.echo(f"{name}: {recall_by_size(measured)}; {alarms}")
+        alarms = measured.false_spots_per_clean_picture
+        per_picture = "" if math.isnan(alarms) else f"; {alarms:.2f} false alarms per clean picture"
+        typer.echo(f"{name}: {recall_by_size(measured)}{per_picture}")

@@ -207,7 +207,9 @@ def summarise_skipped(worklist: Worklist) -> list[str]:
     notes = []
     if worklist.skipped:
         kinds = _count_suffixes(worklist.skipped)
-        notes.append(f"Passed over {len(worklist.skipped)} files that are no scans ReDust takes from a folder {kinds}")
+        count = len(worklist.skipped)
+        files = "1 file that is no scan" if count == 1 else f"{count} files that are no scans"
+        notes.append(f"Passed over {files} ReDust takes from a folder {kinds}")
     if worklist.companions:
         kinds = _count_suffixes(worklist.companions)
         notes.append(f"Left alone {len(worklist.companions)} companions of scans, such as infrared channels {kinds}")

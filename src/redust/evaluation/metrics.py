@@ -280,8 +280,9 @@ def _harmonic_mean(first: float, second: float) -> float:
 
 
 def recall_by_size(figures: Metrics) -> str:
-    """The share of objects found, by their size, as one line of text."""
-    shares = "  ".join(f"{area} px {share:.2f}" for area, share in figures.objects_by_area.items())
+    """The share of objects found, by their size, as one line of text; sizes that do not occur are left out."""
+    by_area = figures.objects_by_area.items()
+    shares = "  ".join(f"{area} px {share:.2f}" for area, share in by_area if not np.isnan(share))
     return f"objects found by size  {shares}"
 
 

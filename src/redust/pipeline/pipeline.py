@@ -192,6 +192,7 @@ class Pipeline:
             del scan, areas  # each page is read when its turn comes
             return restore_pages(self, job, pages, progress)
         report.record_scan(scan)
+        report.warn_of_pages(scan)
         repaired = "restored" if areas.only is None else "repaired"
         mask, restored = make_mask(self.method, self.settings, job, scan, areas, report)
         del areas  # the mask holds them
@@ -204,8 +205,6 @@ class Pipeline:
             result = self.repair(scan, mask, restored=restored, progress=fill_progress)
         self.method.record_repair(report)
         result = mark_repaired(result, mask, self.settings, self.method)
-        if job.target is not None:
-            report.warn_of_pages(scan)
         picture = draw_result(job, scan, mask, result, report)
         del scan, restored  # less memory while the file is encoded
         write_results(job, result, picture, mask, self.settings, report)
