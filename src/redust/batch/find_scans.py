@@ -102,7 +102,7 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
         for path in _list_scans(source, avoided, search):
             if (real_path := resolver.resolve(path)) not in known:
                 known.add(real_path)
-                search.scans.append(FoundScan(path, Path(os.path.relpath(_absolute_path(path), base))))
+                search.scans.append(FoundScan(path, Path(_absolute_path(path)[len(base) :].lstrip(os.sep))))
     return search
 
 
