@@ -25,7 +25,7 @@ from redust.pipeline.pipeline import Pipeline
 
 def score_set(pipeline: Pipeline, folder: Path, target: Path | None) -> tuple[Metrics, float]:
     """The figures of one set, and the megapixels per second of detection alone."""
-    counter, seconds, megapixels = MetricCounter(level=pipeline.level), 0.0, 0.0
+    counter, seconds, megapixels = MetricCounter(level=pipeline.method.threshold.level), 0.0, 0.0
     for path in sorted((folder / "damaged").iterdir()):
         scan = redust.read_scan(path)
         start = time.perf_counter()
