@@ -182,7 +182,9 @@ def test_the_first_interrupt_finishes_the_scan_in_hand(scan_file: Callable[..., 
     assert "in hand" in err
     results = len(list((tmp_path / "out").glob("*.tif")))
     assert 1 + len(out.splitlines()) == results < 40
-    assert start(tmp_path / "in", tmp_path / "out").wait(timeout=120) == 0
+    again = start(tmp_path / "in", tmp_path / "out")
+    again.communicate(timeout=120)
+    assert again.returncode == 0
     assert len(list((tmp_path / "out").glob("*.tif"))) == 40
 
 
