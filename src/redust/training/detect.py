@@ -39,6 +39,7 @@ from redust.training.data import (
 )
 from redust.training.distillation import clean_labels, fingerprint_teachers, load_teachers
 from redust.training.export import export_detector
+from redust.training.film_data import prepare_film
 from redust.training.hard_negatives import HardNegatives
 from redust.training.loader import Key
 from redust.training.losses import MaskedLoss, distillation_loss
@@ -146,6 +147,8 @@ def prepare_detection(config: TrainConfig, stride: int, train_size: int | None =
         If the patch does not suit the network.
     """
     data = config.data
+    if data.material and data.learns_from_material:
+        return prepare_film(config, data.material, stride)
     splits = find_splits(data.data) if data.data else None
     train, held = split_validation(splits.train, config, train_size) if splits else ((), ())
     sound, held_sound = split_validation(find_photos(data.photos), config, train_size) if data.photos else ((), ())
