@@ -89,6 +89,8 @@ def test_an_interrupted_run_on_material_goes_on(material_config: TrainConfig, mo
     whole = fit(changed(short, name="whole"))
     assert fit(changed(short, name="parts"), on_progress=interrupt_at(2)).interrupted
     parts = fit(changed(short, name="parts"), resume=True)
+    assert np.isfinite([row[whole.module.monitor] for row in whole.module.history]).all()
+    assert whole.module.monitor == "val_ap_per_picture"
     for name, value in whole.module.state_dict().items():
         assert torch.equal(value, parts.module.state_dict()[name]), name
 

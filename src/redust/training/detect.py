@@ -200,6 +200,8 @@ class DetectionModule(TrainingModule):
         # No module of torch's: what is registered here is saved and moved with the student.
         self.teachers = load_teachers(self.config.model)
         self.hard_negatives = HardNegatives(self.config.data.hard_negatives)
+        if self.config.data.learns_from_material:  # pooled over pixels, one marked road line outweighs all dust
+            self.monitor, self.measure = "val_ap_per_picture", "ap"
 
     def compute_loss(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """The loss of a batch of light (N, 3, H, W) and truth (N, 1, H, W), twice."""
@@ -241,12 +243,16 @@ class DetectionModule(TrainingModule):
 
     def score_validation(self) -> Row:
         """The figures of all validation pictures, at full size."""
-        counter = MetricCounter()
+        counter, precisions = MetricCounter(), []
         for index in range(len(self.validation)):
             pixels, truth = self.validation[index]
-            counter.add(truth, predict_map(self.best_network, pixels))
+            picture_counter = MetricCounter()
+            picture_counter.add(truth, predict_map(self.best_network, pixels))
+            counter.merge(picture_counter)
+            precisions.append(picture_counter.figures().ap)
         figures = counter.figures().model_dump(exclude={"objects_by_area", "files", "level", "tolerance"})
         figures["f1_best_level"] = counter.best()[1]
+        figures["ap_per_picture"] = np.nanmean(precisions) if np.isfinite(precisions).any() else np.nan
         return {f"val_{name}": float(value) for name, value in figures.items()}
 
     def sample_sheet(self, count: int) -> Picture:
