@@ -91,3 +91,30 @@ def run(*arguments: object) -> str:
     if result.exception is not None:
         raise result.exception
     return result.output
+
+
+def write_material(folder: Path) -> Path:
+    """A folder of material: five frames of three rolls, two plates, two sound frames of 128 x 144, three photos."""
+    for kind, names in (("film", ("a-1", "a-2", "b-1", "c-1", "c-2")), ("plates", ("d_R", "e_R"))):
+        (folder / kind).mkdir(parents=True)
+        for number, name in enumerate(names):
+            pixels, truth = _frame(number, specks=14)
+            cv2.imwrite(str(folder / kind / f"{name}.png"), pixels[..., ::-1])
+            cv2.imwrite(str(folder / kind / f"{name}_mask.png"), truth)
+    (folder / "film_sound").mkdir()
+    for name in ("s-1", "s-2"):
+        cv2.imwrite(str(folder / "film_sound" / f"{name}.png"), _frame(len(name), specks=0)[0][..., ::-1])
+    write_photos(folder / "photos", 3)
+    return folder
+
+
+def _frame(number: int, specks: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """An even frame with grain, black specks of 4 x 4 and a strip that is not judged."""
+    rng = np.random.default_rng(number)
+    pixels = rng.normal(150, 3, (128, 144, 3))
+    truth = np.zeros((128, 144), np.uint8)
+    truth[:, -8:] = 128
+    for row, column in zip(rng.integers(12, 110, specks), rng.integers(12, 110, specks), strict=True):
+        truth[row : row + 4, column : column + 4] = 255
+    pixels[truth == 255] = 20
+    return pixels.clip(0, 255).astype(np.uint8), truth

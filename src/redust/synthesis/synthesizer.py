@@ -98,7 +98,7 @@ class Synthesizer:
         )
 
     def __post_init__(self) -> None:
-        if self.recipe.clean < 1 and not sum(self._available_kinds().values()) > 0:
+        if self.recipe.clean < 1 and not sum(self.available_kinds().values()) > 0:
             raise SettingsError(
                 "The recipe draws only kinds for which there is no material. Give the material (--overlays, "
                 "--outlines, --cracks, --folds, --transplant), or give a kind such as `dust` a weight."
@@ -147,7 +147,7 @@ class Synthesizer:
         kinds = []
         for _ in range(int(rng.integers(1, self.recipe.layers + 1))):
             layer = self.draw_layer(
-                _pick_weighted(self._available_kinds(), rng), (target.shape[0], target.shape[1]), scale, rng
+                _pick_weighted(self.available_kinds(), rng), (target.shape[0], target.shape[1]), scale, rng
             )
             if layer.damaged.mean() > MAX_SHARE:
                 continue
@@ -205,7 +205,7 @@ class Synthesizer:
         """Whether a kind can be drawn: procedural kinds always, the others if their material was given."""
         return kind not in MATERIAL or bool(getattr(self, kind))
 
-    def _available_kinds(self) -> dict[str, float]:
+    def available_kinds(self) -> dict[str, float]:
         """The weights of the kinds that can be drawn."""
         return {kind: weight for kind, weight in self.recipe.kinds.items() if self.has_material(kind)}
 

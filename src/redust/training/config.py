@@ -79,10 +79,15 @@ class DataConfig(Settings):
     material: Annotated[
         Path | None,
         Field(
-            description="Folder of shapes to draw on photos too: overlays/, outlines/ (JSON), cracks.npz, folds/, "
-            "transplant/ (pairs whose damage is pasted); any of them."
+            description="Folder of material. Besides --photos: shapes to draw on them too, overlays/, outlines/ "
+            "(JSON), cracks.npz, folds/, transplant/ (pairs whose damage is pasted); any of them. Alone: scans to "
+            "learn from as well, film/ and plates/ with masks, film_sound/, photos/."
         ),
     ] = None
+    held_rolls: Annotated[
+        tuple[str, ...],
+        Field(description="With --material alone: how the names begin of the scans that select the best weights."),
+    ] = ()
     overfit: Annotated[
         int | None, Field(ge=1, description="Train and validate on this many pairs: finds broken code and data.")
     ] = None
@@ -110,6 +115,11 @@ class DataConfig(Settings):
     ] = Augmentation.full
     grey_share: Annotated[Share, Field(description="Share of patches that are made black-and-white.")] = 0.0
     workers: Annotated[int, Field(ge=0, le=256, description="Processes that prepare patches; 0 uses a thread.")] = 0
+
+    @property
+    def learns_from_material(self) -> bool:
+        """Whether the scans to learn from are those of the material."""
+        return self.material is not None and self.data is None and self.photos is None
 
 
 class ModelConfig(Settings):
@@ -246,8 +256,10 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _check_data(self) -> Self:
         data = self.data
-        if data.data is None and data.photos is None:
-            raise ValueError("there is no training data: give --data, a folder of pairs, or --photos")
+        if data.data is None and data.photos is None and data.material is None:
+            raise ValueError("there is no training data: give --data, a folder of pairs, --photos or --material")
+        if data.learns_from_material:
+            return self
         if data.photos is None and (data.recipe or data.material):
             raise ValueError("a recipe and material are there to draw on photos: give --photos too")
         return self

@@ -129,7 +129,9 @@ def _find_material(folder: Path | None) -> dict[str, Any]:
     material = {name: path for name, path in paths.items() if path.exists()}
     if outlines := sorted((folder / "outlines").glob("*.json")):
         material["outlines"] = outlines
-    if not material:
+    if (folder / "cracks/cracks.npz").exists():
+        material["cracks"] = folder / "cracks/cracks.npz"
+    if not material and not (folder / "film").is_dir():
         raise TrainingError(
             f"{folder} holds no material. Put overlays/, outlines/ with JSON files, cracks.npz, folds/ or transplant/ "
             "into it."

@@ -39,6 +39,7 @@ from redust.training.data import (
 )
 from redust.training.distillation import clean_labels, fingerprint_teachers, load_teachers
 from redust.training.export import export_detector
+from redust.training.film_data import prepare_film
 from redust.training.hard_negatives import HardNegatives
 from redust.training.loader import Key
 from redust.training.losses import MaskedLoss, distillation_loss
@@ -146,6 +147,8 @@ def prepare_detection(config: TrainConfig, stride: int, train_size: int | None =
         If the patch does not suit the network.
     """
     data = config.data
+    if data.material and data.learns_from_material:
+        return prepare_film(config, data.material, stride)
     splits = find_splits(data.data) if data.data else None
     train, held = split_validation(splits.train, config, train_size) if splits else ((), ())
     sound, held_sound = split_validation(find_photos(data.photos), config, train_size) if data.photos else ((), ())
@@ -197,6 +200,8 @@ class DetectionModule(TrainingModule):
         # No module of torch's: what is registered here is saved and moved with the student.
         self.teachers = load_teachers(self.config.model)
         self.hard_negatives = HardNegatives(self.config.data.hard_negatives)
+        if self.config.data.learns_from_material:  # pooled over pixels, one marked road line outweighs all dust
+            self.monitor, self.measure = "val_ap_per_picture", "ap"
 
     def compute_loss(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """The loss of a batch of light (N, 3, H, W) and truth (N, 1, H, W), twice."""
@@ -238,12 +243,16 @@ class DetectionModule(TrainingModule):
 
     def score_validation(self) -> Row:
         """The figures of all validation pictures, at full size."""
-        counter = MetricCounter()
+        counter, precisions = MetricCounter(), []
         for index in range(len(self.validation)):
             pixels, truth = self.validation[index]
-            counter.add(truth, predict_map(self.best_network, pixels))
+            picture_counter = MetricCounter()
+            picture_counter.add(truth, predict_map(self.best_network, pixels))
+            counter.merge(picture_counter)
+            precisions.append(picture_counter.figures().ap)
         figures = counter.figures().model_dump(exclude={"objects_by_area", "files", "level", "tolerance"})
         figures["f1_best_level"] = counter.best()[1]
+        figures["ap_per_picture"] = np.nanmean(precisions) if np.isfinite(precisions).any() else np.nan
         return {f"val_{name}": float(value) for name, value in figures.items()}
 
     def sample_sheet(self, count: int) -> Picture:
