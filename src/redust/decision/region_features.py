@@ -21,11 +21,9 @@ from redust.core.tiles import with_margin
 from redust.decision.candidates import (
     BLOCK,
     MARGIN,
-    WIDTHS,
-    Bytes,
+    TOP_HAT_WIDTHS,
     Floats,
     ScanTone,
-    grey_of,
     top_hats,
 )
 from redust.decision.regions import Labels, Regions
@@ -40,11 +38,11 @@ _EVEN, _LIKELY = 81, 62  # logit bins: probabilities of 0.5 and 0.13
 _NEAR, _FAR = 9, 33  # blocks of 8 pixels: sides of the squares in which a region's company is counted
 
 _SUMMED_INSIDE = (
-    "area", "x", "y", "xx", "yy", "xy", "grey", "grey2", "red_green", "green_blue", "bins", "likely", "even",
+    "area", "x", "y", "xx", "yy", "xy", "grey", "grey2", "red", "green", "blue", "bins", "likely", "even",
     "bright", "dark", "bright_wide", "dark_wide", "edge", "depth",
 )  # fmt: skip
 _MAXIMA_INSIDE = ("bins", "bright", "dark", "bright_wide", "dark_wide", "depth")
-_SUMMED_RING = ("area", "grey", "grey2", "red_green", "green_blue", "bins", "gradient", "bright", "dark")
+_SUMMED_RING = ("area", "grey", "grey2", "red", "green", "blue", "bins", "gradient", "bright", "dark")
 _MAXIMA_RING = ("bins", "bright", "dark", "gradient")
 _SUMMED_RIM = ("area", "gradient")
 
@@ -83,7 +81,7 @@ def measure_regions(
     """
     gathered = _gather(regions, pixels, map_bins, tone)
     columns = _shape_columns(gathered) | _map_columns(gathered) | _light_columns(gathered, tone)
-    columns |= _scan_columns(columns, gathered, pixels, tone)
+    columns |= _scan_columns(columns, gathered, tone)
     table = np.stack(list(columns.values()), axis=1) if regions.count else np.zeros((0, len(columns)))
     return np.nan_to_num(table, posinf=1e4, neginf=-1e4).astype(np.float32), tuple(columns)
 
@@ -99,7 +97,7 @@ def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
             continue
         seen, core = with_margin(rows, _RING // 2, pixels.shape[0])
         planes = _planes(regions, pixels, map_bins, tone, seen)
-        wide = labels.astype(np.float32)
+        wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
         ring = _dilated(wide, _RING)
         ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
         _add(gathered.inside, gathered.inside_max, labels[core], planes, core)
@@ -123,7 +121,7 @@ def _labels_with_margin(regions: Regions, margin: int) -> Iterator[tuple[slice, 
         current = following
 
 
-def _dilated(labels: Floats, side: int) -> Floats:
+def _dilated(labels: NDArray[np.number], side: int) -> NDArray[np.number]:
     """Labels grown by a square; the higher number where two meet."""
     return np.asarray(cv2.dilate(labels, np.ones((side, side), np.uint8)))
 
@@ -143,28 +141,19 @@ def _add(sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[np.numb
 
 
 def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone, rows: slice) -> Planes:
-    """Every plane that is summed, as functions of positions in the core of these rows."""
+    """Every plane that is summed, as functions of the core of these rows and of positions in that."""
     height, width = map_bins.shape
-    seen, core = with_margin(rows, MARGIN, height)
-    light = tone.stretch(pixels[seen])
-    grey = grey_of(light)
-    hats = [hat[core] for extent in WIDTHS for hat in top_hats(grey, extent)]
-    depth = cv2.distanceTransform(regions.mask[seen].view(np.uint8), cv2.DIST_L2, 3)[core]
-    gradient = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[core]
-    light, grey, bins = light[core], grey[core], map_bins[rows]
+    padded, core = with_margin(rows, MARGIN, height)
+    hats = [hat[core] for extent in TOP_HAT_WIDTHS for hat in top_hats(tone.grey[padded], extent)]
+    depth = cv2.distanceTransform(regions.mask[padded].view(np.uint8), cv2.DIST_L2, 3)[core]
+    gradient = cv2.morphologyEx(tone.grey[padded], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[core]
+    light, grey, bins = pixels[rows], tone.grey[rows], map_bins[rows]
 
     def of(plane: NDArray[np.number]) -> Plane:
         return lambda positions, band: plane[band].ravel()[positions]
 
-    def squared(plane: Bytes) -> Plane:
-        return lambda positions, band: np.square(plane[band].ravel()[positions].astype(np.float64))
-
-    def difference(first: int, second: int) -> Plane:
-        if light.shape[2] == 1:
-            return lambda positions, _: np.zeros(len(positions))
-        return lambda positions, band: (
-            light[band][..., first].ravel()[positions].astype(np.float64) - light[band][..., second].ravel()[positions]
-        )
+    def channel(number: int) -> Plane:
+        return lambda positions, band: tone.stretch(light[band].reshape(-1, light.shape[2])[positions, number])
 
     def at(function: Callable[[Sums, Sums], Sums]) -> Plane:
         return lambda positions, band: function(
@@ -175,7 +164,8 @@ def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
         "area": lambda positions, _: np.ones(len(positions)),
         "x": at(lambda x, y: x), "y": at(lambda x, y: y),
         "xx": at(lambda x, y: x * x), "yy": at(lambda x, y: y * y), "xy": at(lambda x, y: x * y),
-        "grey": of(grey), "grey2": squared(grey), "red_green": difference(0, 1), "green_blue": difference(1, 2),
+        "grey": of(grey), "grey2": lambda positions, band: np.square(grey[band].ravel()[positions].astype(np.float64)),
+        "red": channel(0), "green": channel(light.shape[2] // 2), "blue": channel(light.shape[2] - 1),
         "bins": of(bins), "likely": of(bins >= _LIKELY), "even": of(bins >= _EVEN),
         "bright": of(hats[0]), "dark": of(hats[1]), "bright_wide": of(hats[2]), "dark_wide": of(hats[3]),
         "edge": of(depth < 1.4), "depth": of(depth), "gradient": of(gradient),
@@ -238,8 +228,7 @@ def _light_columns(gathered: _Gathered, tone: ScanTone) -> Columns:
         np.where(bright, gathered.ring_max[first], gathered.ring_max[second]) for first, second in (own, opposite)
     )
     ring_hat = np.where(bright, ring["bright"], ring["dark"]) / ring_area
-    tint = [inside[name] / area for name in ("red_green", "green_blue")]
-    ring_tint = [ring[name] / ring_area for name in ("red_green", "green_blue")]
+    tint, ring_tint = _tint(inside, area), _tint(ring, ring_area)
     return {
         "contrast": strength / noise,
         "signed_contrast": contrast / 255,
@@ -265,7 +254,12 @@ def _light_columns(gathered: _Gathered, tone: ScanTone) -> Columns:
     }
 
 
-def _scan_columns(columns: Columns, gathered: _Gathered, pixels: Pixels, tone: ScanTone) -> Columns:
+def _tint(sums: dict[str, Sums], area: Sums) -> tuple[Sums, Sums]:
+    """Red less green, and green less blue."""
+    return (sums["red"] - sums["green"]) / area, (sums["green"] - sums["blue"]) / area
+
+
+def _scan_columns(columns: Columns, gathered: _Gathered, tone: ScanTone) -> Columns:
     """A region's company, and the scan as a whole."""
     inside = gathered.inside
     x, y = inside["x"] / inside["area"], inside["y"] / inside["area"]
@@ -273,8 +267,6 @@ def _scan_columns(columns: Columns, gathered: _Gathered, pixels: Pixels, tone: S
     sign = np.sign(columns["signed_contrast"])
     weight = chance * np.minimum(columns["hat_max"] / 6, 1)
     balance = float((sign * weight).sum() / (weight.sum() + 3))
-    megapixels = pixels.shape[0] * pixels.shape[1] / 1e6
-    level = float(np.median(tone.noise))
     alike = _company(chance * (sign > 0), x, y, tone, _FAR), _company(chance * (sign < 0), x, y, tone, _FAR)
     usual = float(np.percentile(columns["hat_max"], 90)) if len(x) else 1.0
     strong = _company(chance, x, y, tone, _FAR)
@@ -286,9 +278,6 @@ def _scan_columns(columns: Columns, gathered: _Gathered, pixels: Pixels, tone: S
         "strong_share": (strong - chance) / _company(np.ones(len(x)), x, y, tone, _FAR),
         "with_majority": sign * balance,
         "hat_to_usual": columns["hat_max"] / (usual + 1),
-        "scan_damage": np.full(len(x), np.log(chance.sum() / megapixels + 0.1)),
-        "scan_noise": np.full(len(x), np.log(level)),
-        "scan_fine": np.full(len(x), tone.fine_noise / level),
     }
 
 
