@@ -37,6 +37,19 @@ _RIM, _GAP, _RING = 3, 5, 13  # pixels: sides of the squares that reach a region
 _EVEN, _LIKELY = 81, 62  # logit bins: probabilities of 0.5 and 0.13
 _NEAR, _FAR = 9, 33  # blocks of 8 pixels: sides of the squares in which a region's company is counted
 
+_EVIDENCE = 6.0  # in units of log odds above the lowest bin, with 0.6 for each unit of local noise
+
+FEATURES = (
+    "area", "length", "elongation", "solidity", "half_width", "thinness", "edge_share",
+    "map_max", "map_mean", "map_likely", "map_even", "map_ring_max", "map_ring_mean",
+    "contrast", "signed_contrast", "contrast_to_ring", "ring_spread", "spread",
+    "hat_max", "hat_mean", "hat_wide", "hat_goes_on", "hat_goes_on_mean", "hat_opposite",
+    "grey", "ring_grey", "headroom", "tint_contrast", "tint", "ring_tint",
+    "sharpness", "ring_gradient", "ring_gradient_max", "noise",
+    "crowd_near", "crowd_far", "strong_near", "strong_alike", "strong_share", "with_majority", "hat_to_usual",
+)  # fmt: skip
+"""The columns of the table."""
+
 _SUMMED_INSIDE = (
     "area", "x", "y", "xx", "yy", "xy", "grey", "grey2", "red", "green", "blue", "bins", "likely", "even",
     "bright", "dark", "bright_wide", "dark_wide", "edge", "depth",
@@ -58,9 +71,26 @@ class _Gathered:
     ring_max: dict[str, Sums]
 
 
-def measure_regions(
-    regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone
-) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+@dataclass(frozen=True, eq=False)
+class RegionTable:
+    """The features of regions.
+
+    Parameters
+    ----------
+    values : (count, features) float32
+        In the order of the regions, and of :data:`FEATURES`.
+    """
+
+    values: NDArray[np.float32]
+
+    @property
+    def has_evidence(self) -> NDArray[np.bool_]:
+        """Whether map and contrast together say enough for a region to be scored, (count,) bool."""
+        map_max, hat_max = (self.values[:, FEATURES.index(name)] for name in ("map_max", "hat_max"))
+        return np.asarray(map_max + 0.6 * np.minimum(hat_max, 10) >= _EVIDENCE)
+
+
+def measure_regions(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone) -> RegionTable:
     """Measure every region of a mask.
 
     Parameters
@@ -72,18 +102,14 @@ def measure_regions(
         The damage map, by :func:`redust.core.logits.quantise_logits`.
     tone
         Of the scan.
-
-    Returns
-    -------
-    table : (count, features) float32
-    names
-        Of the columns.
     """
+    if not regions.count:
+        return RegionTable(np.zeros((0, len(FEATURES)), np.float32))
     gathered = _gather(regions, pixels, map_bins, tone)
     columns = _shape_columns(gathered) | _map_columns(gathered) | _light_columns(gathered, tone)
     columns |= _scan_columns(columns, gathered, tone)
-    table = np.stack(list(columns.values()), axis=1) if regions.count else np.zeros((0, len(columns)))
-    return np.nan_to_num(table, posinf=1e4, neginf=-1e4).astype(np.float32), tuple(columns)
+    values = np.stack([columns[name] for name in FEATURES], axis=1)
+    return RegionTable(np.nan_to_num(values, posinf=1e4, neginf=-1e4).astype(np.float32))
 
 
 def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone) -> _Gathered:
