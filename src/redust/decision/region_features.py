@@ -155,6 +155,8 @@ def _dilated(labels: NDArray[np.number], side: int) -> NDArray[np.number]:
 def _add(sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[np.number], planes: Planes, core: slice) -> None:
     """Add a band's pixels to what is known of their regions."""
     (positions,) = np.nonzero(labels.ravel())
+    if not len(positions):
+        return
     region = labels.ravel()[positions].astype(np.int64)
     count = len(next(iter(sums.values())))
     values: dict[str, NDArray[np.number]] = {}

@@ -1,0 +1,256 @@
+"""The task regions: a classifier of regions, fitted to a detector's maps of scans with masks.
+
+Each scan is also learnt as people meet it elsewhere: shrunk, sharpened and compressed, as its negative, and with other
+tones. A map that the detector learnt is too good to learn from: give scans that it was not trained on.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+
+from redust.core.arrays import Pixels
+from redust.core.atomic import whole_files
+from redust.core.engines import Detector
+from redust.core.errors import TrainingError
+from redust.core.labels import Label, Truth
+from redust.core.logits import quantise_logits
+from redust.core.settings import Sensitivity
+from redust.decision.candidates import find_candidates, measure_tone
+from redust.decision.region_features import measure_regions
+from redust.decision.regions import Regions
+from redust.detectors.choose_view import choose_view
+from redust.detectors.run_detector import detect_damage
+from redust.files.pairs import PairPaths, read_picture, read_truth
+from redust.models.card import CARD_NAME, FLOAT32, ModelCard, read_card, sha256_of
+from redust.training.region_trees import LEARNT_FEATURES, FittedTrees, RegionSample, fit_trees, trees_to_onnx
+
+Picture: TypeAlias = tuple[Pixels, Truth]
+
+FOLDER = "regions"
+FALSE_SPOTS = {Sensitivity.shy: 0.1, Sensitivity.normal: 0.5, Sensitivity.eager: 3.0}
+"""False spots per megapixel of sound scans at each sensitivity."""
+
+_MIN_DAMAGED = 0.5  # share of a region within 2 pixels of true damage from which on it is damage
+_MAX_IGNORED = 0.3  # share of a region that is not judged from which on it is not learnt
+_DISC = (np.hypot(*np.ogrid[-2:3, -2:3]) <= 2).astype(np.uint8)
+_WEIGHTS_FILE = "model.onnx"
+_CROP = 1700  # pixels: side of the part that is learnt as a negative and with other tones
+_MIN_SCORED = 0.02  # no level lies lower: what scores less is never marked
+
+
+@dataclass(frozen=True)
+class Source:
+    """Scans to learn from.
+
+    Parameters
+    ----------
+    pairs
+        Scans with masks; one without a mask is sound.
+    weight
+        Of each scan beside those of other sources.
+    varied
+        Whether they are also learnt shrunk, inverted and with other tones.
+    calibrates
+        Whether the false spots of its sound scans set the levels.
+    """
+
+    pairs: Sequence[PairPaths]
+    weight: float = 1.0
+    varied: bool = True
+    calibrates: bool = True
+
+
+def roll_of(name: str, pattern: str = "") -> str:
+    """The roll that a scan belongs to: what the pattern matches of its name, or the name without its last number.
+
+    >>> roll_of("Zorki1-14"), roll_of("HP5_scan"), roll_of("swiss-ui_japan2", "swiss-ui")
+    ('Zorki1', 'HP5_scan', 'swiss-ui')
+    """
+    if pattern and (match := re.search(pattern, name)):
+        return match.group()
+    return re.sub(r"[-_ ]?\d+$", "", name) or name
+
+
+def label_regions(regions: Regions, truth: Truth) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    """The :class:`Label` of each region, (count,) int16, by what the truth (H, W) says of its pixels."""
+    damage = cv2.dilate((truth == Label.damage).view(np.uint8), _DISC)
+    near, ignored = np.zeros((2, regions.count + 1))
+    for rows, labels in regions.bands():
+        near += np.bincount(labels.ravel(), weights=damage[rows].ravel(), minlength=regions.count + 1)
+        ignored += np.bincount(labels[truth[rows] == Label.ignore], minlength=regions.count + 1)
+    share, unknown = near[1:] / regions.sizes(), ignored[1:] / regions.sizes()
+    labels = np.where((share > 0) | (unknown > _MAX_IGNORED), Label.ignore, Label.background)
+    return np.where(share >= _MIN_DAMAGED, Label.damage, labels).astype(np.int16)
+
+
+def sample_regions(picture: Picture, detector: Detector, roll: str, weight: float = 1.0) -> RegionSample:
+    """Detect a scan, and measure and label its candidate regions."""
+    pixels, truth = picture
+    map_bins = quantise_logits(detect_damage(choose_view(detector, pixels), pixels))
+    tone = measure_tone(pixels)
+    regions = Regions(find_candidates(map_bins, tone))
+    table = measure_regions(regions, pixels, map_bins, tone)
+    judged = np.count_nonzero(truth != Label.ignore) / 1e6
+    rows = table.has_evidence
+    return RegionSample(roll, judged, table.values[rows], label_regions(regions, truth)[rows], weight)
+
+
+def vary_picture(picture: Picture, name: str) -> Iterator[Picture]:
+    """A scan as it is, then as people meet it elsewhere; the same for the same name.
+
+    Shrunk by 1.5 to 3, sharpened and JPEG compressed; a part of it inverted; a part with another gamma and contrast.
+    """
+    yield picture
+    generator = np.random.default_rng(zlib.crc32(name.encode()))
+    eight_bit = _to_eight_bit(picture[0]), picture[1]
+    yield shrink_picture(eight_bit, generator)
+    pixels, truth = _crop(eight_bit, generator)
+    yield _bend_tone(255 - pixels, generator.uniform(0.8, 1.25), 1.0), truth
+    pixels, truth = _crop(eight_bit, generator)
+    yield _bend_tone(pixels, generator.uniform(0.65, 1.5), generator.uniform(0.6, 1.2)), truth
+
+
+def _to_eight_bit(pixels: Pixels) -> Pixels:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return (pixels // 257).astype(np.uint8)
+    return np.clip(np.nan_to_num(pixels) * 255, 0, 255).astype(np.uint8)
+
+
+def shrink_picture(picture: Picture, generator: np.random.Generator) -> Picture:
+    """A scan as on a web page: shrunk by 1.5 to 3, sharpened, JPEG; marks that vanish are ignored."""
+    pixels, truth = picture
+    factor = generator.uniform(1.5, 3.0)
+    size = max(1, int(pixels.shape[1] / factor)), max(1, int(pixels.shape[0] / factor))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    blurred = cv2.GaussianBlur(small, (0, 0), generator.uniform(0.7, 1.2))
+    sharp = np.clip(small + generator.uniform(0, 1.2) * (small - blurred), 0, 255).astype(np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(80, 95))]
+    _, encoded = cv2.imencode(".jpg", sharp[..., ::-1] if sharp.ndim == 3 else sharp, quality)
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
+    web = np.ascontiguousarray(decoded[..., ::-1] if decoded.ndim == 3 else decoded[..., None])
+    return web, _shrink_truth(truth, size)
+
+
+def _shrink_truth(truth: Truth, size: tuple[int, int]) -> Truth:
+    damage, ignored = (
+        cv2.resize((truth == label).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        for label in (Label.damage, Label.ignore)
+    )
+    small = np.where(damage >= 0.3, Label.damage, np.where(ignored > 0.3, Label.ignore, Label.background))
+    near = cv2.dilate((small == Label.damage).astype(np.uint8), np.ones((5, 5), np.uint8))
+    vanished = cv2.dilate(((damage > 0) & (near == 0)).astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.where(vanished > 0, Label.ignore, small).astype(np.uint8)
+
+
+def _crop(picture: Picture, generator: np.random.Generator) -> Picture:
+    pixels, truth = picture
+    top, left = (int(generator.integers(0, max(1, length - _CROP + 1))) for length in truth.shape)
+    window = slice(top, top + _CROP), slice(left, left + _CROP)
+    return np.ascontiguousarray(pixels[window]), np.ascontiguousarray(truth[window])
+
+
+def _bend_tone(pixels: Pixels, gamma: float, contrast: float) -> Pixels:
+    """8-bit light with another gamma, and another contrast around middle grey."""
+    steps = np.clip(((np.arange(256) / 255) ** gamma - 0.5) * contrast + 0.5, 0, 1)
+    return np.round(255 * steps).astype(np.uint8)[pixels]
+
+
+def collect_samples(
+    sources: Sequence[Source],
+    detector: Detector,
+    *,
+    roll_pattern: str = "",
+    mask_level: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[list[RegionSample], list[bool]]:
+    """Detect and measure all scans: the samples, and whether each is a sound scan that sets the levels."""
+    samples: list[RegionSample] = []
+    calibrating: list[bool] = []
+    total, done = sum(len(source.pairs) for source in sources), 0
+    for source in sources:
+        for pair in source.pairs:
+            pixels = read_picture(pair.picture)
+            truth = (
+                np.zeros(pixels.shape[:2], np.uint8) if pair.mask is None else read_truth(pair.mask, pixels.shape[:2], mask_level)
+            )
+            variants = vary_picture((pixels, truth), pair.name) if source.varied else iter([(pixels, truth)])
+            for number, picture in enumerate(variants):
+                samples.append(sample_regions(picture, detector, roll_of(pair.name, roll_pattern), source.weight))
+                calibrating.append(number == 0 and pair.mask is None and source.calibrates)
+            done += 1
+            if progress:
+                progress(done / total)
+    return samples, calibrating
+
+
+def calibrate_levels(fitted: FittedTrees, samples: Sequence[RegionSample], calibrating: Sequence[bool]) -> dict[Sensitivity, float]:
+    """The scores from which on sound scans show so many false spots per megapixel, by scores out of fold.
+
+    Raises
+    ------
+    TrainingError
+        If there is no sound scan.
+    """
+    chosen = [number for number, calibrates in enumerate(calibrating) if calibrates]
+    if not chosen:
+        raise TrainingError("No sound scan sets the levels. Give undamaged scans with --sound.")
+    scores = np.sort(np.concatenate([fitted.scores[number] for number in chosen]))[::-1]
+    megapixels = sum(samples[number].megapixels for number in chosen)
+    levels = {}
+    for sensitivity, rate in FALSE_SPOTS.items():
+        allowed = int(rate * megapixels)
+        level = float(scores[allowed]) + 1e-4 if allowed < len(scores) else _MIN_SCORED
+        levels[sensitivity] = round(min(max(level, _MIN_SCORED), 0.999), 4)
+    return levels
+
+
+def write_classifier(folder: Path, fitted: FittedTrees, levels: dict[Sensitivity, float], facts: dict[str, object]) -> ModelCard:
+    """Write a classifier as a model folder; it appears whole or not at all."""
+    content = trees_to_onnx(fitted.committee)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with whole_files(folder, CARD_NAME) as draft:
+        (draft / _WEIGHTS_FILE).write_bytes(content)
+        card = ModelCard(
+            name="regions",
+            task="regions",
+            architecture="boosted trees",
+            options={"features": list(LEARNT_FEATURES)},
+            parameters=sum(int(member.n_iter_) for member in fitted.committee),
+            normalisation="features of regions, float32",
+            halo=0,
+            level=levels[Sensitivity.normal],
+            levels=levels,
+            files={FLOAT32: _WEIGHTS_FILE},
+            sha256={FLOAT32: sha256_of(draft / _WEIGHTS_FILE)},
+            **facts,
+        )  # type: ignore[arg-type]
+        card.to_folder(draft)
+    return card
+
+
+def copy_detector(source: Path, folder: Path) -> None:
+    """Copy a detector's model folder, its card naming the classifier that will lie within.
+
+    Raises
+    ------
+    TrainingError
+        If there is something in `folder` already.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise TrainingError(f"{folder} is not empty. Choose another folder for the model.")
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(FOLDER))
+    read_card(source).model_copy(update={"regions": FOLDER}).to_folder(folder)
+
+
+__all__ = ["FOLDER", "Source", "calibrate_levels", "collect_samples", "copy_detector", "fit_trees", "write_classifier"]
