@@ -24,7 +24,7 @@ Scores: TypeAlias = NDArray[np.float32]
 FOLDS = 5
 LEARNT_FEATURES = tuple(name for name in FEATURES if name not in ("crowd_near",))
 # More of these never makes damage less likely: what keeps a few scans from teaching the contrary.
-_RISING = {"map_max", "map_mean", "map_likely", "map_even", "contrast", "contrast_to_ring", "hat_max", "hat_mean"}
+_RISING = {"map_max", "map_mean", "map_likely", "map_even", "contrast", "contrast_to_ring", "hat_max", "hat_mean", "scan_share"}
 _MAX_DAMAGED, _MAX_SOUND = 200, 1500  # regions learnt from one scan
 _DAMAGED_COUNT, _SOUND_COUNT = 60, 600  # regions from which on a scan counts no more
 _DAMAGED_SHARE = 0.25  # of the weight of sound regions that damaged ones have in all
