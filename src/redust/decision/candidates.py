@@ -67,7 +67,8 @@ class ScanTone:
         first, last = rows.start // BLOCK, -(-rows.stop // BLOCK)
         small = np.clip(np.ceil(self.noise[first:last] * _NOISE_STEPS), 1, 255).astype(np.uint8)
         large = cv2.resize(small, None, fx=BLOCK, fy=BLOCK, interpolation=cv2.INTER_NEAREST)
-        return np.asarray(large)[rows.start - first * BLOCK : rows.stop - first * BLOCK, : self.grey.shape[1]]
+        core = slice(rows.start - first * BLOCK, rows.stop - first * BLOCK)
+        return np.asarray(large, np.uint8)[core, : self.grey.shape[1]]
 
 
 def measure_tone(pixels: Pixels) -> ScanTone:
@@ -100,7 +101,9 @@ def _luma(light: Bytes) -> Bytes:
     """Luma of (h, W, C) light, (h, W)."""
     if light.shape[2] == 1:
         return light[..., 0]
-    return np.asarray(cv2.transform(light, np.asarray(LUMA, np.float32).reshape(1, 3)), np.uint8).reshape(light.shape[:2])
+    return np.asarray(cv2.transform(light, np.asarray(LUMA, np.float32).reshape(1, 3)), np.uint8).reshape(
+        light.shape[:2]
+    )
 
 
 def _noise_blocks(grey: Bytes, rows: slice) -> Floats:
@@ -148,11 +151,11 @@ def _candidates(map_bins: LogitBins, grey: Bytes, noise: Bytes) -> Mask:
     """The candidates of some rows; wrong within `MARGIN` of their ends."""
     hats = [hat for width in TOP_HAT_WIDTHS for hat in top_hats(grey, width)]
     contrast = np.zeros(grey.shape, np.bool_)
-    rim = cv2.multiply(noise, 1, scale=_RIM / _NOISE_STEPS)
+    rim = cv2.convertScaleAbs(noise, alpha=_RIM / _NOISE_STEPS)
     for hat in hats:
         contrast |= (hat >= rim) & (hat >= _local_peak(hat) // 2)
     strength = cv2.divide(np.maximum(hats[0], hats[1]), noise, scale=6 * _NOISE_STEPS)
-    evidence = _local_peak(cv2.add(map_bins, np.minimum(strength, 60)))
+    evidence = _local_peak(np.asarray(cv2.add(map_bins, np.minimum(strength, 60)), np.uint8))
     from_map = cut_beside_peaks(map_bins)
     near_map = cv2.dilate(from_map.view(np.uint8), np.ones((_CLEARANCE, _CLEARANCE), np.uint8)).view(np.bool_)
     return np.asarray((from_map | (contrast & ~near_map)) & (evidence >= _EVIDENCE))
@@ -160,7 +163,7 @@ def _candidates(map_bins: LogitBins, grey: Bytes, noise: Bytes) -> Mask:
 
 def cut_beside_peaks(map_bins: LogitBins, lowest: int = _LOWEST_BIN) -> Mask:
     """Mark what is at least `lowest` and little below the highest bin within 7 pixels; (h, W) bool."""
-    level = np.maximum(cv2.subtract(np.minimum(_local_peak(map_bins), _PEAK_CAP), _BESIDE_PEAK), lowest)
+    level = np.clip(_local_peak(map_bins), lowest + _BESIDE_PEAK, _PEAK_CAP) - _BESIDE_PEAK
     return np.asarray(map_bins >= level)
 
 

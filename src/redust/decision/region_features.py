@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Pixels
-from redust.core.logits import LogitBins, count_bins, estimate_prior, log_odds
+from redust.core.logits import BINS, BINS_PER_UNIT, LogitBins, QuantisedMap, estimate_prior, log_odds
 from redust.core.tiles import with_margin
 from redust.decision.candidates import (
     BLOCK,
@@ -30,7 +30,7 @@ from redust.decision.regions import Labels, Regions
 
 Sums: TypeAlias = NDArray[np.float64]
 Columns: TypeAlias = dict[str, Sums]
-Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[np.number]]
+Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[Any]]
 Planes: TypeAlias = dict[str, Plane]
 
 _RIM, _GAP, _RING = 3, 5, 13  # pixels: sides of the squares that reach a region's rim, what is left out, its ring
@@ -91,6 +91,11 @@ class RegionTable:
         map_max, hat_max = (self.values[:, FEATURES.index(name)] for name in ("map_max", "hat_max"))
         return np.asarray(map_max + 0.6 * np.minimum(hat_max, 10) >= _EVIDENCE)
 
+    @property
+    def is_certain(self) -> NDArray[np.bool_]:
+        """Whether the map holds a pixel of the region for certain, as it does scratches of a frame's length."""
+        return np.asarray(self.values[:, FEATURES.index("map_max")] >= (BINS - 1) / BINS_PER_UNIT)
+
 
 def measure_regions(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone) -> RegionTable:
     """Measure every region of a mask.
@@ -110,7 +115,9 @@ def measure_regions(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone:
     gathered = _gather(regions, pixels, map_bins, tone)
     columns = _shape_columns(gathered) | _map_columns(gathered) | _light_columns(gathered, tone)
     columns |= _scan_columns(columns, gathered, tone)
-    columns["scan_share"] = np.full(regions.count, log_odds(estimate_prior(count_bins(map_bins), _USUAL_SHARE)))
+    columns["scan_share"] = np.full(
+        regions.count, log_odds(estimate_prior(QuantisedMap(map_bins).histogram(), _USUAL_SHARE))
+    )
     values = np.stack([columns[name] for name in FEATURES], axis=1)
     return RegionTable(np.nan_to_num(values, posinf=1e4, neginf=-1e4).astype(np.float32))
 
@@ -150,19 +157,21 @@ def _labels_with_margin(regions: Regions, margin: int) -> Iterator[tuple[slice, 
         current = following
 
 
-def _dilated(labels: NDArray[np.number], side: int) -> NDArray[np.number]:
+def _dilated(labels: NDArray[Any], side: int) -> NDArray[Any]:
     """Labels grown by a square; the higher number where two meet."""
     return np.asarray(cv2.dilate(labels, np.ones((side, side), np.uint8)))
 
 
-def _add(sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[np.number], planes: Planes, core: slice) -> None:
+def _add(
+    sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[Any], planes: Planes, core: slice
+) -> None:
     """Add a band's pixels to what is known of their regions."""
     (positions,) = np.nonzero(labels.ravel())
     if not len(positions):
         return
     region = labels.ravel()[positions].astype(np.int64)
     count = len(next(iter(sums.values())))
-    values: dict[str, NDArray[np.number]] = {}
+    values: dict[str, NDArray[Any]] = {}
     for name in sums.keys() | maxima.keys():
         values[name] = planes[name](positions, core)
     for name, total in sums.items():
@@ -180,7 +189,7 @@ def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
     gradient = cv2.morphologyEx(tone.grey[padded], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[core]
     light, grey, bins = pixels[rows], tone.grey[rows], map_bins[rows]
 
-    def of(plane: NDArray[np.number]) -> Plane:
+    def of(plane: NDArray[Any]) -> Plane:
         return lambda positions, band: plane[band].ravel()[positions]
 
     def channel(number: int) -> Plane:
@@ -193,8 +202,8 @@ def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
 
     return {
         "area": lambda positions, _: np.ones(len(positions)),
-        "x": at(lambda x, y: x), "y": at(lambda x, y: y),
-        "xx": at(lambda x, y: x * x), "yy": at(lambda x, y: y * y), "xy": at(lambda x, y: x * y),
+        "x": at(lambda x, _: x), "y": at(lambda _, y: y),
+        "xx": at(lambda x, _: x * x), "yy": at(lambda _, y: y * y), "xy": at(lambda x, y: x * y),
         "grey": of(grey), "grey2": lambda positions, band: np.square(grey[band].ravel()[positions].astype(np.float64)),
         "red": channel(0), "green": channel(light.shape[2] // 2), "blue": channel(light.shape[2] - 1),
         "bins": of(bins), "likely": of(bins >= _LIKELY), "even": of(bins >= _EVEN),

@@ -72,7 +72,7 @@ class ModelCard(BaseModel):
     levels: dict[Sensitivity, Share] = {}
     prior_shift: PriorShift | None = None
     pre_blur: PreBlur | None = None
-    regions: str = ""
+    regions: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
     false_positive_rates: dict[Sensitivity, Share] = {}
     calibrated_on: str = ""
     f1_by_weights: dict[str, Share] = {}

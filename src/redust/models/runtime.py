@@ -154,7 +154,6 @@ class Session:
         planes_out: NDArray[np.float32] = answer[0].transpose(1, 2, 0)
         return planes_out
 
-
     def run_table(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run trees on the rows of a table (N, D); their answer, (N, E) float32.
 

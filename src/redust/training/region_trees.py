@@ -22,9 +22,19 @@ from redust.decision.region_features import FEATURES
 Scores: TypeAlias = NDArray[np.float32]
 
 FOLDS = 5
-LEARNT_FEATURES = tuple(name for name in FEATURES if name not in ("crowd_near",))
+LEARNT_FEATURES = tuple(name for name in FEATURES if name not in ("crowd_near", "scan_share"))
 # More of these never makes damage less likely: what keeps a few scans from teaching the contrary.
-_RISING = {"map_max", "map_mean", "map_likely", "map_even", "contrast", "contrast_to_ring", "hat_max", "hat_mean", "scan_share"}
+_RISING = {
+    "map_max",
+    "map_mean",
+    "map_likely",
+    "map_even",
+    "contrast",
+    "contrast_to_ring",
+    "hat_max",
+    "hat_mean",
+    "scan_share",
+}
 _MAX_DAMAGED, _MAX_SOUND = 200, 1500  # regions learnt from one scan
 _DAMAGED_COUNT, _SOUND_COUNT = 60, 600  # regions from which on a scan counts no more
 _DAMAGED_SHARE = 0.25  # of the weight of sound regions that damaged ones have in all
@@ -183,7 +193,8 @@ def trees_to_onnx(committee: Sequence[Any]) -> bytes:
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
     )
     versions = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
-    return helper.make_model(graph, opset_imports=versions, ir_version=9).SerializeToString()
+    content: bytes = helper.make_model(graph, opset_imports=versions, ir_version=9).SerializeToString()
+    return content
 
 
 def _add_tree(

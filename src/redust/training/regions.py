@@ -10,14 +10,14 @@ import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 
-from redust.core.arrays import Pixels
+from redust.core.arrays import Pixels, to_light
 from redust.core.atomic import whole_files
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
@@ -31,6 +31,7 @@ from redust.detectors.choose_view import choose_view
 from redust.detectors.run_detector import detect_damage
 from redust.files.pairs import PairPaths, read_picture, read_truth
 from redust.models.card import CARD_NAME, FLOAT32, ModelCard, read_card, sha256_of
+from redust.synthesis.negatives import NEGATIVES
 from redust.training.region_trees import LEARNT_FEATURES, FittedTrees, RegionSample, fit_trees, trees_to_onnx
 
 Picture: TypeAlias = tuple[Pixels, Truth]
@@ -57,16 +58,16 @@ class Source:
         Scans with masks; one without a mask is sound.
     weight
         Of each scan beside those of other sources.
-    varied
-        Whether they are also learnt shrunk, inverted and with other tones.
+    vary
+        Gives the pictures that are learnt in place of each.
     calibrates
         Whether the false spots of its sound scans set the levels.
     """
 
     pairs: Sequence[PairPaths]
     weight: float = 1.0
-    varied: bool = True
-    calibrates: bool = True
+    vary: Callable[[Picture, str], Iterator[Picture]] = field(default=lambda picture, name: vary_picture(picture, name))
+    calibrates: bool = False
 
 
 def roll_of(name: str, pattern: str = "") -> str:
@@ -119,12 +120,23 @@ def vary_picture(picture: Picture, name: str) -> Iterator[Picture]:
     yield _bend_tone(pixels, generator.uniform(0.65, 1.5), generator.uniform(0.6, 1.2)), truth
 
 
+def add_hard_negatives(picture: Picture, name: str) -> Iterator[Picture]:
+    """An undamaged photo as it is, and with grain and things of a scene that resemble damage; the same for a name."""
+    yield picture
+    generator = np.random.default_rng(zlib.crc32(name.encode()))
+    light = np.array(to_light(picture[0]))
+    light = np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light
+    for kind in generator.choice(sorted(NEGATIVES), int(generator.integers(2, 5)), replace=False):
+        NEGATIVES[kind](light, generator)
+    grain = cv2.GaussianBlur(generator.standard_normal(light.shape, np.float32), (0, 0), 0.6)
+    noisy = np.clip(light + np.float32(generator.uniform(0, 0.05)) * grain, 0, 1)
+    yield np.round(noisy * 255).astype(np.uint8), picture[1]
+
+
 def _to_eight_bit(pixels: Pixels) -> Pixels:
     if pixels.dtype == np.uint8:
         return pixels
-    if pixels.dtype == np.uint16:
-        return (pixels // 257).astype(np.uint8)
-    return np.clip(np.nan_to_num(pixels) * 255, 0, 255).astype(np.uint8)
+    return np.clip(to_light(pixels) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def shrink_picture(picture: Picture, generator: np.random.Generator) -> Picture:
@@ -163,7 +175,8 @@ def _crop(picture: Picture, generator: np.random.Generator) -> Picture:
 def _bend_tone(pixels: Pixels, gamma: float, contrast: float) -> Pixels:
     """8-bit light with another gamma, and another contrast around middle grey."""
     steps = np.clip(((np.arange(256) / 255) ** gamma - 0.5) * contrast + 0.5, 0, 1)
-    return np.round(255 * steps).astype(np.uint8)[pixels]
+    bent: Pixels = np.round(255 * steps).astype(np.uint8)[pixels]
+    return bent
 
 
 def collect_samples(
@@ -182,30 +195,29 @@ def collect_samples(
         for pair in source.pairs:
             pixels = read_picture(pair.picture)
             truth = (
-                np.zeros(pixels.shape[:2], np.uint8) if pair.mask is None else read_truth(pair.mask, pixels.shape[:2], mask_level)
+                np.zeros(pixels.shape[:2], np.uint8)
+                if pair.mask is None
+                else read_truth(pair.mask, pixels.shape[:2], mask_level)
             )
-            variants = vary_picture((pixels, truth), pair.name) if source.varied else iter([(pixels, truth)])
-            for number, picture in enumerate(variants):
+            for number, picture in enumerate(source.vary((pixels, truth), pair.name)):
                 samples.append(sample_regions(picture, detector, roll_of(pair.name, roll_pattern), source.weight))
-                calibrating.append(number == 0 and pair.mask is None and source.calibrates)
+                calibrating.append(number == 0 and source.calibrates)
             done += 1
             if progress:
                 progress(done / total)
     return samples, calibrating
 
 
-def calibrate_levels(fitted: FittedTrees, samples: Sequence[RegionSample], calibrating: Sequence[bool]) -> dict[Sensitivity, float]:
-    """The scores from which on sound scans show so many false spots per megapixel, by scores out of fold.
+def calibrate_levels(
+    fitted: FittedTrees, samples: Sequence[RegionSample], calibrating: Sequence[bool]
+) -> dict[Sensitivity, float]:
+    """The scores from which on scans show so many false spots per megapixel, by scores out of fold.
 
-    Raises
-    ------
-    TrainingError
-        If there is no sound scan.
+    The false spots are those of the calibrating scans; of all, where there are none.
     """
-    chosen = [number for number, calibrates in enumerate(calibrating) if calibrates]
-    if not chosen:
-        raise TrainingError("No sound scan sets the levels. Give undamaged scans with --sound.")
-    scores = np.sort(np.concatenate([fitted.scores[number] for number in chosen]))[::-1]
+    chosen = [number for number, calibrates in enumerate(calibrating) if calibrates or not any(calibrating)]
+    false_scores = [fitted.scores[number][samples[number].labels == Label.background] for number in chosen]
+    scores = np.sort(np.concatenate(false_scores))[::-1]
     megapixels = sum(samples[number].megapixels for number in chosen)
     levels = {}
     for sensitivity, rate in FALSE_SPOTS.items():
@@ -215,7 +227,9 @@ def calibrate_levels(fitted: FittedTrees, samples: Sequence[RegionSample], calib
     return levels
 
 
-def write_classifier(folder: Path, fitted: FittedTrees, levels: dict[Sensitivity, float], facts: dict[str, object]) -> ModelCard:
+def write_classifier(
+    folder: Path, fitted: FittedTrees, levels: dict[Sensitivity, float], facts: dict[str, Any]
+) -> ModelCard:
     """Write a classifier as a model folder; it appears whole or not at all."""
     content = trees_to_onnx(fitted.committee)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -234,7 +248,7 @@ def write_classifier(folder: Path, fitted: FittedTrees, levels: dict[Sensitivity
             files={FLOAT32: _WEIGHTS_FILE},
             sha256={FLOAT32: sha256_of(draft / _WEIGHTS_FILE)},
             **facts,
-        )  # type: ignore[arg-type]
+        )
         card.to_folder(draft)
     return card
 
@@ -253,4 +267,49 @@ def copy_detector(source: Path, folder: Path) -> None:
     read_card(source).model_copy(update={"regions": FOLDER}).to_folder(folder)
 
 
-__all__ = ["FOLDER", "Source", "calibrate_levels", "collect_samples", "copy_detector", "fit_trees", "write_classifier"]
+def learn_regions(
+    sources: Sequence[Source],
+    folder: Path,
+    detector: Detector,
+    *,
+    roll_pattern: str = "",
+    mask_level: int | None = None,
+    facts: dict[str, Any] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> ModelCard:
+    """Fit a classifier to a detector's maps of scans with masks, and write both as a model folder.
+
+    Parameters
+    ----------
+    folder
+        Where the detector's model is copied to, the classifier in its folder ``regions``.
+    roll_pattern
+        A regular expression; scans for whose name it matches the same are of one roll. Unless given, names that differ
+        in their last number are.
+    mask_level
+        Threshold for grey masks; else they hold 0, 128 (ignored) and 255.
+    facts
+        Further fields of the classifier's card, such as ``data`` and ``licence``.
+    progress
+        Called with the share of the scans that are measured.
+
+    Returns
+    -------
+    card
+        The classifier's.
+
+    Raises
+    ------
+    TrainingError
+        If there is too little to learn from, or `folder` holds something.
+    """
+    source = detector.spec.folder
+    if source is None:
+        raise TrainingError(f"{detector.spec.name} is no network with a model folder. Choose such a detector.")
+    copy_detector(source, folder)
+    samples, calibrating = collect_samples(
+        sources, detector, roll_pattern=roll_pattern, mask_level=mask_level, progress=progress
+    )
+    fitted = fit_trees(samples)
+    levels = calibrate_levels(fitted, samples, calibrating)
+    return write_classifier(folder / FOLDER, fitted, levels, facts or {})
