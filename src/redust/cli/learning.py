@@ -52,7 +52,7 @@ def learn(
         from redust.training.regions import Source, add_hard_negatives, learn_regions
     sources = [Source(find_splits(folder).train, weight) for folder, weight in map(_parse_weighted, data)]
     sources += [Source(find_photos(folder), calibrates=True) for folder in sound or ()]
-    sources += [Source(find_photos(folder), 0.5, add_hard_negatives) for folder in photos or ()]
+    sources += [Source(find_photos(folder), 0.5, add_hard_negatives, has_unmarked=False) for folder in photos or ()]
     with progress_bar("learn") as show_share:
         card = learn_regions(
             sources, out, make_detector(detector, threads=threads), roll_pattern=roll, mask_level=mask_level,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Pixels
-from redust.core.logits import BINS, BINS_PER_UNIT, LogitBins, QuantisedMap, estimate_prior, log_odds
+from redust.core.logits import BINS, BINS_PER_UNIT, LogitBins
 from redust.core.tiles import with_margin
 from redust.decision.candidates import (
     BLOCK,
@@ -37,7 +37,6 @@ _RIM, _GAP, _RING = 3, 5, 13  # pixels: sides of the squares that reach a region
 _EVEN, _LIKELY = 81, 62  # logit bins: probabilities of 0.5 and 0.13
 _NEAR, _FAR = 9, 33  # blocks of 8 pixels: sides of the squares in which a region's company is counted
 
-_USUAL_SHARE = 0.01  # of damaged pixels, from which a scan's own is estimated
 _EVIDENCE = 6.0  # in units of log odds above the lowest bin, with 0.6 for each unit of local noise
 
 FEATURES = (
@@ -48,7 +47,6 @@ FEATURES = (
     "grey", "ring_grey", "headroom", "tint_contrast", "tint", "ring_tint",
     "sharpness", "ring_gradient", "ring_gradient_max", "noise",
     "crowd_near", "crowd_far", "strong_near", "strong_alike", "strong_share", "with_majority", "hat_to_usual",
-    "scan_share",
 )  # fmt: skip
 """The columns of the table."""
 
@@ -115,9 +113,6 @@ def measure_regions(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone:
     gathered = _gather(regions, pixels, map_bins, tone)
     columns = _shape_columns(gathered) | _map_columns(gathered) | _light_columns(gathered, tone)
     columns |= _scan_columns(columns, gathered, tone)
-    columns["scan_share"] = np.full(
-        regions.count, log_odds(estimate_prior(QuantisedMap(map_bins).histogram(), _USUAL_SHARE))
-    )
     values = np.stack([columns[name] for name in FEATURES], axis=1)
     return RegionTable(np.nan_to_num(values, posinf=1e4, neginf=-1e4).astype(np.float32))
 
@@ -162,9 +157,7 @@ def _dilated(labels: NDArray[Any], side: int) -> NDArray[Any]:
     return np.asarray(cv2.dilate(labels, np.ones((side, side), np.uint8)))
 
 
-def _add(
-    sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[Any], planes: Planes, core: slice
-) -> None:
+def _add(sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[Any], planes: Planes, core: slice) -> None:
     """Add a band's pixels to what is known of their regions."""
     (positions,) = np.nonzero(labels.ravel())
     if not len(positions):

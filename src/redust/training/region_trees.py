@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ from redust.decision.region_features import FEATURES
 Scores: TypeAlias = NDArray[np.float32]
 
 FOLDS = 5
-LEARNT_FEATURES = tuple(name for name in FEATURES if name not in ("crowd_near", "scan_share"))
+LEARNT_FEATURES = tuple(name for name in FEATURES if name != "crowd_near")
 # More of these never makes damage less likely: what keeps a few scans from teaching the contrary.
 _RISING = {
     "map_max",
@@ -37,6 +37,7 @@ _RISING = {
 }
 _MAX_DAMAGED, _MAX_SOUND = 200, 1500  # regions learnt from one scan
 _DAMAGED_COUNT, _SOUND_COUNT = 60, 600  # regions from which on a scan counts no more
+_DOUBTED = 0.6  # score out of fold from which on an unmarked region may well be damage
 _DAMAGED_SHARE = 0.25  # of the weight of sound regions that damaged ones have in all
 
 
@@ -56,6 +57,8 @@ class RegionSample:
         :class:`Label` of each region.
     weight
         Of the scan.
+    has_unmarked
+        Whether some of its damage may not be marked, as on every scan of film that people have masked.
     """
 
     roll: str
@@ -63,6 +66,7 @@ class RegionSample:
     values: NDArray[np.float32]
     labels: NDArray[np.int16]
     weight: float = 1.0
+    has_unmarked: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +108,21 @@ def fit_trees(samples: Sequence[RegionSample], *, seed: int = 0, folds: int = FO
             if fold_of[number] == fold and len(sample.labels):
                 fitted.scores[number][:] = trees.predict_proba(_learnt(sample.values))[:, 1]
     return fitted
+
+
+def doubt_labels(samples: Sequence[RegionSample], fitted: FittedTrees) -> list[RegionSample]:
+    """The samples, where what looks like damage to trees that have not seen the roll, and is not marked, is ignored.
+
+    Confident learning (Northcutt, Jiang and Chuang, 2021), for one of the two errors: people miss specks.
+    """
+    return [
+        replace(sample, labels=_without_doubted(sample.labels, scores)) if sample.has_unmarked else sample
+        for sample, scores in zip(samples, fitted.scores, strict=True)
+    ]
+
+
+def _without_doubted(labels: NDArray[np.int16], scores: Scores) -> NDArray[np.int16]:
+    return np.where((labels == Label.background) & (scores >= _DOUBTED), Label.ignore, labels).astype(np.int16)
 
 
 def assign_folds(rolls: Sequence[str], sizes: Sequence[int], folds: int) -> list[int]:

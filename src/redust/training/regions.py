@@ -32,7 +32,14 @@ from redust.detectors.run_detector import detect_damage
 from redust.files.pairs import PairPaths, read_picture, read_truth
 from redust.models.card import CARD_NAME, FLOAT32, ModelCard, read_card, sha256_of
 from redust.synthesis.negatives import NEGATIVES
-from redust.training.region_trees import LEARNT_FEATURES, FittedTrees, RegionSample, fit_trees, trees_to_onnx
+from redust.training.region_trees import (
+    LEARNT_FEATURES,
+    FittedTrees,
+    RegionSample,
+    doubt_labels,
+    fit_trees,
+    trees_to_onnx,
+)
 
 Picture: TypeAlias = tuple[Pixels, Truth]
 
@@ -60,6 +67,8 @@ class Source:
         Of each scan beside those of other sources.
     vary
         Gives the pictures that are learnt in place of each.
+    has_unmarked
+        Whether some of their damage may not be marked.
     calibrates
         Whether the false spots of its sound scans set the levels.
     """
@@ -67,6 +76,7 @@ class Source:
     pairs: Sequence[PairPaths]
     weight: float = 1.0
     vary: Callable[[Picture, str], Iterator[Picture]] = field(default=lambda picture, name: vary_picture(picture, name))
+    has_unmarked: bool = True
     calibrates: bool = False
 
 
@@ -93,7 +103,9 @@ def label_regions(regions: Regions, truth: Truth) -> np.ndarray[tuple[int], np.d
     return np.where(share >= _MIN_DAMAGED, Label.damage, labels).astype(np.int16)
 
 
-def sample_regions(picture: Picture, detector: Detector, roll: str, weight: float = 1.0) -> RegionSample:
+def sample_regions(
+    picture: Picture, detector: Detector, roll: str, weight: float = 1.0, *, has_unmarked: bool = False
+) -> RegionSample:
     """Detect a scan, and measure and label its candidate regions."""
     pixels, truth = picture
     map_bins = quantise_logits(detect_damage(choose_view(detector, pixels), pixels))
@@ -102,7 +114,8 @@ def sample_regions(picture: Picture, detector: Detector, roll: str, weight: floa
     table = measure_regions(regions, pixels, map_bins, tone)
     judged = np.count_nonzero(truth != Label.ignore) / 1e6
     rows = table.has_evidence
-    return RegionSample(roll, judged, table.values[rows], label_regions(regions, truth)[rows], weight)
+    labels = label_regions(regions, truth)
+    return RegionSample(roll, judged, table.values[rows], labels[rows], weight, has_unmarked)
 
 
 def vary_picture(picture: Picture, name: str) -> Iterator[Picture]:
@@ -200,7 +213,8 @@ def collect_samples(
                 else read_truth(pair.mask, pixels.shape[:2], mask_level)
             )
             for number, picture in enumerate(source.vary((pixels, truth), pair.name)):
-                samples.append(sample_regions(picture, detector, roll_of(pair.name, roll_pattern), source.weight))
+                roll = roll_of(pair.name, roll_pattern)
+                samples.append(sample_regions(picture, detector, roll, source.weight, has_unmarked=source.has_unmarked))
                 calibrating.append(number == 0 and source.calibrates)
             done += 1
             if progress:
@@ -310,6 +324,7 @@ def learn_regions(
     samples, calibrating = collect_samples(
         sources, detector, roll_pattern=roll_pattern, mask_level=mask_level, progress=progress
     )
+    samples = doubt_labels(samples, fit_trees(samples))
     fitted = fit_trees(samples)
     levels = calibrate_levels(fitted, samples, calibrating)
     return write_classifier(folder / FOLDER, fitted, levels, facts or {})
