@@ -33,7 +33,6 @@ _RISING = {
     "contrast_to_ring",
     "hat_max",
     "hat_mean",
-    "scan_share",
 }
 _MAX_DAMAGED, _MAX_SOUND = 200, 1500  # regions learnt from one scan
 _DAMAGED_COUNT, _SOUND_COUNT = 60, 600  # regions from which on a scan counts no more

@@ -149,7 +149,8 @@ def add_hard_negatives(picture: Picture, name: str) -> Iterator[Picture]:
 def _to_eight_bit(pixels: Pixels) -> Pixels:
     if pixels.dtype == np.uint8:
         return pixels
-    return np.clip(to_light(pixels) * 255 + 0.5, 0, 255).astype(np.uint8)
+    eight_bit: Pixels = np.clip(to_light(pixels) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return eight_bit
 
 
 def shrink_picture(picture: Picture, generator: np.random.Generator) -> Picture:
