@@ -26,16 +26,14 @@ from redust.decision.candidates import (
     ScanTone,
     top_hats,
 )
+from redust.decision.region_company import Columns, Neighbourhood, Sums, company_columns
 from redust.decision.regions import Labels, Regions
 
-Sums: TypeAlias = NDArray[np.float64]
-Columns: TypeAlias = dict[str, Sums]
 Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[Any]]
 Planes: TypeAlias = dict[str, Plane]
 
 _RIM, _GAP, _RING = 3, 5, 13  # pixels: sides of the squares that reach a region's rim, what is left out, its ring
 _EVEN, _LIKELY = 81, 62  # logit bins: probabilities of 0.5 and 0.13
-_NEAR, _FAR = 9, 33  # blocks of 8 pixels: sides of the squares in which a region's company is counted
 
 _EVIDENCE = 6.0  # in units of log odds above the lowest bin, with 0.6 for each unit of local noise
 
@@ -46,7 +44,8 @@ FEATURES = (
     "hat_max", "hat_mean", "hat_wide", "hat_goes_on", "hat_goes_on_mean", "hat_opposite",
     "grey", "ring_grey", "headroom", "tint_contrast", "tint", "ring_tint",
     "sharpness", "ring_gradient", "ring_gradient_max", "noise",
-    "crowd_near", "crowd_far", "strong_near", "strong_alike", "strong_share", "with_majority", "hat_to_usual",
+    "crowd_far", "strong_near", "strong_alike", "strong_share", "with_majority", "hat_to_usual",
+    "aligned", "length_spread", "contrast_spread",
 )  # fmt: skip
 """The columns of the table."""
 
@@ -112,7 +111,9 @@ def measure_regions(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone:
         return RegionTable(np.zeros((0, len(FEATURES)), np.float32))
     gathered = _gather(regions, pixels, map_bins, tone)
     columns = _shape_columns(gathered) | _map_columns(gathered) | _light_columns(gathered, tone)
-    columns |= _scan_columns(columns, gathered, tone)
+    area = gathered.inside["area"]
+    around = Neighbourhood(gathered.inside["x"] / area, gathered.inside["y"] / area, tone.noise.shape[:2])
+    columns |= company_columns(columns, _directions(gathered), around)
     values = np.stack([columns[name] for name in FEATURES], axis=1)
     return RegionTable(np.nan_to_num(values, posinf=1e4, neginf=-1e4).astype(np.float32))
 
@@ -226,6 +227,14 @@ def _shape_columns(gathered: _Gathered) -> Columns:
     }
 
 
+def _directions(gathered: _Gathered) -> Sums:
+    """The direction of each region's longer axis, radians."""
+    inside = gathered.inside
+    area = inside["area"]
+    x, y = inside["x"] / area, inside["y"] / area
+    return np.arctan2(2 * (inside["xy"] / area - x * y), inside["xx"] / area - x * x - inside["yy"] / area + y * y) / 2
+
+
 def _map_columns(gathered: _Gathered) -> Columns:
     """What the detector says, in units of log odds."""
     inside, ring = gathered.inside, gathered.ring
@@ -290,36 +299,6 @@ def _light_columns(gathered: _Gathered, tone: ScanTone) -> Columns:
 def _tint(sums: dict[str, Sums], area: Sums) -> tuple[Sums, Sums]:
     """Red less green, and green less blue."""
     return (sums["red"] - sums["green"]) / area, (sums["green"] - sums["blue"]) / area
-
-
-def _scan_columns(columns: Columns, gathered: _Gathered, tone: ScanTone) -> Columns:
-    """A region's company, and the scan as a whole."""
-    inside = gathered.inside
-    x, y = inside["x"] / inside["area"], inside["y"] / inside["area"]
-    chance = 1 / (1 + np.exp(_EVEN / 10 - columns["map_max"]))
-    sign = np.sign(columns["signed_contrast"])
-    weight = chance * np.minimum(columns["hat_max"] / 6, 1)
-    balance = float((sign * weight).sum() / (weight.sum() + 3))
-    alike = _company(chance * (sign > 0), x, y, tone, _FAR), _company(chance * (sign < 0), x, y, tone, _FAR)
-    usual = float(np.percentile(columns["hat_max"], 90)) if len(x) else 1.0
-    strong = _company(chance, x, y, tone, _FAR)
-    return {
-        "crowd_near": np.log1p(_company(np.ones(len(x)), x, y, tone, _NEAR) - 1),
-        "crowd_far": np.log1p(_company(np.ones(len(x)), x, y, tone, _FAR) - 1),
-        "strong_near": np.log1p(_company(chance, x, y, tone, _NEAR) - chance),
-        "strong_alike": np.log1p(np.where(sign > 0, *alike) - chance),
-        "strong_share": (strong - chance) / _company(np.ones(len(x)), x, y, tone, _FAR),
-        "with_majority": sign * balance,
-        "hat_to_usual": columns["hat_max"] / (usual + 1),
-    }
-
-
-def _company(weight: Sums, x: Sums, y: Sums, tone: ScanTone, side: int) -> Sums:
-    """The weight of the regions whose middles lie within a square of `side` blocks around each region's."""
-    grid = np.zeros(tone.noise.shape, np.float32)
-    np.add.at(grid, (y.astype(np.int64) // BLOCK, x.astype(np.int64) // BLOCK), weight.astype(np.float32))
-    total = cv2.boxFilter(grid, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    return np.maximum(sample_blocks(np.asarray(total), x, y), weight)
 
 
 def sample_blocks(blocks: Floats, x: Sums, y: Sums) -> Sums:

@@ -22,7 +22,6 @@ from redust.decision.region_features import FEATURES
 Scores: TypeAlias = NDArray[np.float32]
 
 FOLDS = 5
-LEARNT_FEATURES = tuple(name for name in FEATURES if name != "crowd_near")
 # More of these never makes damage less likely: what keeps a few scans from teaching the contrary.
 _RISING = {
     "map_max",
@@ -85,7 +84,7 @@ class FittedTrees:
 
     def predict(self, values: NDArray[np.float32]) -> Scores:
         """Scores, (count,) in 0..1, of regions of a scan that was not learnt."""
-        logits = [trees.decision_function(_learnt(values)) for trees in self.committee]
+        logits = [trees.decision_function(values) for trees in self.committee]
         return np.asarray(1 / (1 + np.exp(-np.mean(logits, axis=0))), np.float32)
 
 
@@ -105,7 +104,7 @@ def fit_trees(samples: Sequence[RegionSample], *, seed: int = 0, folds: int = FO
         fitted.committee.append(trees)
         for number, sample in enumerate(samples):
             if fold_of[number] == fold and len(sample.labels):
-                fitted.scores[number][:] = trees.predict_proba(_learnt(sample.values))[:, 1]
+                fitted.scores[number][:] = trees.predict_proba(sample.values)[:, 1]
     return fitted
 
 
@@ -144,10 +143,6 @@ def assign_folds(rolls: Sequence[str], sizes: Sequence[int], folds: int) -> list
     return [fold_of[roll] for roll in rolls]
 
 
-def _learnt(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return values[:, [FEATURES.index(name) for name in LEARNT_FEATURES]]
-
-
 def _fit_fold(samples: Sequence[RegionSample], seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -155,9 +150,9 @@ def _fit_fold(samples: Sequence[RegionSample], seed: int) -> Any:
     trees = HistGradientBoostingClassifier(
         max_iter=160, learning_rate=0.06, max_leaf_nodes=12, min_samples_leaf=40, l2_regularization=10,
         max_features=0.3, early_stopping=False, random_state=seed,
-        monotonic_cst=[int(name in _RISING) for name in LEARNT_FEATURES],
+        monotonic_cst=[int(name in _RISING) for name in FEATURES],
     )  # fmt: skip
-    return trees.fit(_learnt(values), damaged, sample_weight=weights)
+    return trees.fit(values, damaged, sample_weight=weights)
 
 
 def _stack(
@@ -207,7 +202,7 @@ def trees_to_onnx(committee: Sequence[Any]) -> bytes:
     graph = helper.make_graph(
         [node, helper.make_node("Sigmoid", ["logit"], ["score"])],
         "regions",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(LEARNT_FEATURES)])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(FEATURES)])],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
     )
     versions = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]

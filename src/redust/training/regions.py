@@ -25,7 +25,7 @@ from redust.core.labels import Label, Truth
 from redust.core.logits import quantise_logits
 from redust.core.settings import Sensitivity
 from redust.decision.candidates import find_candidates, measure_tone
-from redust.decision.region_features import measure_regions
+from redust.decision.region_features import FEATURES, measure_regions
 from redust.decision.regions import Regions
 from redust.detectors.choose_view import choose_view
 from redust.detectors.run_detector import detect_damage
@@ -33,7 +33,6 @@ from redust.files.pairs import PairPaths, read_picture, read_truth
 from redust.models.card import CARD_NAME, FLOAT32, ModelCard, read_card, sha256_of
 from redust.synthesis.negatives import NEGATIVES
 from redust.training.region_trees import (
-    LEARNT_FEATURES,
     FittedTrees,
     RegionSample,
     doubt_labels,
@@ -254,7 +253,7 @@ def write_classifier(
             name="regions",
             task="regions",
             architecture="boosted trees",
-            options={"features": list(LEARNT_FEATURES)},
+            options={"features": list(FEATURES)},
             parameters=sum(int(member.n_iter_) for member in fitted.committee),
             normalisation="features of regions, float32",
             halo=0,
