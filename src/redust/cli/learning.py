@@ -49,7 +49,8 @@ def learn(
     from redust.files.pairs import find_photos, find_splits
 
     with require_extra():
-        from redust.training.regions import Source, add_hard_negatives, learn_regions
+        from redust.training.region_variants import add_hard_negatives
+        from redust.training.regions import Source, learn_regions
     sources = [Source(find_splits(folder).train, weight) for folder, weight in map(_parse_weighted, data)]
     sources += [Source(find_photos(folder), calibrates=True) for folder in sound or ()]
     sources += [Source(find_photos(folder), 0.5, add_hard_negatives, has_unmarked=False) for folder in photos or ()]

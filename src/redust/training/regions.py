@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
 
-from redust.core.arrays import Pixels, to_light
 from redust.core.atomic import whole_files
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
@@ -31,7 +29,6 @@ from redust.detectors.choose_view import choose_view
 from redust.detectors.run_detector import detect_damage
 from redust.files.pairs import PairPaths, read_picture, read_truth
 from redust.models.card import CARD_NAME, FLOAT32, ModelCard, read_card, sha256_of
-from redust.synthesis.negatives import NEGATIVES
 from redust.training.region_trees import (
     FittedTrees,
     RegionSample,
@@ -39,8 +36,7 @@ from redust.training.region_trees import (
     fit_trees,
     trees_to_onnx,
 )
-
-Picture: TypeAlias = tuple[Pixels, Truth]
+from redust.training.region_variants import Picture, vary_picture
 
 FOLDER = "regions"
 FALSE_SPOTS = {Sensitivity.shy: 0.1, Sensitivity.normal: 0.5, Sensitivity.eager: 3.0}
@@ -50,7 +46,6 @@ _MIN_DAMAGED = 0.5  # share of a region within 2 pixels of true damage from whic
 _MAX_IGNORED = 0.3  # share of a region that is not judged from which on it is not learnt
 _DISC = (np.hypot(*np.ogrid[-2:3, -2:3]) <= 2).astype(np.uint8)
 _WEIGHTS_FILE = "model.onnx"
-_CROP = 1700  # pixels: side of the part that is learnt as a negative and with other tones
 _MIN_SCORED = 0.02  # no level lies lower: what scores less is never marked
 
 
@@ -115,81 +110,6 @@ def sample_regions(
     rows = table.has_evidence
     labels = label_regions(regions, truth)
     return RegionSample(roll, judged, table.values[rows], labels[rows], weight, has_unmarked)
-
-
-def vary_picture(picture: Picture, name: str) -> Iterator[Picture]:
-    """A scan as it is, then as people meet it elsewhere; the same for the same name.
-
-    Shrunk by 1.5 to 3, sharpened and JPEG compressed; a part of it inverted; a part with another gamma and contrast.
-    """
-    yield picture
-    generator = np.random.default_rng(zlib.crc32(name.encode()))
-    eight_bit = _to_eight_bit(picture[0]), picture[1]
-    yield shrink_picture(eight_bit, generator)
-    pixels, truth = _crop(eight_bit, generator)
-    yield _bend_tone(255 - pixels, generator.uniform(0.8, 1.25), 1.0), truth
-    pixels, truth = _crop(eight_bit, generator)
-    yield _bend_tone(pixels, generator.uniform(0.65, 1.5), generator.uniform(0.6, 1.2)), truth
-
-
-def add_hard_negatives(picture: Picture, name: str) -> Iterator[Picture]:
-    """An undamaged photo as it is, and with grain and things of a scene that resemble damage; the same for a name."""
-    yield picture
-    generator = np.random.default_rng(zlib.crc32(name.encode()))
-    light = np.array(to_light(picture[0]))
-    light = np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light
-    for kind in generator.choice(sorted(NEGATIVES), int(generator.integers(2, 5)), replace=False):
-        NEGATIVES[kind](light, generator)
-    grain = cv2.GaussianBlur(generator.standard_normal(light.shape, np.float32), (0, 0), 0.6)
-    noisy = np.clip(light + np.float32(generator.uniform(0, 0.05)) * grain, 0, 1)
-    yield np.round(noisy * 255).astype(np.uint8), picture[1]
-
-
-def _to_eight_bit(pixels: Pixels) -> Pixels:
-    if pixels.dtype == np.uint8:
-        return pixels
-    eight_bit: Pixels = np.clip(to_light(pixels) * 255 + 0.5, 0, 255).astype(np.uint8)
-    return eight_bit
-
-
-def shrink_picture(picture: Picture, generator: np.random.Generator) -> Picture:
-    """A scan as on a web page: shrunk by 1.5 to 3, sharpened, JPEG; marks that vanish are ignored."""
-    pixels, truth = picture
-    factor = generator.uniform(1.5, 3.0)
-    size = max(1, int(pixels.shape[1] / factor)), max(1, int(pixels.shape[0] / factor))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    blurred = cv2.GaussianBlur(small, (0, 0), generator.uniform(0.7, 1.2))
-    sharp = np.clip(small + generator.uniform(0, 1.2) * (small - blurred), 0, 255).astype(np.uint8)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(80, 95))]
-    _, encoded = cv2.imencode(".jpg", sharp[..., ::-1] if sharp.ndim == 3 else sharp, quality)
-    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
-    web = np.ascontiguousarray(decoded[..., ::-1] if decoded.ndim == 3 else decoded[..., None])
-    return web, _shrink_truth(truth, size)
-
-
-def _shrink_truth(truth: Truth, size: tuple[int, int]) -> Truth:
-    damage, ignored = (
-        cv2.resize((truth == label).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        for label in (Label.damage, Label.ignore)
-    )
-    small = np.where(damage >= 0.3, Label.damage, np.where(ignored > 0.3, Label.ignore, Label.background))
-    near = cv2.dilate((small == Label.damage).astype(np.uint8), np.ones((5, 5), np.uint8))
-    vanished = cv2.dilate(((damage > 0) & (near == 0)).astype(np.uint8), np.ones((3, 3), np.uint8))
-    return np.where(vanished > 0, Label.ignore, small).astype(np.uint8)
-
-
-def _crop(picture: Picture, generator: np.random.Generator) -> Picture:
-    pixels, truth = picture
-    top, left = (int(generator.integers(0, max(1, length - _CROP + 1))) for length in truth.shape)
-    window = slice(top, top + _CROP), slice(left, left + _CROP)
-    return np.ascontiguousarray(pixels[window]), np.ascontiguousarray(truth[window])
-
-
-def _bend_tone(pixels: Pixels, gamma: float, contrast: float) -> Pixels:
-    """8-bit light with another gamma, and another contrast around middle grey."""
-    steps = np.clip(((np.arange(256) / 255) ** gamma - 0.5) * contrast + 0.5, 0, 1)
-    bent: Pixels = np.round(255 * steps).astype(np.uint8)[pixels]
-    return bent
 
 
 def collect_samples(
