@@ -19,16 +19,18 @@ from redust.files.pairs import find_splits
 from redust.models.card import read_card
 from redust.training.region_variants import Picture, add_hard_negatives, shrink_picture, vary_picture
 from redust.training.regions import Source, label_regions, learn_regions, roll_of
-from tests.training_samples import run
+from training_samples import run
 
 SIDE = 320
 
 
 def dusty_picture(seed: int) -> Picture:
-    """A soft scene with grain, and bright specks on it."""
+    """A soft scene with grain, dark bars and bright specks on it; the specks alone are damage."""
     rng = np.random.default_rng(seed)
     scene = cv2.resize(rng.uniform(40, 180, (6, 6, 3)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     picture = (scene + rng.normal(0, 3, scene.shape)).clip(0, 255).astype(np.uint8)
+    for column in rng.integers(0, SIDE, 8).tolist():
+        cv2.line(picture, (column, 0), (SIDE - column, SIDE), (8, 8, 8), 2)
     truth = np.zeros((SIDE, SIDE), np.uint8)
     for column, row in rng.integers(12, SIDE - 12, (14, 2)).tolist():
         cv2.circle(truth, (column, row), int(rng.integers(1, 4)), int(Label.damage), -1)
@@ -79,7 +81,7 @@ def test_regions_are_labelled_by_what_lies_under_them() -> None:
     truth[10:14, 15:19] = Label.damage  # touches the second
     truth[10:12, 35:39] = Label.ignore
     labels = label_regions(Regions(mask), truth)
-    assert labels.tolist() == [Label.damage, Label.damage, Label.ignore, Label.background]
+    assert labels.tolist() == [Label.damage, Label.ignore, Label.ignore, Label.background]
 
 
 def test_rolls_are_named_by_what_the_pattern_matches() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from redust import __version__
 from redust.core.atomic import whole_files
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
@@ -247,4 +248,13 @@ def learn_regions(
     samples = doubt_labels(samples, fit_trees(samples))
     fitted = fit_trees(samples)
     levels = calibrate_levels(fitted, samples, calibrating)
-    return write_classifier(folder / FOLDER, fitted, levels, facts or {})
+    known = {
+        "summary": f"Judges the regions of the damage maps of {detector.spec.name}.",
+        "calibrated_on": f"False spots per megapixel out of fold: {_describe_rates()}.",
+        "made_with": f"ReDust {__version__}",
+    }
+    return write_classifier(folder / FOLDER, fitted, levels, known | (facts or {}))
+
+
+def _describe_rates() -> str:
+    return ", ".join(f"{name.value} {rate:g}" for name, rate in FALSE_SPOTS.items())
