@@ -19,7 +19,7 @@ from bench_sets import run_main
 from redust.core.arrays import Light, Pixels, from_light, three_channels, to_light
 from redust.core.engines import Detector
 from redust.core.tiles import Tile, window
-from redust.decision.threshold import Threshold
+from redust.decision.region_classifier import threshold_of
 from redust.detectors import make_detector
 from redust.detectors.run_detector import detect_damage
 from redust.evaluation.metrics import MetricCounter, recall_by_size
@@ -47,7 +47,7 @@ def score_kind(
     detector: Detector, photos: Library, synthesizer: Synthesizer, options: argparse.Namespace
 ) -> MetricCounter:
     """What is found of one kind at one resolution."""
-    threshold = Threshold.of_engine(detector.spec, options.level)
+    threshold = threshold_of(detector.spec, options.level)
     counter = MetricCounter(level=threshold.level)
     for number in range(options.number):
         pixels, _ = photos[number % len(photos)]
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     options = parser.parse_args()
     detector = make_detector(options.detector)
-    level = Threshold.of_engine(detector.spec, options.level).level
+    level = threshold_of(detector.spec, options.level).level
     photos, total = Library(find_photos(options.photos), None), MetricCounter(level=level)
     kinds = [kind for kind, weight in Recipe().kinds.items() if weight and kind not in MATERIAL]
     print(f"{'kind':<14}" + "".join(f"{f'scale {scale:g}':>12}" for scale in SCALES))

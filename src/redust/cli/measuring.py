@@ -71,7 +71,7 @@ def evaluate(
     chosen = dict.fromkeys([*names, *["tophat"] * tophat])
     detectors = [make_detector(name, threads=threads, weights=weights) for name in chosen]
     pairs = pairs_to_score(data)
-    with _progress_bar("evaluate") as show_share:
+    with progress_bar("evaluate") as show_share:
         library = Library(pairs, mask_level, megabytes=0)
         tallies = score_detector(
             detectors, library, level=level, tolerance=tolerance, blur=blur, tta=tta, progress=show_share
@@ -159,11 +159,11 @@ def calibrate(
     if folder is None:
         if write or data or changes != CardChanges():
             raise SettingsError(f"{model} has no card and no weights. Name a model folder, or give --photos alone.")
-        with _progress_bar("calibrate") as show_share:
+        with progress_bar("calibrate") as show_share:
             _show_calibration(find_levels(make_detector(model, threads=threads), pictures, progress=show_share))
         return
     sets = {path.name: Library(pairs_to_score(path), None, megabytes=0) for path in data or ()}
-    with _progress_bar("calibrate") as show_share:
+    with progress_bar("calibrate") as show_share:
         calibration, card = calibrate_model(folder, pictures, sets, changes, threads=threads, progress=show_share)
     _show_calibration(calibration)
     for name, metrics in card.metrics.items():
@@ -211,7 +211,7 @@ def _calibrate_shapes(material: Path | None, *, write: bool) -> None:
 
 
 @contextmanager
-def _progress_bar(label: str) -> Iterator[Callable[[float], None]]:
+def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
     from rich.progress import Progress
 
     console = make_console()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redust.cli.flags import with_flags
+from redust.cli.learning import learn
 from redust.cli.measuring import calibrate, evaluate, make_console, show_figures
 from redust.training.config import TrainConfig, flag_settings
 
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command(no_args_is_help=True)(evaluate)
     app.command(no_args_is_help=True)(calibrate)
     app.command(no_args_is_help=True)(study)
+    app.command(no_args_is_help=True)(learn)
 
 
 def train(
@@ -56,7 +58,7 @@ def train(
     """Train a network to detect, to fill or to restore: on pairs with masks, or on photos with drawn damage."""
     flags = {name: value for name, value in choices.items() if value not in ([], ())}
     chosen = TrainConfig.load(config, flags | ({"start": start} if start else {}))
-    with _require_extra():
+    with require_extra():
         from redust.training.run import train as run_training
 
     with training_screen(lambda: chosen.run.name) as show_progress:
@@ -80,7 +82,7 @@ def study(
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
 ) -> None:
     """Repeat the questions of the thesis on a dataset, and write a report. Run it again to continue."""
-    with _require_extra():
+    with require_extra():
         from redust.study.grid import StudyPlan
         from redust.study.study import run_study
 
@@ -100,7 +102,7 @@ def study(
 
 
 @contextmanager
-def _require_extra() -> Iterator[None]:
+def require_extra() -> Iterator[None]:
     """Say what to install where the training extra is missing."""
     from redust.core.errors import SettingsError
 

@@ -226,11 +226,14 @@ class DetectorSpec(MapSpec):
     ----------
     pre_blur
         How it may blur scans first; None if it never does by itself.
+    regions
+        The model folder of what judges the regions of its maps; None to threshold them by pixel.
     open_blurred
         Opens the detector that serves blurred scans; None if this one does.
     """
 
     pre_blur: PreBlur | None = None
+    regions: Path | None = None
     open_blurred: Callable[[], Detector] | None = None
 
 

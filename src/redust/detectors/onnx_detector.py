@@ -55,6 +55,8 @@ class OnnxDetector(Detector):
         has_blurred = pre_blur is not None and bool(pre_blur.network)
         if pre_blur is not None and has_blurred:
             read_card(folder / pre_blur.network)  # a missing one is an error now, not amid a run
+        if self.card.regions:
+            read_card(folder / self.card.regions)
         self.spec = DetectorSpec(
             name=self.card.name,
             needs=_needs_of(self.card),
@@ -67,6 +69,7 @@ class OnnxDetector(Detector):
             levels=self.card.levels,
             prior_shift=self.card.prior_shift,
             pre_blur=pre_blur,
+            regions=folder / self.card.regions if self.card.regions else None,
             open_blurred=self._open_blurred if has_blurred else None,
         )
 

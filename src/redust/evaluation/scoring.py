@@ -11,7 +11,7 @@ import numpy as np
 from redust.core.arrays import full_scale
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.decision.threshold import Threshold
+from redust.decision.region_classifier import threshold_of
 from redust.detectors.choose_view import choose_view
 from redust.detectors.run_detector import detect_damage
 from redust.evaluation.metrics import MetricCounter
@@ -83,7 +83,7 @@ def score_detector(
         pixels, truth = pictures[index]
         for number, detector in enumerate(detectors):
             damage = detect_damage(choose_view(detector, pixels, blur=blur, tta=tta), pixels)
-            threshold = Threshold.of_engine(detector.spec, level if number == 0 else None)
+            threshold = threshold_of(detector.spec, level if number == 0 else None)
             mask, _ = threshold.apply(damage, pixels)
             tallies[detector.spec.name].add(truth, damage, mask)
         tallies[EMPTY].add(truth, np.zeros(truth.shape, np.float32))

@@ -52,7 +52,7 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     name: str
-    task: Literal["detect", "fill", "generator"] = "detect"
+    task: Literal["detect", "regions", "fill", "generator"] = "detect"
     summary: str
     architecture: str
     options: dict[str, Any] = {}
@@ -72,6 +72,7 @@ class ModelCard(BaseModel):
     levels: dict[Sensitivity, Share] = {}
     prior_shift: PriorShift | None = None
     pre_blur: PreBlur | None = None
+    regions: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
     false_positive_rates: dict[Sensitivity, Share] = {}
     calibrated_on: str = ""
     f1_by_weights: dict[str, Share] = {}

@@ -15,13 +15,14 @@ import numpy as np
 
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
-from redust.core.engines import Detector, EngineSpec, MapSpec
+from redust.core.engines import Detector, DetectorSpec, EngineSpec, MapSpec
 from redust.core.logits import log_odds
 from redust.core.scan import Scan
 from redust.core.settings import Provider, RestoreSettings, Weights
 from redust.core.tiles import Rectangle
 from redust.decision.filters import MaskDecision, filter_components
 from redust.decision.guard import GuardResult
+from redust.decision.region_classifier import RegionThreshold, threshold_of
 from redust.decision.threshold import Threshold, adapt_posteriors
 from redust.detectors.choose_view import choose_view, describe_view
 from redust.detectors.frame_scratches import find_frame_scratches, mark_lines
@@ -111,15 +112,17 @@ class RestorationMethod(ABC):
         return True
 
     @property
-    def threshold(self) -> Threshold:
-        """The user's level, or the engine's for the sensitivity."""
-        return Threshold.of_engine(self.map_source, self.settings.level, self.settings.sensitivity)
+    def threshold(self) -> Threshold | RegionThreshold:
+        """The user's level, or that of the engine, or of what judges its regions, for the sensitivity."""
+        return threshold_of(self.map_source, self.settings.level, self.settings.sensitivity)
 
     def setting_warnings(self) -> list[str]:
         """Settings that the engines cannot follow, one sentence each."""
         settings, spec = self.settings, self.map_source
         warnings = []
-        if settings.sensitivity is not None and not any(engine.levels for engine in self.calibrated_specs()):
+        if settings.sensitivity is not None and not any(
+            _follows_sensitivity(engine) for engine in self.calibrated_specs()
+        ):
             warnings.append(
                 f"{spec.name} has one level, {spec.level:g}, for every sensitivity: `{settings.sensitivity}` "
                 "changes nothing. Calibrate the model (redust calibrate), or give a level."
@@ -195,6 +198,8 @@ class MaskMethod(RestorationMethod):
             report.set(blurred_by=sigma)
             report.record_weights(computing.spec)
             report.record_engine("detector", self.engines.detector.spec)
+            if isinstance(self.threshold, RegionThreshold):
+                report.record_hashes(self.threshold.classifier.sha256)
         tiles = self.damage_tiles(scan, detector, progress)
         if not keep_map:
             return Detection(*self.threshold.apply_to_tiles(tiles, scan.pixels))
@@ -312,6 +317,10 @@ class GeneratorMethod(RestorationMethod):
     def _record_engines(self, report: ReportBuilder) -> None:
         for role, spec in self._specs.items():
             report.record_engine(role, spec)
+
+
+def _follows_sensitivity(spec: MapSpec) -> bool:
+    return bool(spec.levels) or (isinstance(spec, DetectorSpec) and spec.regions is not None)
 
 
 def _split_progress(progress: ProgressCallback) -> tuple[ProgressCallback, ProgressCallback]:

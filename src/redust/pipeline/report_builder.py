@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -104,7 +104,11 @@ class ReportBuilder:
 
     def record_weights(self, spec: EngineSpec) -> None:
         """Record the hashes of an engine's weights, if it has any."""
-        self._models |= spec.sha256
+        self.record_hashes(spec.sha256)
+
+    def record_hashes(self, hashes: Mapping[str, str]) -> None:
+        """Record the hashes of weights by their names."""
+        self._models |= hashes
 
     def record_fill(self, spec: InpainterSpec) -> None:
         """Record the inpainter and its weights."""

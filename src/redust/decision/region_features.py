@@ -1,0 +1,307 @@
+"""One table of features of the regions of a mask: what a classifier, and a person's review, know of each.
+
+Sums, maxima and counts are gathered band by band for all regions at once; no loop runs over regions. Lengths are in
+pixels, light in 8 bits of the scan's own range, contrasts in units of the local noise (:class:`ScanTone`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from redust.core.arrays import Pixels
+from redust.core.logits import BINS, BINS_PER_UNIT, LogitBins
+from redust.core.tiles import with_margin
+from redust.decision.candidates import (
+    BLOCK,
+    MARGIN,
+    TOP_HAT_WIDTHS,
+    Floats,
+    ScanTone,
+    top_hats,
+)
+from redust.decision.region_company import Columns, Neighbourhood, Sums, company_columns
+from redust.decision.regions import Labels, Regions
+
+Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[Any]]
+Planes: TypeAlias = dict[str, Plane]
+
+_RIM, _GAP, _RING = 3, 5, 13  # pixels: sides of the squares that reach a region's rim, what is left out, its ring
+_EVEN, _LIKELY = 81, 62  # logit bins: probabilities of 0.5 and 0.13
+
+_EVIDENCE = 6.0  # in units of log odds above the lowest bin, with 0.6 for each unit of local noise
+
+FEATURES = (
+    "area", "length", "elongation", "solidity", "half_width", "thinness", "edge_share",
+    "map_max", "map_mean", "map_likely", "map_even", "map_ring_max", "map_ring_mean",
+    "contrast", "signed_contrast", "contrast_to_ring", "ring_spread", "spread",
+    "hat_max", "hat_mean", "hat_wide", "hat_goes_on", "hat_goes_on_mean", "hat_opposite",
+    "grey", "ring_grey", "headroom", "tint_contrast", "tint", "ring_tint",
+    "sharpness", "ring_gradient", "ring_gradient_max", "noise",
+    "crowd_far", "strong_near", "strong_alike", "strong_share", "with_majority", "hat_to_usual",
+    "aligned", "length_spread", "contrast_spread",
+)  # fmt: skip
+"""The columns of the table."""
+
+_SUMMED_INSIDE = (
+    "area", "x", "y", "xx", "yy", "xy", "grey", "grey2", "red", "green", "blue", "bins", "likely", "even",
+    "bright", "dark", "bright_wide", "dark_wide", "edge", "depth",
+)  # fmt: skip
+_MAXIMA_INSIDE = ("bins", "bright", "dark", "bright_wide", "dark_wide", "depth")
+_SUMMED_RING = ("area", "grey", "grey2", "red", "green", "blue", "bins", "gradient", "bright", "dark")
+_MAXIMA_RING = ("bins", "bright", "dark", "gradient")
+_SUMMED_RIM = ("area", "gradient")
+
+
+@dataclass(frozen=True, eq=False)
+class _Gathered:
+    """Sums and maxima by region over its own pixels, its rim and its ring, each (count,) float64."""
+
+    inside: dict[str, Sums]
+    inside_max: dict[str, Sums]
+    rim: dict[str, Sums]
+    ring: dict[str, Sums]
+    ring_max: dict[str, Sums]
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTable:
+    """The features of regions.
+
+    Parameters
+    ----------
+    values : (count, features) float32
+        In the order of the regions, and of :data:`FEATURES`.
+    """
+
+    values: NDArray[np.float32]
+
+    @property
+    def has_evidence(self) -> NDArray[np.bool_]:
+        """Whether map and contrast together say enough for a region to be scored, (count,) bool."""
+        map_max, hat_max = (self.values[:, FEATURES.index(name)] for name in ("map_max", "hat_max"))
+        return np.asarray(map_max + 0.6 * np.minimum(hat_max, 10) >= _EVIDENCE)
+
+    @property
+    def is_certain(self) -> NDArray[np.bool_]:
+        """Whether the map holds a pixel of the region for certain, as it does scratches of a frame's length."""
+        return np.asarray(self.values[:, FEATURES.index("map_max")] >= (BINS - 1) / BINS_PER_UNIT)
+
+
+def measure_regions(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone) -> RegionTable:
+    """Measure every region of a mask.
+
+    Parameters
+    ----------
+    regions
+        Of the candidates.
+    pixels : (H, W, C) uint8, uint16 or float32
+    map_bins : (H, W) uint8
+        The damage map, by :func:`redust.core.logits.quantise_logits`.
+    tone
+        Of the scan.
+    """
+    if not regions.count:
+        return RegionTable(np.zeros((0, len(FEATURES)), np.float32))
+    gathered = _gather(regions, pixels, map_bins, tone)
+    columns = _shape_columns(gathered) | _map_columns(gathered) | _light_columns(gathered, tone)
+    area = gathered.inside["area"]
+    around = Neighbourhood(gathered.inside["x"] / area, gathered.inside["y"] / area, tone.noise.shape[:2])
+    columns |= company_columns(columns, _directions(gathered), around)
+    values = np.stack([columns[name] for name in FEATURES], axis=1)
+    return RegionTable(np.nan_to_num(values, posinf=1e4, neginf=-1e4).astype(np.float32))
+
+
+def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone) -> _Gathered:
+    """Go through the scan once and add up what is known of each region."""
+    gathered = _Gathered(
+        *({name: np.zeros(regions.count + 1) for name in names}
+          for names in (_SUMMED_INSIDE, _MAXIMA_INSIDE, _SUMMED_RIM, _SUMMED_RING, _MAXIMA_RING))
+    )  # fmt: skip
+    for rows, labels in _labels_with_margin(regions, _RING // 2):
+        if not labels.any():
+            continue
+        seen, core = with_margin(rows, _RING // 2, pixels.shape[0])
+        planes = _planes(regions, pixels, map_bins, tone, seen)
+        wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
+        ring = _dilated(wide, _RING)
+        ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
+        _add(gathered.inside, gathered.inside_max, labels[core], planes, core)
+        _add(gathered.rim, {}, _dilated(wide, _RIM)[core], planes, core)
+        _add(gathered.ring, gathered.ring_max, ring[core], planes, core)
+    return _Gathered(
+        *({name: values[1:] for name, values in sums.items()}
+          for sums in (gathered.inside, gathered.inside_max, gathered.rim, gathered.ring, gathered.ring_max))
+    )  # fmt: skip
+
+
+def _labels_with_margin(regions: Regions, margin: int) -> Iterator[tuple[slice, Labels]]:
+    """Bands of rows, and their labels with those of `margin` rows above and below as far as the scan reaches."""
+    current: tuple[slice, Labels] | None = None
+    above = np.zeros((0, regions.mask.shape[1]), np.int32)
+    for following in chain(regions.bands(), [None]):
+        if current is not None:
+            rows, labels = current
+            yield rows, np.concatenate([above, labels, *([] if following is None else [following[1][:margin]])])
+            above = labels[-margin:]
+        current = following
+
+
+def _dilated(labels: NDArray[Any], side: int) -> NDArray[Any]:
+    """Labels grown by a square; the higher number where two meet."""
+    return np.asarray(cv2.dilate(labels, np.ones((side, side), np.uint8)))
+
+
+def _add(sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[Any], planes: Planes, core: slice) -> None:
+    """Add a band's pixels to what is known of their regions."""
+    (positions,) = np.nonzero(labels.ravel())
+    if not len(positions):
+        return
+    region = labels.ravel()[positions].astype(np.int64)
+    count = len(next(iter(sums.values())))
+    values: dict[str, NDArray[Any]] = {}
+    for name in sums.keys() | maxima.keys():
+        values[name] = planes[name](positions, core)
+    for name, total in sums.items():
+        total += np.bincount(region, weights=values[name], minlength=count)
+    for name, highest in maxima.items():
+        np.maximum.at(highest, region, values[name].astype(np.float64))
+
+
+def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone, rows: slice) -> Planes:
+    """Every plane that is summed, as functions of the core of these rows and of positions in that."""
+    height, width = map_bins.shape
+    padded, core = with_margin(rows, MARGIN, height)
+    hats = [hat[core] for extent in TOP_HAT_WIDTHS for hat in top_hats(tone.grey[padded], extent)]
+    depth = cv2.distanceTransform(regions.mask[padded].view(np.uint8), cv2.DIST_L2, 3)[core]
+    gradient = cv2.morphologyEx(tone.grey[padded], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[core]
+    light, grey, bins = pixels[rows], tone.grey[rows], map_bins[rows]
+
+    def of(plane: NDArray[Any]) -> Plane:
+        return lambda positions, band: plane[band].ravel()[positions]
+
+    def channel(number: int) -> Plane:
+        return lambda positions, band: tone.stretch(light[band].reshape(-1, light.shape[2])[positions, number])
+
+    def at(function: Callable[[Sums, Sums], Sums]) -> Plane:
+        return lambda positions, band: function(
+            (positions % width).astype(np.float64), (positions // width + rows.start + band.start).astype(np.float64)
+        )
+
+    return {
+        "area": lambda positions, _: np.ones(len(positions)),
+        "x": at(lambda x, _: x), "y": at(lambda _, y: y),
+        "xx": at(lambda x, _: x * x), "yy": at(lambda _, y: y * y), "xy": at(lambda x, y: x * y),
+        "grey": of(grey), "grey2": lambda positions, band: np.square(grey[band].ravel()[positions].astype(np.float64)),
+        "red": channel(0), "green": channel(light.shape[2] // 2), "blue": channel(light.shape[2] - 1),
+        "bins": of(bins), "likely": of(bins >= _LIKELY), "even": of(bins >= _EVEN),
+        "bright": of(hats[0]), "dark": of(hats[1]), "bright_wide": of(hats[2]), "dark_wide": of(hats[3]),
+        "edge": of(depth < 1.4), "depth": of(depth), "gradient": of(gradient),
+    }  # fmt: skip
+
+
+def _shape_columns(gathered: _Gathered) -> Columns:
+    """Size and outline."""
+    inside = gathered.inside
+    area = inside["area"]
+    x, y = inside["x"] / area, inside["y"] / area
+    xx, yy = inside["xx"] / area - x * x + 1 / 12, inside["yy"] / area - y * y + 1 / 12
+    xy = inside["xy"] / area - x * y
+    middle, apart = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    length, width = 4 * np.sqrt(middle + apart), 4 * np.sqrt(np.maximum(middle - apart, 1 / 12))
+    depth = gathered.inside_max["depth"]
+    return {
+        "area": np.log(area),
+        "length": np.log(length),
+        "elongation": np.log(length / width),
+        "solidity": area / (length * width),
+        "half_width": depth,
+        "thinness": np.log(area / depth**2),
+        "edge_share": inside["edge"] / area,
+    }
+
+
+def _directions(gathered: _Gathered) -> Sums:
+    """The direction of each region's longer axis, radians."""
+    inside = gathered.inside
+    area = inside["area"]
+    x, y = inside["x"] / area, inside["y"] / area
+    return np.arctan2(2 * (inside["xy"] / area - x * y), inside["xx"] / area - x * x - inside["yy"] / area + y * y) / 2
+
+
+def _map_columns(gathered: _Gathered) -> Columns:
+    """What the detector says, in units of log odds."""
+    inside, ring = gathered.inside, gathered.ring
+    area, ring_area = inside["area"], np.maximum(ring["area"], 1)
+    return {
+        "map_max": gathered.inside_max["bins"] / 10,
+        "map_mean": inside["bins"] / area / 10,
+        "map_likely": inside["likely"] / area,
+        "map_even": inside["even"] / area,
+        "map_ring_max": gathered.ring_max["bins"] / 10,
+        "map_ring_mean": ring["bins"] / ring_area / 10,
+    }
+
+
+def _light_columns(gathered: _Gathered, tone: ScanTone) -> Columns:
+    """Contrast, colour and texture, inside and around."""
+    inside, ring, rim = gathered.inside, gathered.ring, gathered.rim
+    area, ring_area = inside["area"], np.maximum(ring["area"], 1)
+    noise = sample_blocks(tone.noise, inside["x"] / area, inside["y"] / area)
+    grey, around = inside["grey"] / area, np.where(ring["area"] > 0, ring["grey"] / ring_area, inside["grey"] / area)
+    spread = np.sqrt(np.maximum(inside["grey2"] / area - grey**2, 0))
+    ring_spread = np.sqrt(np.maximum(ring["grey2"] / ring_area - around**2, 0)) + 0.5
+    contrast = grey - around
+    bright = contrast > 0
+    strength = np.abs(contrast) + 0.5
+    own, opposite = ("bright", "dark"), ("dark", "bright")
+    hat_max, hat_wide, hat_mean = (
+        np.where(bright, source[own[0] + end], source[own[1] + end])
+        for source, end in ((gathered.inside_max, ""), (gathered.inside_max, "_wide"), (inside, ""))
+    )
+    hat_mean = hat_mean / area
+    ring_own, ring_opposite = (
+        np.where(bright, gathered.ring_max[first], gathered.ring_max[second]) for first, second in (own, opposite)
+    )
+    ring_hat = np.where(bright, ring["bright"], ring["dark"]) / ring_area
+    tint, ring_tint = _tint(inside, area), _tint(ring, ring_area)
+    return {
+        "contrast": strength / noise,
+        "signed_contrast": contrast / 255,
+        "contrast_to_ring": strength / ring_spread,
+        "ring_spread": ring_spread / noise,
+        "spread": spread / noise,
+        "hat_max": hat_max / noise,
+        "hat_mean": hat_mean / noise,
+        "hat_wide": hat_wide / noise,
+        "hat_goes_on": ring_own / (hat_max + 0.5),
+        "hat_goes_on_mean": ring_hat / (hat_mean + 0.5),
+        "hat_opposite": ring_opposite / (hat_max + 0.5),
+        "grey": grey / 255,
+        "ring_grey": around / 255,
+        "headroom": np.where(bright, 255 - grey, grey) / 255,
+        "tint_contrast": np.hypot(tint[0] - ring_tint[0], tint[1] - ring_tint[1]) / strength,
+        "tint": np.hypot(*tint) / 255,
+        "ring_tint": np.hypot(*ring_tint) / 255,
+        "sharpness": rim["gradient"] / np.maximum(rim["area"], 1) / strength,
+        "ring_gradient": ring["gradient"] / ring_area / noise,
+        "ring_gradient_max": gathered.ring_max["gradient"] / strength,
+        "noise": noise / float(np.median(tone.noise)),
+    }
+
+
+def _tint(sums: dict[str, Sums], area: Sums) -> tuple[Sums, Sums]:
+    """Red less green, and green less blue."""
+    return (sums["red"] - sums["green"]) / area, (sums["green"] - sums["blue"]) / area
+
+
+def sample_blocks(blocks: Floats, x: Sums, y: Sums) -> Sums:
+    """The values of a plane known by blocks of 8 pixels at these positions of the scan."""
+    blocks = blocks.reshape(blocks.shape[0], -1)
+    return blocks[y.astype(np.int64) // BLOCK, x.astype(np.int64) // BLOCK].astype(np.float64)
