@@ -65,6 +65,7 @@ NOT_RUN = {
     "docs/how-to/make-the-shipped-network.md": "a training of hours on material that does not ship",
     "docs/how-to/synthesize-damage.md": "draws thousands of pairs on the reader's photos; tests/cli runs it small",
     "docs/how-to/the-thesis-in-five-commands.md": "trainings of hours; tests/training and tests/study run them small",
+    "docs/how-to/teach-with-your-scans.md": "scans of the reader's; tests/training run `redust learn` small",
     "docs/how-to/train-to-restore.md": "trainings of hours",
     "docs/how-to/train-your-own.md": "trainings of hours",
     "docs/how-to/write-an-engine.md": "installs a package of the reader's",

@@ -108,13 +108,13 @@ def _luma(light: Bytes) -> Bytes:
 
 def _noise_blocks(grey: Bytes, rows: slice) -> Floats:
     """Mean absolute deviations from the local mean in squares of 8 pixels; at the border, of what is left of them."""
-    padded, core = with_margin(rows, MARGIN, grey.shape[0])
-    smooth = cv2.blur(grey[padded], (3, 3))
+    window_rows, core = with_margin(rows, MARGIN, grey.shape[0])
+    smooth = cv2.blur(grey[window_rows], (3, 3))
     detail = cv2.absdiff(smooth, cv2.blur(smooth, (_GROUND, _GROUND)))[core]
     height, width = detail.shape
-    whole = cv2.copyMakeBorder(detail, 0, -height % BLOCK, 0, -width % BLOCK, cv2.BORDER_REFLECT_101)
-    size = whole.shape[1] // BLOCK, whole.shape[0] // BLOCK
-    return np.asarray(cv2.resize(whole.astype(np.float32), size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
+    padded = cv2.copyMakeBorder(detail, 0, -height % BLOCK, 0, -width % BLOCK, cv2.BORDER_REFLECT_101)
+    size = padded.shape[1] // BLOCK, padded.shape[0] // BLOCK
+    return np.asarray(cv2.resize(padded.astype(np.float32), size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
 
 
 def top_hats(grey: Bytes, width: int) -> tuple[Bytes, Bytes]:

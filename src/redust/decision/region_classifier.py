@@ -25,7 +25,6 @@ from redust.decision.candidates import find_candidates, measure_tone
 from redust.decision.region_features import FEATURES, RegionTable, measure_regions
 from redust.decision.regions import Regions
 from redust.decision.threshold import Threshold
-from redust.models.runtime import open_model
 
 _ROWS = 65_536  # regions that are scored at a time
 
@@ -47,6 +46,8 @@ class RegionClassifier:
     """
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+        from redust.models.runtime import open_model  # ONNX Runtime is loaded where a network is
+
         self.card, self._session = open_model(folder, "regions", threads=threads)
         names = list(self.card.options.get("features", ()))
         if not names or not set(names) <= set(FEATURES):

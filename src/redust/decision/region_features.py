@@ -127,8 +127,8 @@ def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
     for rows, labels in _labels_with_margin(regions, _RING // 2):
         if not labels.any():
             continue
-        seen, core = with_margin(rows, _RING // 2, pixels.shape[0])
-        planes = _planes(regions, pixels, map_bins, tone, seen)
+        window_rows, core = with_margin(rows, _RING // 2, pixels.shape[0])
+        planes = _planes(regions, pixels, map_bins, tone, window_rows)
         wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
         ring = _dilated(wide, _RING)
         ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
@@ -260,14 +260,14 @@ def _light_columns(gathered: _Gathered, tone: ScanTone) -> Columns:
     contrast = grey - around
     bright = contrast > 0
     strength = np.abs(contrast) + 0.5
-    own, opposite = ("bright", "dark"), ("dark", "bright")
+    same, opposite = ("bright", "dark"), ("dark", "bright")
     hat_max, hat_wide, hat_mean = (
-        np.where(bright, source[own[0] + end], source[own[1] + end])
+        np.where(bright, source[same[0] + end], source[same[1] + end])
         for source, end in ((gathered.inside_max, ""), (gathered.inside_max, "_wide"), (inside, ""))
     )
     hat_mean = hat_mean / area
     ring_own, ring_opposite = (
-        np.where(bright, gathered.ring_max[first], gathered.ring_max[second]) for first, second in (own, opposite)
+        np.where(bright, gathered.ring_max[first], gathered.ring_max[second]) for first, second in (same, opposite)
     )
     ring_hat = np.where(bright, ring["bright"], ring["dark"]) / ring_area
     tint, ring_tint = _tint(inside, area), _tint(ring, ring_area)

@@ -99,7 +99,7 @@ def fit_trees(samples: Sequence[RegionSample], *, seed: int = 0, folds: int = FO
     fold_of = assign_folds([sample.roll for sample in samples], [len(sample.labels) for sample in samples], folds)
     fitted = FittedTrees(scores=[np.zeros(len(sample.labels), np.float32) for sample in samples])
     for fold in sorted(set(fold_of)):
-        learnt = [sample for sample, own in zip(samples, fold_of, strict=True) if own != fold]
+        learnt = [sample for sample, held_fold in zip(samples, fold_of, strict=True) if held_fold != fold]
         trees = _fit_fold(learnt, seed + fold)
         fitted.committee.append(trees)
         for number, sample in enumerate(samples):
@@ -162,12 +162,12 @@ def _stack(
     generator = np.random.default_rng(seed)
     values, damaged, weights = [], [], []
     for sample in samples:
-        for label, most, count in (
+        for label, limit, count in (
             (Label.damage, _MAX_DAMAGED, _DAMAGED_COUNT),
             (Label.background, _MAX_SOUND, _SOUND_COUNT),
         ):
             (rows,) = np.nonzero(sample.labels == label)
-            chosen = rows if len(rows) <= most else generator.choice(rows, most, replace=False)
+            chosen = rows if len(rows) <= limit else generator.choice(rows, limit, replace=False)
             values.append(sample.values[chosen])
             damaged.append(np.full(len(chosen), label == Label.damage))
             weights.append(np.full(len(chosen), sample.weight * min(1.0, count / max(1, len(chosen)))))

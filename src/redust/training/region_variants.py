@@ -126,8 +126,8 @@ def _shrink_truth(truth: Truth, size: tuple[int, int]) -> Truth:
         for label in (Label.damage, Label.ignore)
     )
     small = np.where(damage >= 0.3, Label.damage, np.where(ignored > 0.3, Label.ignore, Label.background))
-    near = cv2.dilate((small == Label.damage).astype(np.uint8), np.ones((5, 5), np.uint8))
-    vanished = cv2.dilate(((damage > 0) & (near == 0)).astype(np.uint8), np.ones((3, 3), np.uint8))
+    nearby_mask = cv2.dilate((small == Label.damage).astype(np.uint8), np.ones((5, 5), np.uint8))
+    vanished = cv2.dilate(((damage > 0) & (nearby_mask == 0)).astype(np.uint8), np.ones((3, 3), np.uint8))
     return np.where(vanished > 0, Label.ignore, small).astype(np.uint8)
 
 

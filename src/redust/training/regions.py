@@ -89,11 +89,11 @@ def roll_of(name: str, pattern: str = "") -> str:
 def label_regions(regions: Regions, truth: Truth) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     """The :class:`Label` of each region, (count,) int16, by what the truth (H, W) says of its pixels."""
     damage = cv2.dilate((truth == Label.damage).view(np.uint8), _DISC)
-    near, ignored = np.zeros((2, regions.count + 1))
+    overlap, ignored = np.zeros((2, regions.count + 1))
     for rows, labels in regions.bands():
-        near += np.bincount(labels.ravel(), weights=damage[rows].ravel(), minlength=regions.count + 1)
+        overlap += np.bincount(labels.ravel(), weights=damage[rows].ravel(), minlength=regions.count + 1)
         ignored += np.bincount(labels[truth[rows] == Label.ignore], minlength=regions.count + 1)
-    share, unknown = near[1:] / regions.sizes(), ignored[1:] / regions.sizes()
+    share, unknown = overlap[1:] / regions.sizes(), ignored[1:] / regions.sizes()
     labels = np.where((share > 0) | (unknown > _MAX_IGNORED), Label.ignore, Label.background)
     return np.where(share >= _MIN_DAMAGED, Label.damage, labels).astype(np.int16)
 
