@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import DamageMap
 from redust.core.labels import Truth
-from redust.evaluation.metrics import MetricCounter, Metrics, area_names, dilate_disc, format_table, recall_by_size
+from redust.decision.filters import dilate_mask
+from redust.evaluation.metrics import MetricCounter, Metrics, area_names, format_table, recall_by_size
 
 
 def drawn(number: int) -> tuple[Truth, DamageMap]:
@@ -184,6 +185,6 @@ def test_the_tolerance_is_a_disc_whichever_way_a_picture_is_turned(row: int, col
 def test_a_disc_of_radius_two_has_thirteen_pixels() -> None:
     single = np.zeros((7, 7), np.bool_)
     single[3, 3] = True
-    rows, columns = np.nonzero(dilate_disc(single, 2))
+    rows, columns = np.nonzero(dilate_mask(single, 2))
     assert len(rows) == 13
     assert ((rows - 3) ** 2 + (columns - 3) ** 2 <= 4).all()

@@ -14,7 +14,8 @@ from doubles import Bright, Wary
 from redust.core.arrays import DamageMap, Pixels
 from redust.core.errors import TrainingError
 from redust.core.labels import Label, Truth
-from redust.evaluation.metrics import MetricCounter, dilate_disc, recall_by_size
+from redust.decision.filters import dilate_mask
+from redust.evaluation.metrics import MetricCounter, recall_by_size
 from redust.evaluation.plots import sample_sheet, write_picture
 from redust.evaluation.scoring import EMPTY, PictureSubset, score_detector, score_files
 from redust.files import read_scan
@@ -193,7 +194,7 @@ def test_a_dilated_mask_holds_the_pixels_within_its_radius(mask: np.ndarray, rad
     grid = np.indices(mask.shape)
     squares = [(grid[0] - row) ** 2 + (grid[1] - column) ** 2 for row, column in zip(rows, columns, strict=True)]
     near = np.min(squares, axis=0) <= radius**2 if squares else np.zeros_like(mask)
-    np.testing.assert_array_equal(dilate_disc(mask, radius), near)
+    np.testing.assert_array_equal(dilate_mask(mask, radius), near)
 
 
 def test_the_curve_falls_in_level_and_rises_in_recall() -> None:

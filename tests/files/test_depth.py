@@ -15,7 +15,7 @@ from redust.core.scan import Scan
 from redust.files.depth import expand_depth, is_exact, shrink_depth
 from redust.files.limits import Request, check_size
 from redust.files.planes import join_planes, split_planes
-from redust.files.threads import cores, in_order
+from redust.files.threads import count_cores, in_order
 from redust.files.unsupported import rescale
 
 bits_of_16 = st.integers(1, 16)
@@ -136,7 +136,7 @@ def test_few_pieces_wait_whatever_their_number() -> None:
 
     pieces = in_order(lambda item: item, draw_items())
     assert next(pieces) == 0
-    assert drawn <= 2 * cores() + 1
+    assert drawn <= 2 * count_cores() + 1
     pieces.close()  # type: ignore[attr-defined]  # a generator
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -91,11 +92,10 @@ def test_a_full_disk_leaves_the_card_that_was_there(tmp_path: Path, monkeypatch:
     card = make_model(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def full(path: Path, text: str, **_: object) -> None:
-        path.write_bytes(text[:9].encode())
+    def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ModelError, match="No space left"):
         card.model_copy(update={"level": 0.9}).to_folder(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from redust.batch.ledger_entry import LedgerEntry
 from redust.batch.storage import is_remote
+from redust.files.threads import count_cores
 
 DEFAULT_PACE = 1.25
 """Seconds one core takes for a megapixel, until the ledger has measured it (docs/explanation/speed.md)."""
@@ -29,14 +29,6 @@ def choose_workers(tasks: int, *, cores: int | None = None, memory: int | None =
     memory = free_memory() if memory is None else memory
     by_memory = cores if memory is None else memory // _WORKER_BYTES
     return max(1, min(cores, by_memory, tasks))
-
-
-def count_cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # a system without affinities
-        return os.cpu_count() or 1
 
 
 def free_memory() -> int | None:

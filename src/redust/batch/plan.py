@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
@@ -198,7 +198,7 @@ def _compare(earlier: LedgerEntry, entry: LedgerEntry, settings: RestoreSettings
 
 def _is_review_outdated(earlier: LedgerEntry, settings: RestoreSettings) -> bool:
     """Whether another limit of change decides otherwise about a finished scan."""
-    limit = getattr(settings, "max_change", None)
+    limit = settings.max_change
     return (earlier.state is ScanState.review) != (limit is not None and (earlier.coverage or 0.0) > limit)
 
 
@@ -242,8 +242,3 @@ def _hash_card(name: str) -> str:
 
 def _hash_json(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def select_shard(keys: Sequence[str], index: int, count: int) -> list[str]:
-    """The keys of one shard, in order."""
-    return [key for key in keys if in_shard(key, index, count)]

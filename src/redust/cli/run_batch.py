@@ -14,7 +14,7 @@ import typer
 
 from redust.batch.batch_settings import BatchSettings
 from redust.batch.checksums import match_checksums, read_manifest
-from redust.batch.estimate import DEFAULT_PACE, choose_workers, count_cores, estimate_megapixels
+from redust.batch.estimate import DEFAULT_PACE, choose_workers, estimate_megapixels
 from redust.batch.executors import Executor, Limits, catalogue
 from redust.batch.failures import Failure
 from redust.batch.ledger import Ledger
@@ -29,9 +29,11 @@ from redust.batch.worklist import Worklist
 from redust.cli.batch_progress import BatchProgress, format_seconds, summarise_plan
 from redust.cli.run_jobs import load_engines
 from redust.cli.screen import Screen
-from redust.core.errors import SettingsError, TargetError
+from redust.core.atomic import make_folder
+from redust.core.errors import SettingsError
 from redust.core.report import Report
 from redust.core.settings import RestoreSettings
+from redust.files.threads import count_cores
 from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
 
@@ -215,7 +217,7 @@ def select_jobs(worklist: Worklist, batch: BatchSettings, root: Path) -> dict[st
 def _make_report_folder(report_file: Path, root: Path) -> None:
     """Make the folder of a report below the output folder, which the run makes anyway."""
     if not is_remote(root) and report_file.resolve().is_relative_to(root.resolve()):
-        prepare_folder(report_file.parent)
+        make_folder(report_file.parent)
 
 
 def prepare_ledger_folder(batch: BatchSettings, root: Path) -> Path:
@@ -225,22 +227,8 @@ def prepare_ledger_folder(batch: BatchSettings, root: Path) -> Path:
         raise SettingsError(
             f"A ledger cannot lie in an object store such as {folder}. Name a folder with --ledger DIR."
         )
-    prepare_folder(folder)
+    make_folder(folder)
     return folder
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make a folder where it is missing.
-
-    Raises
-    ------
-    TargetError
-        If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TargetError(f"The folder {folder} cannot be made: {error.strerror}. Choose another output.") from error
 
 
 def show_dry_run(jobs: Mapping[str, Job], settings: RestoreSettings, batch: BatchSettings, root: Path) -> None:

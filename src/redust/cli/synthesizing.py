@@ -133,7 +133,7 @@ def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -
 
     from redust.core.errors import ScanError
     from redust.core.escape import escape_controls
-    from redust.files.threads import cores
+    from redust.files.threads import count_cores
     from redust.synthesis.write_pairs import prepare_folder, write_pairs
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -142,7 +142,7 @@ def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -
         console.print(f"{done} of {plan.count} pairs exist already.")
     shares, contrasts, failed = [], [], 0
     for record in _with_progress(
-        write_pairs(plan, output, done, workers or cores()), plan.count, done, console, quiet=quiet
+        write_pairs(plan, output, done, workers or count_cores()), plan.count, done, console, quiet=quiet
     ):
         if record.error is None:
             shares.append(record.coverage)

@@ -77,6 +77,22 @@ def _check_name(path: Path) -> None:
         raise TargetError(f"{path!r} cannot be a file's name: {error}. Choose another.") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises
+    ------
+    TargetError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TargetError(
+            f"The folder {folder} cannot be made: {error.strerror}. Check the path, or choose another output."
+        ) from error
+
+
 @contextmanager
 def whole_file(path: Path, *, source: Sources = None, overwrite: bool = False) -> Iterator[BinaryIO]:
     """Open a file that takes its final name only when everything has been written.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from redust.core.catalogue import Catalogue
-from redust.core.engines import Detector, check_engine
+from redust.core.engines import Detector
 from redust.core.settings import Provider, Weights
 
 catalogue = Catalogue(
@@ -15,6 +13,8 @@ catalogue = Catalogue(
         "tophat": "redust.detectors.tophat:TopHat",
     },
     "redust.detectors",
+    model="redust.detectors.onnx_detector:OnnxDetector",
+    protocol=Detector,
 )
 
 
@@ -47,11 +47,5 @@ def make_detector(
     ModelError
         If its weights or card are missing or damaged.
     """
-    folder = Path(name)
-    if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
-        from redust.detectors.onnx_detector import OnnxDetector
-
-        return OnnxDetector(folder, threads=threads, provider=provider, weights=weights)
     detector: Detector = catalogue.make(name, threads=threads, provider=provider, weights=weights)
-    check_engine(detector, Detector)
     return detector

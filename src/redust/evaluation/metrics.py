@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from redust.core.arrays import DamageMap, Mask
 from redust.core.labels import Label, Truth
+from redust.decision.filters import dilate_mask
 
 BINS = 1024
 CALIBRATION_BINS = 16
@@ -135,8 +136,8 @@ class MetricCounter:
             raise ValueError(f"the truth is {truth.shape}, the damage map is {damage.shape} (height, width)")
         judged, true = truth != Label.ignore, truth == Label.damage
         predicted = (damage >= self.level if predicted is None else predicted) & judged
-        near_true, near_predicted = dilate_disc(true, self.tolerance), dilate_disc(predicted, self.tolerance)
-        false_spots = _false_spots(predicted, near_true | dilate_disc(~judged, self.tolerance))
+        near_true, near_predicted = dilate_mask(true, self.tolerance), dilate_mask(predicted, self.tolerance)
+        false_spots = _false_spots(predicted, near_true | dilate_mask(~judged, self.tolerance))
         clean = not true.any()
         self.counts += [
             1, clean, judged.sum(), true.sum(), predicted.sum(),
@@ -241,15 +242,6 @@ class MetricCounter:
         true = self.positives.reshape(groups).sum(axis=1)
         stated = self.stated.reshape(groups).sum(axis=1)
         return _ratio(float(np.abs(true - stated).sum()), float((self.positives + self.negatives).sum()))
-
-
-def dilate_disc(mask: Mask, radius: int) -> Mask:
-    """`mask` (H, W) bool dilated by a disc: the pixels at most `radius` away from a True one (13 for a radius of 2)."""
-    if radius == 0:
-        return mask
-    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    disc = (rows**2 + columns**2 <= radius**2).astype(np.uint8)
-    return cv2.dilate(mask.astype(np.uint8), disc) > 0
 
 
 def _measure_spots(mask: Mask, reference: Mask) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

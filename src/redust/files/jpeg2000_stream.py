@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.errors import ScanTooLarge, UnreadableScan
-from redust.files.threads import cores
+from redust.files.threads import count_cores
 
 SIGNATURE = b"\xff\x4f\xff\x51"
 END = b"\xff\xd9"
@@ -100,14 +100,14 @@ def decode_stream(stream: memoryview, header: Header, channels: int, bits: int) 
         raise UnreadableScan("A tile of the JPEG 2000 is missing: truncated. Use a sound copy.")
     if rows * columns == 1 or any(marker == _PACKED_HEADERS for marker, _ in header.segments):
         _check_memory(header, channels, bits, len(stream))
-        return imagecodecs.jpeg2k_decode(cast(bytes, stream), numthreads=cores())
+        return imagecodecs.jpeg2k_decode(cast(bytes, stream), numthreads=count_cores())
     dtype = np.uint8 if bits <= 8 else np.uint16
     samples = np.empty((*header.shape, channels) if channels > 1 else header.shape, dtype)
     for index in range(rows * columns):
         left, top, right, bottom = _tile_corners(header, index)
         cut = _cut_tile(header, (left, top, right, bottom), tiles[index])
         region = samples[top - header.size[3] : bottom - header.size[3], left - header.size[2] : right - header.size[2]]
-        region[...] = imagecodecs.jpeg2k_decode(cut, numthreads=cores())
+        region[...] = imagecodecs.jpeg2k_decode(cut, numthreads=count_cores())
     return samples
 
 
@@ -138,7 +138,7 @@ def encode_stream(samples: NDArray[Any], bits: int) -> list[bytes]:
 
 def _encode(samples: NDArray[Any], bits: int) -> bytes:
     coded = imagecodecs.jpeg2k_encode(
-        samples, level=0, reversible=True, codecformat="j2k", bitspersample=bits, numthreads=cores()
+        samples, level=0, reversible=True, codecformat="j2k", bitspersample=bits, numthreads=count_cores()
     )
     return bytes(coded)
 

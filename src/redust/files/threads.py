@@ -12,7 +12,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def cores() -> int:
+def count_cores() -> int:
     """How many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
@@ -22,7 +22,7 @@ def cores() -> int:
 
 def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Like :func:`map`, in threads; at most two results per core wait, whatever the number of items."""
-    threads = cores()
+    threads = count_cores()
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[R]] = deque()
         for item in items:

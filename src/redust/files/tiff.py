@@ -21,7 +21,7 @@ from redust.core.scan import Scan
 from redust.files import exif
 from redust.files.depth import expand_depth
 from redust.files.limits import Request
-from redust.files.threads import cores
+from redust.files.threads import count_cores
 from redust.files.tiff_jpeg import check_streams, read_streams
 from redust.files.tiff_layout import (
     BLACK_IS_ZERO,
@@ -199,7 +199,9 @@ def _fill_planes(page: Any, layout: Layout, pixels: Pixels, planes: dict[str, Pl
             targets[plane + sample][row : row + tall, column : column + wide] = block[..., sample]
 
     page.init_decode()
-    for _ in page.segments(func=store_segment, maxworkers=cores(), buffersize=16 << 20, sort=True, _fullsize=False):
+    for _ in page.segments(
+        func=store_segment, maxworkers=count_cores(), buffersize=16 << 20, sort=True, _fullsize=False
+    ):
         pass
 
 

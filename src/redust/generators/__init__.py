@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from redust.core.catalogue import Catalogue
-from redust.core.engines import Generator, check_engine
+from redust.core.engines import Generator
 from redust.core.settings import Provider, Weights
 
 catalogue = Catalogue(
-    "generator", {"attentive": "redust.generators.onnx_generator:shipped_generator"}, "redust.generators"
+    "generator",
+    {"attentive": "redust.generators.onnx_generator:shipped_generator"},
+    "redust.generators",
+    model="redust.generators.onnx_generator:OnnxGenerator",
+    protocol=Generator,
 )
 
 
@@ -42,11 +44,5 @@ def make_generator(
     ModelError
         If its weights or card are missing or damaged.
     """
-    folder = Path(name)
-    if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
-        from redust.generators.onnx_generator import OnnxGenerator
-
-        return OnnxGenerator(folder, threads=threads, provider=provider, weights=weights)
     generator: Generator = catalogue.make(name, threads=threads, provider=provider, weights=weights)
-    check_engine(generator, Generator)
     return generator

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from redust.core.catalogue import Catalogue
-from redust.core.engines import Inpainter, check_engine
+from redust.core.engines import Inpainter
 
 catalogue = Catalogue(
     "fill",
@@ -22,6 +20,8 @@ catalogue = Catalogue(
         "biharmonic": "redust.inpainters.biharmonic:BiharmonicInpainter",
     },
     "redust.inpainters",
+    model="redust.inpainters.onnx_inpainter:OnnxInpainter",
+    protocol=Inpainter,
 )
 
 
@@ -45,11 +45,5 @@ def make_inpainter(name: str, *, radius: float = 3.0) -> Inpainter:
     ModelError
         If its weights or card are missing or damaged.
     """
-    folder = Path(name)
-    if name not in catalogue.names() and (len(folder.parts) > 1 or (folder / "card.json").is_file()):
-        from redust.inpainters.onnx_inpainter import OnnxInpainter
-
-        return OnnxInpainter(folder)
     inpainter: Inpainter = catalogue.make(name, radius=radius)
-    check_engine(inpainter, Inpainter)
     return inpainter

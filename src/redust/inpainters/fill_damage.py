@@ -21,7 +21,7 @@ from redust.core.composite import composite
 from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, MaskMismatch
 from redust.core.tiles import Rectangle, bands, mirrored, round_up, tiles
-from redust.files.threads import cores
+from redust.files.threads import count_cores
 from redust.inpainters.fill_windows import FillWindow, cut_windows, max_pool
 from redust.inpainters.grain import add_grain
 from redust.inpainters.translucency import NEEDS, is_measurable, recover_translucency
@@ -93,9 +93,9 @@ def fill_damage(
         on_fill, on_recover, on_grain = _split_progress(progress or _ignore_progress, times)
         _fill_mask(inpainter, filled, mask, hole, _workers_for(inpainter, threads), on_fill)
         if recover:
-            _recover_mask(pixels, filled, mask, hole, threads or cores(), on_recover)
+            _recover_mask(pixels, filled, mask, hole, threads or count_cores(), on_recover)
         if grain:
-            _grain_mask(filled, mask, hole, grain, threads or cores(), on_grain)
+            _grain_mask(filled, mask, hole, grain, threads or count_cores(), on_grain)
     return filled
 
 
@@ -322,7 +322,7 @@ def _workers_for(inpainter: Inpainter, threads: int | None) -> int:
     """The number of threads: as given, else one per core; one for an engine that is not thread-safe."""
     if not inpainter.spec.needs.threadsafe:
         return 1
-    return threads or cores()
+    return threads or count_cores()
 
 
 def _batches_of(windows: Iterator[FillWindow]) -> Iterator[list[FillWindow]]:

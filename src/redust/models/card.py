@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from redust.core.atomic import whole_file
 from redust.core.engines import PreBlur, PriorShift, check_scales
-from redust.core.errors import ModelError
+from redust.core.errors import ModelError, TargetError
 from redust.core.settings import Sensitivity
 
 CARD_NAME = "card.json"
@@ -119,16 +119,11 @@ class ModelCard(BaseModel):
             If it cannot be written.
         """
         path = folder / CARD_NAME
-        temporary = path.with_name(f"{path.name}.part")
         try:
-            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            os.replace(temporary, path)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise ModelError(
-                f"{path} cannot be written: {error.strerror}. Check the folder's permissions, or copy the model."
-            ) from error
+            with whole_file(path, overwrite=True) as file:
+                file.write(f"{self.model_dump_json(indent=2)}\n".encode())
+        except TargetError as error:
+            raise ModelError(f"{path} cannot be written. {error}") from error
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -192,19 +192,19 @@ class MaskMethod(RestorationMethod):
         report: ReportBuilder | None = None,
         progress: ProgressCallback = None,
     ) -> Detection:
-        detector = self.choose_detector(scan)
+        detector, threshold = self.choose_detector(scan), self.threshold
         if report is not None:
             sigma, computing = describe_view(detector)
             report.set(blurred_by=sigma)
             report.record_weights(computing.spec)
             report.record_engine("detector", self.engines.detector.spec)
-            if isinstance(self.threshold, RegionThreshold):
-                report.record_hashes(self.threshold.classifier.sha256)
+            if isinstance(threshold, RegionThreshold):
+                report.record_hashes(threshold.classifier.sha256)
         tiles = self.damage_tiles(scan, detector, progress)
         if not keep_map:
-            return Detection(*self.threshold.apply_to_tiles(tiles, scan.pixels))
+            return Detection(*threshold.apply_to_tiles(tiles, scan.pixels))
         damage = join_tiles(tiles, scan.pixels)
-        return Detection(*self.threshold.apply(damage, scan.pixels), damage)
+        return Detection(*threshold.apply(damage, scan.pixels), damage)
 
     def repair(self, scan: Scan, mask: Mask, restored: Scan | None, progress: ProgressCallback = None) -> Scan:  # noqa: ARG002
         settings = self.settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from redust.core.arrays import DamageMap, Mask
+from redust.core.atomic import make_folder
 from redust.core.errors import TargetError
 from redust.core.scan import Scan
 from redust.core.settings import ScanSettings
@@ -33,7 +34,7 @@ def prepare_outputs(job: Job, scan: Scan, settings: ScanSettings) -> None:
         If a result exists already, would replace the scan or a mask, or cannot hold what the scan carries.
     """
     for path in job.outputs:
-        _make_folder(path.parent)
+        make_folder(path.parent)
         for source in job.inputs:
             check_path(path, source=source, overwrite=settings.overwrite)
         by_suffix(path)
@@ -42,15 +43,6 @@ def prepare_outputs(job: Job, scan: Scan, settings: ScanSettings) -> None:
             raise TargetError(f"{exact} cannot hold a mask or map: use a name that ends with .png or .tif.")
     if job.target is not None:
         check_target(scan, job.target, overwrite=settings.overwrite, allow_loss=settings.allow_loss)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TargetError(
-            f"The folder {folder} cannot be made: {error.strerror}. Check the path, or choose another output."
-        ) from error
 
 
 def write_damage_map(damage: DamageMap | None, job: Job, settings: ScanSettings, report: ReportBuilder) -> None:
