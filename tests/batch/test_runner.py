@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from multiprocessing import resource_tracker, spawn
 from pathlib import Path, PosixPath
 from typing import Any
 
 import numpy as np
 import pytest
 
-from redust.batch.executors import InlineExecutor, Limits
+from redust.batch.executors import NO_LIMITS, InlineExecutor, Limits
 from redust.batch.ledger import MAX_ATTEMPTS, Ledger
 from redust.batch.ledger_database import LedgerError, is_network_share
 from redust.batch.ledger_entry import ScanState
@@ -251,6 +252,29 @@ def test_a_scan_that_hangs_or_kills_its_process_fails_alone(roll: dict[str, Job]
     kinds = {key: outcome.failure.kind if outcome.failure else "" for key, outcome in outcomes.items()}
     assert kinds == {"hanging.png": "ScanTimeout", "killing.png": "WorkerDied", "b/0001.png": ""}
     assert [path.name for path in out.rglob("*.png")] == ["0001.png"]
+
+
+@pytest.fixture
+def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that lets no worker process be started."""
+    resource_tracker.ensure_running()  # it is one of Python's own
+    monkeypatch.setattr(spawn, "_python_exe", b"/bin/false")
+
+
+@pytest.mark.usefixtures("_no_processes")
+def test_where_no_process_can_be_started_this_one_restores_and_says_so(
+    roll: dict[str, Job], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes = run_in_processes(roll, tmp_path / "out", NO_LIMITS)
+    assert [outcome.failure for outcome in outcomes.values()] == [None, None, None]
+    assert "No worker process can be started" in caplog.text
+
+
+@pytest.mark.usefixtures("_no_processes")
+def test_a_limit_that_only_a_process_can_keep_to_is_not_forgotten(roll: dict[str, Job], tmp_path: Path) -> None:
+    outcomes = run_in_processes(roll, tmp_path / "out", Limits(seconds=60.0))
+    assert {outcome.failure.kind for outcome in outcomes.values() if outcome.failure} == {"WorkerDied"}
+    assert list((tmp_path / "out").rglob("*.png")) == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import pickle
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
@@ -16,10 +18,15 @@ TASKS_PER_PROCESS = 200
 """After so many scans a worker process is replaced: what a codec leaks ends with it."""
 
 _END_SECONDS = 5.0
+_LOG = logging.getLogger(__name__)
+
+
+class WorkerStartError(WorkerDeath):
+    """A worker process ended before it was up: the system lets none be started."""
 
 
 class LocalExecutor:
-    """Worker processes on this machine.
+    """Worker processes on this machine; where none can be started, this process, with a warning.
 
     Parameters
     ----------
@@ -31,6 +38,7 @@ class LocalExecutor:
 
     def __init__(self, *, workers: int = 1, limits: Limits = NO_LIMITS) -> None:
         self.capacity = workers
+        self._limits = limits
         self._queue: SimpleQueue[tuple[bytes, Future[ScanOutcome]] | None] = SimpleQueue()
         self._processes = [WorkerProcess(limits) for _ in range(workers)]
         self._threads = [Thread(target=self._serve, args=[process], daemon=True) for process in self._processes]
@@ -61,10 +69,19 @@ class LocalExecutor:
         while (item := self._queue.get()) is not None:
             task, future = item
             try:
-                future.set_result(process.run_task(task))
+                future.set_result(self._run_task(process, task))
             except (WorkerDeath, TimeoutError, OSError) as error:
                 future.set_exception(error)
         process.end()
+
+    def _run_task(self, process: WorkerProcess, task: bytes) -> ScanOutcome:
+        try:
+            return process.run_task(task)
+        except WorkerStartError as error:
+            if self._limits != NO_LIMITS:  # which this process cannot keep to
+                raise
+            _LOG.warning("No worker process can be started (%s): scans are restored one after the other.", error)
+            return restore_task(pickle.loads(task))
 
 
 class WorkerProcess:
@@ -89,6 +106,8 @@ class WorkerProcess:
 
         Raises
         ------
+        WorkerStartError
+            If no process can be started.
         WorkerDeath
             If the process dies.
         TimeoutError
@@ -103,10 +122,7 @@ class WorkerProcess:
                 raise TimeoutError
             outcome: ScanOutcome = connection.recv()
         except (EOFError, ConnectionError) as error:
-            process = self._process
-            self._kill()
-            code = None if process is None else process.exitcode
-            raise WorkerDeath(f"exit code {code}") from error
+            raise WorkerDeath(self._end_dead()) from error
         except TimeoutError:
             self._kill()
             raise
@@ -137,8 +153,18 @@ class WorkerProcess:
         self._connection, self._tasks = connection, 0
         if self._refused.is_set():
             self._process.kill()
-        connection.recv()  # it is up: time limits begin now
+        try:
+            connection.recv()  # it is up: time limits begin now
+        except (EOFError, ConnectionError) as error:
+            kind = WorkerDeath if self._refused.is_set() else WorkerStartError
+            raise kind(self._end_dead()) from error
         return connection
+
+    def _end_dead(self) -> str:
+        """Clear away a process that has died, and say with which exit code."""
+        process = self._process
+        self._kill()
+        return f"exit code {None if process is None else process.exitcode}"
 
     def _kill(self) -> None:
         if self._process is not None:
