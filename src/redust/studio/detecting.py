@@ -8,6 +8,7 @@ from typing import Any
 from redust.batch.failures import Failure, catch_failure
 from redust.batch.storage import hash_file, stat_file
 from redust.decision.sensitivity_steps import count_marked_steps
+from redust.inpainters import catalogue as inpainters
 from redust.studio.decisions import Decision, decide_scan
 from redust.studio.jobs import Job, JobCancelled, JobResult
 from redust.studio.map_store import key_of_engine
@@ -114,10 +115,9 @@ def store_counts(studio: Studio, opened: OpenScan, *, raise_revision: bool = Fal
     decision = opened.decision
     if decision is None:
         return
-    choices = studio.choices(studio.columns(opened.id))
     studio.database.update_scan(
         opened.id, raise_revision=raise_revision, coverage=opened.coverage(), regions=count_marked_regions(opened),
-        counts=decision.regions.counts(), level=studio.level(choices),
+        counts=decision.regions.counts(),
     )  # fmt: skip
     studio.publish(opened.id)
 
@@ -141,9 +141,10 @@ def change_choices(studio: Studio, scan_id: str, change: ScanChoices) -> None:
 
     Raises
     ------
-    SettingsError
-        If the choices contradict each other.
+    SettingsError, UnknownEngine
+        If the choices contradict each other, or name a fill that is not listed: a client names no folder.
     """
+    inpainters.factory(change.fill)
     choices = studio.choices(studio.columns(scan_id))
     updated = choices.model_copy(update={name: getattr(change, name) for name in change.model_fields_set})
     verdict = studio.verdict(updated)

@@ -33,7 +33,9 @@ from redust.studio.refusals import BadRequest, Conflict, NotKnown
 from redust.studio.restored_pixels import RestoredTile, cut_tiles
 from redust.studio.studio import Studio
 
-_MAX_BOX = 4_500_000  # pixels that are repaired at once
+MAX_REPAIR_PIXELS = 4_000_000
+"""What may be repaired at once."""
+
 _CONTEXT = 160  # pixels around them
 _LEASE_SECONDS = 6 * 3600.0
 
@@ -45,7 +47,7 @@ def repair_box(studio: Studio, scan_id: str, box: Box) -> int:
     rows, columns = slice(y, min(y + height, opened.shape[0])), slice(x, min(x + width, opened.shape[1]))
     if rows.start >= rows.stop or columns.start >= columns.stop:
         raise BadRequest("The box lies outside the scan. Choose one that shows some of it.")
-    if (rows.stop - rows.start) * (columns.stop - columns.start) > _MAX_BOX:
+    if (rows.stop - rows.start) * (columns.stop - columns.start) > MAX_REPAIR_PIXELS:
         raise BadRequest("The box holds more than 4 megapixels. Zoom in, or export the scan.")
 
     def repair(_: Job) -> JobResult:

@@ -258,7 +258,8 @@ class Studio:
         undo, redo = self.database.count_edits(scan_id)
         size = fields["width"], fields["height"]
         return ScanDetail(
-            **fields, settings=choices, history=History(undo=undo, redo=redo), level=columns["level"],
+            **fields, settings=choices, history=History(undo=undo, redo=redo),
+            level=None if columns["coverage"] is None else self.level(choices),
             counts=columns["counts"], has_restored=self.database.has_restored(scan_id),
             max_level=None if None in size else Pyramid(*size).max_level, tile_size=TILE_SIZE,
             message=_NOTHING_MARKED if columns["regions"] == 0 else None,
