@@ -58,7 +58,7 @@ class Desk:
 
     def settle(self, scan_id: str) -> Any:
         """Wait until the whole scan is decided; its detail."""
-        wait_until(lambda: self.studio.open(scan_id).decision is not None and not self.studio.jobs._fast.active())
+        wait_until(lambda: self.studio.open(scan_id).decision is not None and not self.studio.jobs.is_counting)
         return self.get(f"/api/scans/{scan_id}")
 
     def export(self, scan_id: str) -> Path:

@@ -18,7 +18,7 @@ from redust.studio.refusals import BadRequest, Conflict
 from redust.studio.region_list import count_marked_regions
 from redust.studio.studio import Studio
 
-_DECIDING_FIELDS = frozenset({"sensitivity", "grow", "min_size", "max_size", "classes", "polarity"})
+_SETTLING_SECONDS = 0.3  # after a change of settings, before the whole scan is decided
 
 
 def start_detection(studio: Studio, scan_id: str) -> JobRecord:
@@ -98,12 +98,13 @@ def state_after_edits(studio: Studio, scan_id: str) -> ScanStatus:
     return ScanStatus.corrected if studio.database.count_edits(scan_id)[0] else ScanStatus.detected
 
 
-def decide_opened(studio: Studio, opened: OpenScan) -> Decision | None:
+def decide_opened(studio: Studio, opened: OpenScan, job: Job | None = None) -> Decision | None:
     """Decide a whole scan that is detected, and store what came of it; None where other settings are in force now."""
     verdict, steps = opened.verdict, opened.marked_steps
     if verdict is None or steps is None:
         raise BadRequest("The scan is not searched for damage yet. Wait until it is.")
-    decision = decide_scan(steps, opened.scan(), verdict.settings, verdict.step)
+    checkpoint = (lambda: job.report_progress("decide", 0.5)) if job is not None else None
+    decision = decide_scan(steps, opened.scan(), verdict.settings, verdict.step, checkpoint)
     if not opened.set_decision(verdict, decision):
         return None
     store_counts(studio, opened, raise_revision=True)
@@ -125,15 +126,16 @@ def store_counts(studio: Studio, opened: OpenScan, *, raise_revision: bool = Fal
 def decide_later(studio: Studio, opened: OpenScan) -> None:
     """Queue the decision of a whole scan, and the counts."""
 
-    def decide(_: Job) -> JobResult:
+    def decide(job: Job) -> JobResult:
+        job.pause(_SETTLING_SECONDS)
         if opened.decision is None:
-            decide_opened(studio, opened)
+            decide_opened(studio, opened, job)
         else:
             store_counts(studio, opened)
         return None
 
     if opened.marked_steps is not None:
-        studio.jobs.replace_fast("decide", decide, opened.id)
+        studio.jobs.count_later(decide, opened.id)
 
 
 def change_choices(studio: Studio, scan_id: str, change: ScanChoices) -> None:
