@@ -81,9 +81,9 @@ class Client:
 @contextmanager
 def serve(source: Path, output: Path, detector: str) -> Iterator[Client]:
     """Run `redust studio` on a path."""
-    command = [sys.executable, "-m", "redust.cli.entry", "studio", source, "-o", output, "--no-browser"]
     program = "from redust.cli.entry import main; main()"
-    command = [sys.executable, "-c", program, *map(str, command[3:]), "--detector", detector]
+    choices = ["studio", str(source), "-o", str(output), "--no-browser", "--detector", detector]
+    command = [sys.executable, "-c", program, *choices]
     environment = os.environ | {"REDUST_STUDIO_TOKEN": TOKEN}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     assert process.stdout is not None
@@ -178,9 +178,9 @@ def measure_work(client: Client, path: str, level: int) -> None:
     begun = time.perf_counter()
     slowest = 0.0
     for _ in range(500):
-        one = time.perf_counter()
+        undone = time.perf_counter()
         client.send("POST", f"{path}/undo")
-        slowest = max(slowest, time.perf_counter() - one)
+        slowest = max(slowest, time.perf_counter() - undone)
     print(f"500 undos: {time.perf_counter() - begun:.1f} s, the slowest {1000 * slowest:.0f} ms")
     begun = time.perf_counter()
     client.send("POST", f"{path}/repair", {"box": [0, 0, 1900, 1080]})

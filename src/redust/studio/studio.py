@@ -211,6 +211,12 @@ class Studio:
         opened.set_verdict(self.verdict(self.choices(columns)))
         return True
 
+    def reload_detections(self) -> None:
+        """Another engine is in force: forget what was detected by the one before."""
+        with self._lock:
+            for opened in self._opened.values():
+                opened.set_detection(None, None)
+
     def _load_overview(self, scan_id: str, columns: dict[str, Any]) -> tuple[Overview, Scan | None]:
         source = self.library.resolve(scan_id, columns)
         status = stat_file(source)
