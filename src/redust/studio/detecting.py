@@ -77,6 +77,7 @@ def predict_steps(studio: Studio, opened: OpenScan, input_sha256: str, job: Job)
     if damage is None:
         damage = method.predict_smallest_map(scan, lambda share: job.report_progress("detect", share))
         studio.maps.write_map(key, damage)
+        studio.detecting.engines.detector.release_memory()
     job.report_progress("judge", 0.0)
     studio.maps.write_steps(key, count_marked_steps(studio.engine, damage, scan.pixels))
 

@@ -16,6 +16,7 @@ from redust.batch.failures import Failure, catch_failure
 from redust.batch.ledger_entry import LedgerEntry, ScanState
 from redust.batch.plan import check_unclaimed_outputs, key_of, make_plan
 from redust.batch.worker import describe_output
+from redust.core.arrays import Mask
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
@@ -85,22 +86,28 @@ def export_scan(studio: Studio, scan_id: str, job: Job) -> JobResult:
     library_scan = studio.library.find(scan_id)
     studio.library.resolve(scan_id, columns)
     target = studio.output / library_scan.key
-    restore_job = RestoreJob(library_scan.source, target)
+    restore_job = RestoreJob(library_scan.source, target, mask=_corrected_mask(studio, opened))
     settings = verdict.settings.model_copy(update={"overwrite": True})
-    detection = Detection(candidates_at(steps, verdict.step), studio.level(studio.choices(columns)))
-    if opened.corrections.tiles:
-        if opened.decision is None:
-            decide_opened(studio, opened)
-        restore_job, detection = replace(restore_job, mask=opened.mask()), None  # type: ignore[assignment]
+    opened.forget_decision()
     with _recorded(studio, restore_job, verdict.settings, columns["input_sha256"]) as reports:
         report = studio.pipeline_for(settings).run(
-            restore_job, scan=opened.scan(), detection=detection, progress=job.report_progress
-        )
+            restore_job, scan=opened.scan(), progress=job.report_progress,
+            detection=Detection(candidates_at(steps, verdict.step), studio.level(studio.choices(columns))),
+        )  # fmt: skip
         reports.append(report)
     _show_result(studio, opened, target)
     studio.database.update_scan(scan_id, state=ScanStatus.exported, error=None)
     studio.publish(scan_id)
     return {"path": library_scan.key, "download": f"/api/scans/{scan_id}/result", "warnings": report.warnings}
+
+
+def _corrected_mask(studio: Studio, opened: OpenScan) -> Mask | None:
+    """The whole mask of a scan that a person has corrected; None where the pipeline's own decision holds."""
+    if not opened.corrections.tiles:
+        return None
+    if opened.decision is None:
+        decide_opened(studio, opened)
+    return opened.mask()
 
 
 def _show_result(studio: Studio, opened: OpenScan, target: Path) -> None:
