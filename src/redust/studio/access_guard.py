@@ -74,9 +74,9 @@ class Access:
             return False
         return not is_loopback(self._host) or address.is_loopback
 
-    def allows_origin(self, origin: str | None, host: str, scheme: str) -> bool:
-        """Whether a request comes from no page, or from one of this server."""
-        return origin is None or origin == f"{scheme}://{host}"
+    def allows_origin(self, origin: str | None, host: str) -> bool:
+        """Whether a request comes from no page, or from one of this server; a proxy may have put TLS before it."""
+        return origin is None or origin in (f"http://{host}", f"https://{host}")
 
     def open_session(self, token: str) -> str | None:
         """A new session for the token, the first time it is shown; None afterwards, and for any other."""
@@ -150,7 +150,7 @@ class AccessGuard:
         host = headers.get("host", "")
         if not access.allows_host(host):
             return refuse(Forbidden("The server does not go by that name. Start it with --allow-host NAME."))
-        if not access.allows_origin(headers.get("origin"), host, request.url.scheme):
+        if not access.allows_origin(headers.get("origin"), host):
             return refuse(Forbidden("The request comes from another page. Use the studio's own."))
         if path == HEALTH:
             return None
