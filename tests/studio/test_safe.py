@@ -38,7 +38,7 @@ def test_the_token_opens_one_session(desk: Desk) -> None:
     assert first.get(f"/?token={TOKEN}").status_code == 303  # a reload of the first page
 
 
-@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": "redust_session=made-up"}])
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": "redust_session_8000=made-up"}])
 def test_nobody_else_is_let_in(desk: Desk, header: dict[str, str]) -> None:
     client = open_client(desk, **header)
     for path in ("/api/scans", "/api/openapi.json", "/api/events", f"/api/scans/{desk.ids[0]}/thumbnail"):
