@@ -104,7 +104,7 @@ class ScanPage(_Record):
 class RegionState(StrEnum):
     """What becomes of a region."""
 
-    kept = "kept"
+    marked = "kept"
     dropped = "dropped"
     by_hand = "by_hand"
     protected = "protected"

@@ -19,7 +19,7 @@ from redust.studio.records import RegionRecord, RegionState
 Integers: TypeAlias = NDArray[np.int64]
 
 _STATES = {
-    PixelState.untouched: RegionState.kept,
+    PixelState.untouched: RegionState.marked,
     PixelState.by_hand: RegionState.by_hand,
     PixelState.off: RegionState.dropped,
     PixelState.protected: RegionState.protected,
