@@ -71,7 +71,7 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.process.kill()
-        server.process.wait()
+        server.process.communicate()
 
 
 def test_the_address_answers_once_it_is_printed_and_the_end_is_clean(
@@ -80,11 +80,10 @@ def test_the_address_answers_once_it_is_printed_and_the_end_is_clean(
     server = serve(scan_file("roll/a.png").parent)
     assert re.fullmatch(rf"ReDust studio: http://127\.0\.0\.1:\d+/\?token={TOKEN}\n", server.printed)
     assert server.call("GET", "/api/scans")["total"] == 1
-    stream = urllib.request.urlopen(
-        urllib.request.Request(server.address + "/api/events", headers={"Authorization": f"Bearer {TOKEN}"})
-    )
-    assert stream.readline() == b"retry: 1000\n"  # a page that listens does not hold up the end
-    assert server.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    request = urllib.request.Request(server.address + "/api/events", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request) as stream:
+        assert stream.readline() == b"retry: 1000\n"  # a page that listens does not hold up the end
+        assert server.end(signal.SIGTERM) == 128 + signal.SIGTERM
 
 
 def test_killing_the_server_loses_nothing(serve: Callable[..., Server], scan_file: Callable[..., Path]) -> None:
