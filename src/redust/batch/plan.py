@@ -227,7 +227,11 @@ def _output_kinds(job: Job) -> tuple[str, ...]:
 
 def _describe_areas(job: Job) -> str:
     areas = {"mask": job.mask, "add": job.add_mask, "protect": job.not_mask}
-    described = {name: [absolute_path(path), *_stat(path)] for name, path in areas.items() if isinstance(path, Path)}
+    described: dict[str, object] = {
+        name: [absolute_path(path), *_stat(path)] for name, path in areas.items() if isinstance(path, Path)
+    }
+    if job.common_marks is not None:
+        described["common marks"] = job.common_marks.sha256
     return json.dumps(described, sort_keys=True) if described else ""
 
 

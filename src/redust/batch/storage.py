@@ -122,7 +122,7 @@ def stage_job(job: Job) -> Iterator[Job]:
         yield job
         return
     with TemporaryDirectory(prefix="redust-") as folder:
-        staged = {name: Path(folder, name, path.name) for name, path in outputs.items()}
+        staged: dict[str, Any] = {name: Path(folder, name, path.name) for name, path in outputs.items()}
         for path in staged.values():
             path.parent.mkdir()
         if is_remote(job.source):

@@ -19,6 +19,7 @@ class Report(BaseModel):
     ``models`` holds the sha256 of each weights file used; ``coverage`` is the share of masked pixels, 0..1;
     ``mask_sha256`` the hash of the mask, eight pixels a byte as ``numpy.packbits`` packs them; ``status`` is ``review``
     where more would have been changed than allowed, and nothing was;
+    ``common_marks`` counts what was added because other frames of the roll have it too;
     ``regions`` counts connected damage, ``classes`` the same by class, as it is repaired (protected areas are left out,
     added ones are in) but before dilation joins regions; ``blurred_by`` is the sigma in pixels of the detector's blur,
     0 for none; ``seconds`` holds the wall time
@@ -57,6 +58,7 @@ class Report(BaseModel):
     coverage: float = 0.0
     mask_sha256: str | None = None
     regions: int = 0
+    common_marks: int = 0
     classes: dict[str, int] = {}
     largest_change_outside: float | None = None
     seconds: dict[str, float] = {}

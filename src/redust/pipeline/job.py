@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from redust.core.arrays import Mask
+
+if TYPE_CHECKING:
+    from redust.detectors.common_marks import CommonMarks
 
 RESTORED = ".restored"
 """What a restored scan's name ends with, before its suffix."""
@@ -27,6 +30,8 @@ class Job:
         non-zero = True, or a (H, W) bool array. See :class:`redust.decision.filters.Areas`.
     mask_out, map_out, compare
         Where to write the mask, the damage map, and the picture before / mask / after; None to leave it.
+    common_marks
+        What the scan has in common with other frames of its roll; those of the marks that it shows are repaired too.
     """
 
     source: Path
@@ -37,6 +42,7 @@ class Job:
     mask_out: Path | None = None
     map_out: Path | None = None
     compare: Path | None = None
+    common_marks: CommonMarks | None = None
 
     @property
     def inputs(self) -> list[Path]:

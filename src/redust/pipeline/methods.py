@@ -23,6 +23,7 @@ from redust.core.tiles import Rectangle
 from redust.decision.filters import MaskDecision, filter_components
 from redust.decision.guard import GuardResult
 from redust.decision.region_classifier import RegionThreshold, threshold_of
+from redust.decision.regions import Regions
 from redust.decision.threshold import Threshold, adapt_posteriors
 from redust.detectors.choose_view import choose_view, describe_view
 from redust.detectors.frame_scratches import find_frame_scratches, mark_lines
@@ -135,8 +136,28 @@ class RestorationMethod(ABC):
 
     def decide(self, candidates: Mask, scan: Scan, areas: Areas) -> MaskDecision:
         """Filter candidates into the mask, and apply what a person has decided."""
+        decision = self._filter(candidates, scan, areas, self.settings.max_tile_coverage)
+        return replace(decision, mask=areas.apply(decision.mask), ungrown=areas.apply(decision.ungrown))
+
+    def add_marks(self, decision: MaskDecision, marks: Mask, scan: Scan, areas: Areas) -> tuple[MaskDecision, int]:
+        """Add marks (H, W) that are known from other frames to a decision; what it marks already stays as it is.
+
+        They are filtered as candidates are, but for the over-detection guard: they are no detector's opinion.
+
+        Returns
+        -------
+        decision : MaskDecision
+        count
+            How many marks pass the filters.
+        """
+        added = self._filter(marks, scan, areas, max_tile_coverage=1.0)
+        mask, ungrown = areas.apply(added.mask), areas.apply(added.ungrown)
+        merged = replace(decision, mask=decision.mask | mask, ungrown=decision.ungrown | ungrown)
+        return merged, Regions(added.ungrown).count
+
+    def _filter(self, candidates: Mask, scan: Scan, areas: Areas, max_tile_coverage: float) -> MaskDecision:
         settings = self.settings
-        decision = filter_components(
+        return filter_components(
             candidates,
             grow=settings.grow,
             min_size=max(settings.min_size, self.min_region),
@@ -144,11 +165,10 @@ class RestorationMethod(ABC):
             polarity=settings.polarity,
             only=settings.only,
             skip=settings.skip,
-            max_tile_coverage=settings.max_tile_coverage,
+            max_tile_coverage=max_tile_coverage,
             pixels=scan.pixels,
             protect=areas.protect,
         )
-        return replace(decision, mask=areas.apply(decision.mask), ungrown=areas.apply(decision.ungrown))
 
     def choose_detector(self, scan: Scan) -> Detector:
         """The detector with the blur and test-time augmentation that this scan gets."""

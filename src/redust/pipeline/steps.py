@@ -9,6 +9,7 @@ from redust.core.arrays import Mask
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
+from redust.detectors.common_marks import CommonMarks
 from redust.files.source_type import mark_source_type
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import Job
@@ -47,6 +48,9 @@ def make_mask(
     report.add_warnings(method.map_source.warnings, logged=True)
     with report.step("decide"):
         decision = method.decide(detection.candidates, scan, areas)
+        if job.common_marks is not None and (marks := job.common_marks.find_in(scan.pixels)).any():
+            decision, count = method.add_marks(decision, marks, scan, areas)
+            report.set(common_marks=count)
         report.record_classes(decision.ungrown)
     report.add_warnings(decision.guard.warnings(settings.max_tile_coverage))
     report.record_mask(decision.mask, intended=settings.everywhere)
@@ -54,13 +58,19 @@ def make_mask(
 
 
 def restore_reported(
-    pipeline: Pipeline, scan: Scan, areas: Areas, *, progress: Progress | None = None
+    pipeline: Pipeline,
+    scan: Scan,
+    areas: Areas,
+    *,
+    common_marks: CommonMarks | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Scan, Report]:
     """Restore pixels in memory, with a report; a scan that would change too much comes back as it is."""
     settings, method = pipeline.settings, pipeline.method
     report = ReportBuilder(scan.name, settings, progress)
     report.record_scan(scan)
-    mask, restored = make_mask(method, settings, Job(Path(scan.name)), scan, areas, report)
+    job = Job(Path(scan.name), common_marks=common_marks)
+    mask, restored = make_mask(method, settings, job, scan, areas, report)
     if report.exceeds(settings.max_change):
         return scan, report.build("review")
     with report.step("fill") as fill_progress:
