@@ -36,6 +36,7 @@ MIN_FRAMES = 4
 _STEPS = 32  # of a quantised residual, to a standard deviation; of light, to a unit of its logarithm
 _CLIP = 3.0  # deviations that a frame adds at most
 _BLANK_CLIP = 24.0  # deviations of a blank frame
+_BLANK_RANGE = 1.0  # log light that a blank frame spans, where it darkens to its corners
 _MARGIN = 1.2  # deviations above the largest that noise is expected to reach
 _MIN_MEAN = 1.0  # deviations per frame that a mark has somewhere
 _RIM, _MIN_RIM = 2.5, 0.5  # deviations of the mean, and per frame, at the rim of a mark
@@ -43,7 +44,7 @@ _LINE = 65  # cells along which a scratch is averaged
 _LINE_MEAN, _LINE_RIM = 0.5, 0.6  # deviations per frame along it, and their share at its rim
 _LINE_DEVIATIONS = 2.2  # of the mean, which few frames with a straight line of their own do not reach
 _SIDE_LOBE = 0.4  # of a stronger residual within 3 cells: what is weaker is its side lobe
-_SHOWN, _SHOWN_DEVIATIONS = 0.5, 2.0  # deviations per cell, and of their mean, by which a frame shows a mark
+_SHOWN, _SHOWN_DEVIATIONS = 0.3, 2.5  # deviations per cell, and of their mean, by which a frame shows a mark
 _SHOWN_CLIP = 6.0
 _LIGHT_SCALE = 3  # at which the frames' mean light is known
 _EDGE = 0.7  # log light between neighbouring cells of it: the edge of a frame, of a holder
@@ -208,8 +209,11 @@ def find_blank_marks(pixels: Pixels) -> CommonMarks:
         If it shows a scene.
     """
     planes, lights = zip(*iter_residuals(pixels), strict=True)
+    light = lights[: _LIGHT_SCALE + 1][-1]
+    if np.subtract(*np.percentile(light, (98, 2))) > _BLANK_RANGE:
+        raise FramesAlike
     means = [np.clip(plane, -_BLANK_CLIP, _BLANK_CLIP) for plane in planes]
-    return _find_marks((pixels.shape[0], pixels.shape[1]), means, lights[: _LIGHT_SCALE + 1][-1], 1)
+    return _find_marks((pixels.shape[0], pixels.shape[1]), means, light, 1)
 
 
 def _find_marks(shape: Shape, means: Sequence[Residuals], light: Residuals, frames: int) -> CommonMarks:
