@@ -65,8 +65,8 @@ def test_the_order_of_frames_changes_nothing(frames: list[Pixels], common: Commo
 
 
 def test_pictures_of_one_scene_have_no_common_marks() -> None:
-    scene, random = np.random.default_rng(0).integers(0, 255, (150, 200, 1)), np.random.default_rng(1)
-    scene = np.kron(scene, np.ones((4, 4, 1)))
+    random = np.random.default_rng(1)
+    scene = np.kron(random.integers(0, 255, (150, 200, 1)), np.ones((4, 4, 1)))
     with pytest.raises(FramesAlike):
         compare([np.clip(scene + random.normal(0, 4, scene.shape), 0, 255).astype(np.uint8) for _ in range(6)])
 
