@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from redust.batch.worklist import Worklist, make_worklist, split_clashes
+from redust.cli.run_jobs import summarise_skipped
 from redust.core.errors import SettingsError
 from redust.pipeline.job import Job, beside
 
@@ -234,6 +235,11 @@ def test_companions_of_scans_are_no_scans(tmp_path: Path) -> None:
     assert sources(worklist, tmp_path) == ["alone_IR.tif", "fir.tif", "mask.png", "roll_1.tif"]
     assert [path.name for path in worklist.skipped] == ["notes.txt"]
     assert len(worklist.companions) == 7
+    notes = [summarise_skipped(Worklist([], companions=worklist.companions[:count]))[0] for count in (1, 2)]
+    assert [note.split(",")[0] for note in notes] == [
+        "Left alone 1 companion of a scan",
+        "Left alone 2 companions of scans",
+    ]
     named = [tmp_path / "roll_1.tif", tmp_path / "roll_1_IR.tif"]
     assert sources(make_worklist(named, mask_out=tmp_path / "m"), tmp_path) == ["roll_1.tif"]
     assert sources(make_worklist(named[1:], mask_out=tmp_path / "m"), tmp_path) == ["roll_1_IR.tif"]

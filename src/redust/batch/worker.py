@@ -188,6 +188,8 @@ def _check_sha256(source: Path, sha256: str, expected_sha256: str | None) -> Non
 def _draw_thumbnails(job: Job, report: dict[str, Any], page: int) -> tuple[bytes, bytes] | None:
     from redust.batch.thumbnails import draw_thumbnails
 
+    if report["status"] == "review" and job.mask_out is not None and job.mask_out.exists():
+        return draw_thumbnails(job.source, job.source, page=page, mask_file=job.mask_out)
     if not report["target"] or job.target is None:
         return None
     return draw_thumbnails(job.source, job.target, page=page, mask_file=job.mask_out)

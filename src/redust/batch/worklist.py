@@ -39,6 +39,7 @@ def make_worklist(
     add_mask: Path | None = None,
     not_mask: Path | None = None,
     run_files: Sequence[Path] = (),
+    all_pages: bool = False,
 ) -> Worklist:
     """Make a job of every scan that `sources` name.
 
@@ -55,6 +56,8 @@ def make_worklist(
         a scan without a mask in the folders `add_mask` and `not_mask` has no such area.
     run_files
         Further files the run writes, such as a report.
+    all_pages
+        Whether all pages of TIFFs are worked on: their masks are TIFFs too.
 
     Raises
     ------
@@ -65,6 +68,7 @@ def make_worklist(
     search = find_scans(sources, leave_out=paths)
     scans, pictures = search.scans, name_pictures(search.scans)
     names = [scan.relative_path for scan in scans]
+    masks = [_name_mask(name, scan.path, all_pages=all_pages) for name, scan in zip(pictures, scans, strict=True)]
     one_file = len(sources) == 1 and not os.path.isdir(sources[0])
     targets: Sequence[Path | None] = (
         [beside(scan.path) for scan in scans]
@@ -76,10 +80,10 @@ def make_worklist(
         for fields in zip(
             [scan.path for scan in scans],
             targets,
-            [_find_area(name, mask, required=True) for name in pictures],
-            [_find_area(name, add_mask) for name in pictures],
-            [_find_area(name, not_mask) for name in pictures],
-            place_outputs(pictures, mask_out, one_file=one_file),
+            [_find_area(name, mask, required=True) for name in masks],
+            [_find_area(name, add_mask) for name in masks],
+            [_find_area(name, not_mask) for name in masks],
+            place_outputs(masks, mask_out, one_file=one_file),
             place_outputs(pictures, map_out, one_file=one_file),
             place_outputs(pictures, compare, one_file=one_file),
             strict=True,
@@ -103,6 +107,12 @@ def name_pictures(scans: Sequence[FoundScan]) -> list[Path]:
         path.with_suffix(".png") if uses[str(path.with_suffix("")).casefold()] == 1 else Path(f"{path}.png")
         for path in paths
     ]
+
+
+def _name_mask(picture: Path, scan: Path, *, all_pages: bool) -> Path:
+    """The name of a scan's mask: a TIFF's is a TIFF where it is to have all pages."""
+    is_tiff = scan.suffix.lower() in (".tif", ".tiff")
+    return picture.with_suffix(".tif") if all_pages and is_tiff else picture
 
 
 def place_outputs(names: Sequence[Path], output: Path | None, *, one_file: bool) -> Sequence[Path | None]:

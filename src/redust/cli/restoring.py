@@ -106,7 +106,7 @@ def restore(
     settings, batch = _make_settings(RestoreSettings, preset, choices), BatchSettings.of(**batch_choices)
     find_work = partial(
         make_worklist, scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report), all_pages=settings.page == "all",
     )  # fmt: skip
     if output is None or (len(scans) == 1 and names_one_file(scans[0])):
         refuse_batch_flags(batch_choices, report)
@@ -149,7 +149,7 @@ def detect(
     settings = _make_settings(DetectSettings, preset, choices)
     worklist = make_worklist(
         scans, mask_out=None if as_map else output, map_out=output if as_map else None,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report), all_pages=settings.page == "all",
     )  # fmt: skip
     run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 

@@ -212,7 +212,9 @@ def summarise_skipped(worklist: Worklist) -> list[str]:
         notes.append(f"Passed over {files} ReDust takes from a folder {kinds}")
     if worklist.companions:
         kinds = _count_suffixes(worklist.companions)
-        notes.append(f"Left alone {len(worklist.companions)} companions of scans, such as infrared channels {kinds}")
+        count = len(worklist.companions)
+        files = "1 companion of a scan" if count == 1 else f"{count} companions of scans"
+        notes.append(f"Left alone {files}, such as infrared channels {kinds}")
     return notes
 
 

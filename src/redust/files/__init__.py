@@ -7,7 +7,7 @@
 
 from redust.core.atomic import check_path, whole_file
 from redust.files.formats import is_scan_path, lossless
-from redust.files.masks import read_map, read_mask, write_map, write_mask
+from redust.files.masks import read_map, read_mask, write_map, write_mask, write_masks
 from redust.files.reading import read_scan
 from redust.files.writing import check_target, largest_change_outside, name_losses, write_pages, write_scan
 
@@ -24,6 +24,7 @@ __all__ = [
     "whole_file",
     "write_map",
     "write_mask",
+    "write_masks",
     "write_pages",
     "write_scan",
 ]

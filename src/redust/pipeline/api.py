@@ -25,7 +25,7 @@ from redust.files.masks import extract_mask
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import beside
 from redust.pipeline.pipeline import Pipeline
-from redust.pipeline.steps import restore_reported
+from redust.pipeline.steps import detect_map_reported, detect_reported, restore_reported
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -121,20 +121,35 @@ def restore(
 def detect(source: PathLike, target: PathLike, *, as_map: bool = ..., **choices: Any) -> Report: ...
 @overload
 def detect(
-    source: PathLike | Array | Image, target: None = None, *, as_map: Literal[False] = False, **choices: Any
+    source: PathLike | Array | Image,
+    target: None = None,
+    *,
+    as_map: Literal[False] = False,
+    report: Literal[False] = False,
+    **choices: Any,
 ) -> Mask: ...
 @overload
 def detect(
-    source: PathLike | Array | Image, target: None = None, *, as_map: Literal[True], **choices: Any
+    source: PathLike | Array | Image,
+    target: None = None,
+    *,
+    as_map: Literal[True],
+    report: Literal[False] = False,
+    **choices: Any,
 ) -> DamageMap: ...
+@overload
+def detect(
+    source: PathLike | Array | Image, target: None = None, *, as_map: bool = ..., report: Literal[True], **choices: Any
+) -> tuple[Mask | DamageMap, Report]: ...
 def detect(
     source: PathLike | Array | Image,
     target: PathLike | None = None,
     *,
     as_map: bool = False,
     preset: PathLike | None = None,
+    report: bool = False,
     **choices: Any,
-) -> Report | Mask | DamageMap:
+) -> Report | Mask | DamageMap | tuple[Mask | DamageMap, Report]:
     """Find the damage, repair nothing.
 
     Parameters
@@ -145,12 +160,14 @@ def detect(
         Where to write the mask (8 bit, 0 and 255) or the map (16 bit, 65535 = 1); nothing is written unless given.
     as_map
         The damage map instead of the mask.
+    report
+        Where nothing is written: return the report too.
     preset, **choices
         As in :func:`restore`; fields of :class:`~redust.core.settings.DetectSettings`.
 
     Returns
     -------
-    result : Report where `target` is given, else (H, W) bool, or (H, W) float32 in 0..1
+    result : Report where `target` is given, else (H, W) bool, or (H, W) float32 in 0..1, or a pair of it and its Report
 
     Raises
     ------
@@ -177,6 +194,8 @@ def detect(
         return pipeline.restore(source, map_out=target)
     else:
         return pipeline.restore(source, mask_out=target)
+    if report:
+        return detect_map_reported(pipeline, scan) if as_map else detect_reported(pipeline, scan, Areas())
     return pipeline.detect(scan) if as_map else pipeline.detect_mask(scan)
 
 
@@ -243,7 +262,7 @@ def repair(
 def _restore_pixels(
     pipeline: Pipeline, scan: Scan, areas: Areas, source: Array | Image, *, report: bool
 ) -> Array | Image | tuple[Array | Image, Report]:
-    restored, facts = restore_reported(pipeline, scan, areas)
+    restored, _, facts = restore_reported(pipeline, scan, areas)
     pixels = as_pixels(restored, source)
     return (pixels, facts) if report else pixels
 
