@@ -78,6 +78,17 @@ def test_the_border_of_the_film_is_no_mark() -> None:
     assert compare(frames).count == 0
 
 
+def test_opaque_dirt_on_the_glass_is_a_mark_whatever_its_size() -> None:
+    frames = [draw_frame(number, dust=False) for number in range(8)]
+    dirt = np.zeros(SIZE, np.bool_)
+    dirt[100:104, 100:104] = dirt[200:260, 300:360] = dirt[50:200, 500:512] = True
+    for frame in frames:
+        frame[dirt] //= 8
+    mask = compare(frames).find_in(frames[0])
+    assert mask[dirt].mean() > 0.95
+    assert np.count_nonzero(mask & ~dirt) < 1.5 * np.count_nonzero(dirt)
+
+
 def test_frames_that_are_too_few_are_refused() -> None:
     with pytest.raises(ValueError, match="it takes 4"):
         compare([draw_frame(number, dust=False) for number in range(3)])

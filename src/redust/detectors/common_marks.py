@@ -48,6 +48,7 @@ _SHOWN, _SHOWN_DEVIATIONS = 0.3, 2.5  # deviations per cell, and of their mean, 
 _SHOWN_CLIP = 6.0
 _LIGHT_SCALE = 3  # at which the frames' mean light is known
 _EDGE = 0.7  # log light between neighbouring cells of it: the edge of a frame, of a holder
+_EDGE_LENGTH = 1 / 3  # of the shorter side of a frame: what is shorter is the outline of opaque dirt
 _MAX_SHARE = 0.1  # of the cells of a scale: more is a scene
 _MAX_SPREAD = 1.5  # deviations of the mean: 1 where scenes differ
 
@@ -235,9 +236,14 @@ def _find_marks(shape: Shape, means: Sequence[Residuals], light: Residuals, fram
 
 
 def _find_edges(light: Residuals) -> Residuals:
-    """1 near an edge in the mean light of the frames, as at the border of the film, else 0."""
+    """1 near a long edge in the mean light of the frames, as at the border of the film, else 0."""
     square = np.ones((5, 5), np.uint8)
-    return np.asarray(cv2.dilate(light, square) - cv2.erode(light, square) >= np.float32(_EDGE), np.float32)
+    steps = cv2.dilate(light, square) - cv2.erode(light, square) >= np.float32(_EDGE)
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(steps.view(np.uint8))
+    lengths = boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    is_long = lengths >= _EDGE_LENGTH * min(light.shape)
+    is_long[0] = False
+    return np.asarray(is_long[labels], np.float32)
 
 
 def _drop_edges(signs: Signs, edges: Residuals) -> None:
