@@ -61,16 +61,19 @@ def complete_thumbnails(entries: Sequence[LedgerEntry], ledger: Ledger, root: Pa
     reports = [ledger.read_report(entry.key) for entry in done]
 
     def draw(entry: LedgerEntry, report: dict[str, Any]) -> tuple[bytes, bytes] | Failure:
-        source, page = Path(entry.source), report["page"] - 1
-        if entry.state is ScanState.review:
-            mask = root / entry.outputs[0].path
-            return catch_failure(lambda: draw_thumbnails(source, source, page=page, mask_file=mask))
-        return catch_failure(lambda: draw_thumbnails(source, root / entry.key, page=page))
+        return catch_failure(lambda: _draw_entry(entry, report["page"] - 1, root))
 
     with ThreadPoolExecutor() as threads:
         for entry, pictures in zip(done, threads.map(draw, done, reports), strict=True):
             if not isinstance(pictures, Failure):
                 ledger.store_thumbnails(entry.key, *pictures)
+
+
+def _draw_entry(entry: LedgerEntry, page: int, root: Path) -> tuple[bytes, bytes]:
+    source = Path(entry.source)
+    if entry.state is ScanState.review:
+        return draw_thumbnails(source, source, page=page, mask_file=root / entry.outputs[0].path)
+    return draw_thumbnails(source, root / entry.key, page=page)
 
 
 def _is_drawable(entry: LedgerEntry) -> bool:
