@@ -26,6 +26,7 @@ from redust.decision.region_classifier import RegionThreshold, threshold_of
 from redust.decision.regions import Regions
 from redust.decision.threshold import Threshold, adapt_posteriors
 from redust.detectors.choose_view import choose_view, describe_view
+from redust.detectors.film import choose_film, show_light
 from redust.detectors.frame_scratches import find_frame_scratches, mark_lines
 from redust.detectors.run_detector import iter_damage_tiles, join_tiles
 from redust.generators.run_generator import run_generator
@@ -86,6 +87,10 @@ class RestorationMethod(ABC):
     @abstractmethod
     def predict_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap:
         """The damage map of a scan."""
+
+    def threshold_map(self, damage: DamageMap, scan: Scan) -> Mask:
+        """The candidates (H, W) bool of a damage map of a scan."""
+        return self.threshold.apply(damage, scan.pixels)[0]
 
     @abstractmethod
     def detect_candidates(
@@ -170,6 +175,13 @@ class RestorationMethod(ABC):
             protect=areas.protect,
         )
 
+    def as_positive(self, scan: Scan, report: ReportBuilder | None = None) -> Scan:
+        """The scan as detectors get it, a negative as a positive; `report` gets which of them it is."""
+        film = choose_film(scan.pixels, self.settings.film)
+        if report is not None:
+            report.set(film=film)
+        return scan.with_pixels(show_light(scan.pixels, film, linear=scan.linear))
+
     def choose_detector(self, scan: Scan) -> Detector:
         """The detector with the blur and test-time augmentation that this scan gets."""
         settings = self.settings
@@ -201,7 +213,11 @@ class MaskMethod(RestorationMethod):
         return [self.engines.detector.spec]
 
     def predict_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap:
+        scan = self.as_positive(scan)
         return join_tiles(self.damage_tiles(scan, self.choose_detector(scan), progress), scan.pixels)
+
+    def threshold_map(self, damage: DamageMap, scan: Scan) -> Mask:
+        return super().threshold_map(damage, self.as_positive(scan))
 
     def detect_candidates(
         self,
@@ -212,6 +228,7 @@ class MaskMethod(RestorationMethod):
         report: ReportBuilder | None = None,
         progress: ProgressCallback = None,
     ) -> Detection:
+        scan = self.as_positive(scan, report)
         detector, threshold = self.choose_detector(scan), self.threshold
         if report is not None:
             sigma, computing = describe_view(detector)
@@ -312,7 +329,7 @@ class GeneratorMethod(RestorationMethod):
 
     def _predict_attention(self, scan: Scan, progress: ProgressCallback) -> DamageMap:
         """The damage map that a generator takes: adapted to the scan, its logits moved by the sensitivity."""
-        spec = self.engines.detector.spec
+        spec, scan = self.engines.detector.spec, self.as_positive(scan)
         level = spec.level_for(self.settings.sensitivity)
         bias = log_odds(spec.level) - log_odds(level) + self.engines.generator.spec.needs.attention_shift
         tiles = self.damage_tiles(scan, self.choose_detector(scan), progress)
