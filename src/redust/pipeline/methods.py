@@ -7,9 +7,8 @@ the whole scan; its change of light is the damage map, and the masked pixels are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,34 +31,11 @@ from redust.detectors.run_detector import iter_damage_tiles, join_tiles
 from redust.generators.run_generator import run_generator
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
+from redust.pipeline.detection import Detection, ProgressCallback, split_progress
 from redust.pipeline.engines import Engines
 from redust.pipeline.report_builder import ReportBuilder
 
-ProgressCallback: TypeAlias = Callable[[float], None] | None
-
 _MIN_GENERATED_SIZE = 2  # pixels: a single pixel that a generator changed is no damage
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """The damage of a scan before it is filtered.
-
-    Parameters
-    ----------
-    candidates : (H, W) bool
-        The thresholded damage map.
-    level
-        Where it was thresholded, 0..1.
-    damage : (H, W) float32 in 0..1, optional
-        The map, where it was to be kept.
-    restored
-        A generator's raw answer.
-    """
-
-    candidates: Mask
-    level: float
-    damage: DamageMap | None = None
-    restored: Scan | None = None
 
 
 class RestorationMethod(ABC):
@@ -318,7 +294,7 @@ class GeneratorMethod(RestorationMethod):
         """
         attention = None
         if self.engines.generator.spec.needs.attention:
-            detecting, progress = _split_progress(progress)
+            detecting, progress = split_progress(progress)
             attention = self._predict_attention(scan, detecting)
             if damaged is not None:
                 attention[damaged] = 1.0
@@ -358,10 +334,3 @@ class GeneratorMethod(RestorationMethod):
 
 def _follows_sensitivity(spec: MapSpec) -> bool:
     return bool(spec.levels) or (isinstance(spec, DetectorSpec) and spec.regions is not None)
-
-
-def _split_progress(progress: ProgressCallback) -> tuple[ProgressCallback, ProgressCallback]:
-    """One callback for the first half of a step, one for the second."""
-    if progress is None:
-        return None, None
-    return lambda share: progress(share / 2), lambda share: progress(0.5 + share / 2)

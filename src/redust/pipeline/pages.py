@@ -71,7 +71,7 @@ def restore_pages(pipeline: Pipeline, job: Job, pages: Sequence[int], progress: 
     RedustError
         As :meth:`redust.pipeline.pipeline.Pipeline.run`.
     """
-    if job.map_out is not None or job.compare is not None:
+    if (job.map_out, job.compare, job.layers) != (None, None, None):
         raise TargetError(
             f"{job.source} has {len(pages)} pages: maps and comparisons are of one page. "
             "Leave them out, or choose one page with --page."

@@ -21,10 +21,11 @@ from redust.core.scan import Scan
 from redust.core.settings import DamagedFiles, Method, RestoreSettings
 from redust.files import read_scan
 from redust.pipeline.areas import Areas
+from redust.pipeline.detection import ProgressCallback
 from redust.pipeline.engines import Engines, log_warnings
 from redust.pipeline.in_place import restore_in_place
 from redust.pipeline.job import Job, as_path
-from redust.pipeline.methods import GeneratorMethod, MaskMethod, ProgressCallback
+from redust.pipeline.methods import GeneratorMethod, MaskMethod
 from redust.pipeline.outputs import (
     draw_result,
     prepare_outputs,
