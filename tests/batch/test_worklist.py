@@ -196,7 +196,7 @@ def test_a_file_is_no_place_for_several(tree: Path, tmp_path: Path) -> None:
         make_worklist([tree], target=tmp_path / "x.tif")
 
 
-@pytest.mark.parametrize("name", ["out.tfi", "out.dng"])
+@pytest.mark.parametrize("name", ["out.tfi", "out.nef"])
 def test_a_suffix_that_cannot_be_written_makes_no_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match=rf"{name} is neither a folder that exists .* \.tif"):
         make_worklist([tmp_path / "a.tif"], target=tmp_path / name)

@@ -82,16 +82,17 @@ def test_pages_that_are_left_are_named(redust_command: Command, pages: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("flag", "sentence"),
+    ("flag", "name", "sentence"),
     [
-        ("--mask-out", "cannot hold 3 masks. Name it .tif"),
-        ("--compare", "3 pages: maps and comparisons are of one page"),
+        ("--mask-out", "m.png", "cannot hold 3 masks. Name it .tif"),
+        ("--compare", "m.png", "3 pages: maps, comparisons and layers are of one page"),
+        ("--layers", "m.ora", "3 pages: maps, comparisons and layers are of one page"),
     ],
 )
 def test_what_is_of_one_page_is_refused(
-    redust_command: Command, pages: Path, tmp_path: Path, flag: str, sentence: str
+    redust_command: Command, pages: Path, tmp_path: Path, flag: str, name: str, sentence: str
 ) -> None:
-    flags = ("--page", "all", flag, tmp_path / "m.png", *BRIGHT)
+    flags = ("--page", "all", flag, tmp_path / name, *BRIGHT)
     ended = redust_command("restore", pages, "-o", tmp_path / "all.tif", *flags)
     assert ended.code == 4
     assert sentence in ended.err

@@ -20,7 +20,7 @@ from redust.batch.worker import relative_to_root
 from redust.core.settings import Method, RestoreSettings
 from redust.models import shipped_folder
 from redust.models.card import CARD_NAME
-from redust.pipeline.job import Job
+from redust.pipeline.job import OUTPUT_FIELDS, Job
 
 _WEIGHT_SUFFIXES = (".onnx", ".safetensors")
 
@@ -221,10 +221,8 @@ def _stat(path: Path) -> tuple[int, int]:
 
 
 def _output_kinds(job: Job) -> tuple[str, ...]:
-    names = ("target", "mask_out", "map_out", "compare")
-    outputs = (job.target, job.mask_out, job.map_out, job.compare)
-    pairs = zip(names, outputs, strict=True)
-    return tuple(f"{name}{path.suffix.lower()}" for name, path in pairs if path is not None)
+    outputs = ((name, getattr(job, name)) for name in OUTPUT_FIELDS)
+    return tuple(f"{name}{path.suffix.lower()}" for name, path in outputs if path is not None)
 
 
 def _describe_areas(job: Job) -> str:

@@ -146,7 +146,13 @@ def _survey(task: ScanTask) -> ScanOutcome:
 
 def _name_files(report: dict[str, Any], job: Job) -> dict[str, Any]:
     """The report with the job's own paths: those of a remote job were staged."""
-    paths = {"target": job.target, "mask_file": job.mask_out, "map_file": job.map_out, "compare_file": job.compare}
+    paths = {
+        "target": job.target,
+        "mask_file": job.mask_out,
+        "map_file": job.map_out,
+        "compare_file": job.compare,
+        "layers_file": job.layers,
+    }
     return report | {
         "source": str(job.source),
         **{name: str(path) if path and report.get(name) else None for name, path in paths.items()},

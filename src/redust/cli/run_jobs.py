@@ -76,7 +76,7 @@ def load_engines(pipeline: Pipeline, jobs: Sequence[Job]) -> None:
     """Load what the jobs need: an engine that cannot be made stops the run before the first scan."""
     pipeline.method.load_engines(
         detects=any(job.mask is None for job in jobs),
-        fills=any(job.target is not None or job.compare is not None for job in jobs),
+        fills=any(job.repairs for job in jobs),
     )
 
 

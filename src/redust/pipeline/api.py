@@ -54,6 +54,7 @@ def restore(
     not_mask: Area | None = None,
     mask_out: PathLike | None = None,
     compare: PathLike | None = None,
+    layers: PathLike | None = None,
     preset: PathLike | None = None,
     report: bool = False,
     **choices: Any,
@@ -69,8 +70,8 @@ def restore(
     mask, add_mask, not_mask
         The whole mask (nothing is detected then), areas to add, areas to protect: paths of masks of the
         scan's size (non-zero = True), (H, W) bool arrays, or Pillow images.
-    mask_out, compare
-        Where to write the mask, and the picture before / mask / after.
+    mask_out, compare, layers
+        Where to write the mask, the picture before / mask / after, and the layers (a TIFF or OpenRaster).
     preset
         A TOML file of choices; keywords win over it.
     report
@@ -101,7 +102,7 @@ def restore(
     """
     pipeline = Pipeline(_make_settings(RestoreSettings, preset, choices))
     if not isinstance(source, str | Path):
-        _refuse_files(target, mask_out, compare)
+        _refuse_files(target, mask_out, compare, layers)
         scan = as_scan(source)
         areas = Areas.read(scan.shape, only=_as_area(mask), add=_as_area(add_mask), protect=_as_area(not_mask))
         return _restore_pixels(pipeline, scan, areas, source, report=report)
@@ -114,6 +115,7 @@ def restore(
         not_mask=_as_area(not_mask),
         mask_out=mask_out,
         compare=compare,
+        layers=layers,
     )
 
 

@@ -71,9 +71,9 @@ def restore_pages(pipeline: Pipeline, job: Job, pages: Sequence[int], progress: 
     RedustError
         As :meth:`redust.pipeline.pipeline.Pipeline.run`.
     """
-    if job.map_out is not None or job.compare is not None:
+    if (job.map_out, job.compare, job.layers) != (None, None, None):
         raise TargetError(
-            f"{job.source} has {len(pages)} pages: maps and comparisons are of one page. "
+            f"{job.source} has {len(pages)} pages: maps, comparisons and layers are of one page. "
             "Leave them out, or choose one page with --page."
         )
     if job.mask_out is not None and by_suffix(job.mask_out) is not TIFF:
