@@ -23,8 +23,8 @@ from redust.core.settings import RestoreSettings
 from redust.core.tiles import with_margin
 from redust.decision.sensitivity_steps import candidates_at
 from redust.files import read_scan
+from redust.pipeline.detection import Detection
 from redust.pipeline.job import Job as RestoreJob
-from redust.pipeline.methods import Detection
 from redust.pipeline.pipeline import Pipeline
 from redust.studio.detecting import decide_opened, detect_scan, for_each
 from redust.studio.jobs import Job, JobCancelled, JobResult

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from redust.core.arrays import Pixels
 from redust.core.labels import Label
 from redust.core.settings import Sensitivity
 from redust.decision.candidates import find_candidates, measure_tone
@@ -48,13 +49,12 @@ class LabelledRegions:
     corrected: NDArray[np.bool_]
 
 
-def label_scan(opened: OpenScan) -> LabelledRegions:
-    """Measure and label the candidate regions of a scan that is detected and decided."""
+def label_scan(opened: OpenScan, pixels: Pixels) -> LabelledRegions:
+    """Measure and label the candidate regions of a scan that is detected and decided; `pixels` as detectors get it."""
     height, width = opened.shape
     bins = opened.map_bins(slice(0, height), slice(0, width))
     if bins is None:
         raise BadRequest("The scan is not searched for damage yet. Wait until it is.")
-    pixels = opened.scan().pixels
     tone = measure_tone(pixels)
     regions = Regions(find_candidates(bins, tone))
     table = measure_regions(regions, pixels, bins, tone)
