@@ -96,6 +96,8 @@ def export_scan(studio: Studio, scan_id: str, job: Job) -> JobResult:
     target = studio.output / library_scan.key
     restore_job = RestoreJob(library_scan.source, target, mask=_corrected_mask(studio, opened))
     settings = verdict.settings.model_copy(update={"overwrite": True})
+    while studio.jobs.is_counting:  # its masks and those of the export would be too much memory together
+        job.pause(0.1)
     opened.forget_decision()
     with _recorded(studio, restore_job, verdict.settings, columns["input_sha256"]) as reports:
         report = studio.pipeline_for(settings).run(
