@@ -132,6 +132,14 @@ class DetectSettings(ScanSettings):
     detector: Annotated[
         str, Field(description="The detector: a name that `redust models` lists, or a model's folder.")
     ] = "unet"
+    infrared: Annotated[
+        str,
+        Field(
+            description="Infrared, which shows dust on colour film: `auto` uses the scan's own, or that of a file "
+            "beside it such as scan_IR.tif; `off` leaves it out; `channel` takes an alpha channel for infrared; else "
+            "the FILE that holds it."
+        ),
+    ] = "auto"
     level: Annotated[
         float | None,
         Field(

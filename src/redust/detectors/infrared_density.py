@@ -30,15 +30,15 @@ _ASPECT_TOLERANCE = 0.01
 def to_density(light: Plane) -> Densities:
     """Density (base 10) of light (h, w): 0 at full scale, 3.6 at most."""
     if light.dtype == np.float32:
-        return -np.log10(np.maximum(np.nan_to_num(light), _DARKEST))
-    return _density_table(light.dtype)[light]
+        return np.asarray(-np.log10(np.maximum(np.nan_to_num(light), np.float32(_DARKEST))), np.float32)
+    return np.asarray(_density_table(light.dtype)[light])
 
 
 @lru_cache(maxsize=4)
 def _density_table(dtype: np.dtype[np.generic]) -> Densities:
     full = full_scale(dtype)
     levels = np.arange(int(full) + 1, dtype=np.float32) / np.float32(full)
-    return -np.log10(np.maximum(levels, np.float32(_DARKEST)))
+    return np.asarray(-np.log10(np.maximum(levels, np.float32(_DARKEST))), np.float32)
 
 
 def fits_scale(plane: tuple[int, int], picture: tuple[int, int]) -> bool:

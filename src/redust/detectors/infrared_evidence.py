@@ -26,12 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Light, Mask, Pixels
-from redust.core.errors import ScanError
 from redust.core.infrared import InfraredPlane
-from redust.core.tiles import Rectangle, Tile, tiles, window
+from redust.core.tiles import Tile, tiles, window
 from redust.detectors.infrared_density import (
     AlignedDensities,
-    Densities,
     Grid,
     ShiftField,
     density_step,
@@ -93,6 +91,8 @@ class InfraredEvidence:
         Where the plane came from.
     refusal
         Why the plane proves nothing on this picture, a sentence; empty if it does.
+    misfit
+        Whether the plane does not show the same area as the picture.
     """
 
     deviation: Deviations
@@ -102,20 +102,19 @@ class InfraredEvidence:
     shift: tuple[float, float]
     source: str
     refusal: str = ""
+    misfit: bool = False
 
     def channel(self, tile: Tile) -> Light:
         """The evidence in a tile's window as a detector takes it, (h, w, 1) float32.
 
-        r / (1 + r), where r is the deviation over the threshold: 0 for no evidence, 0.5 for proof.
+        r / (1 + r), where r is the deviation over the threshold: 0 for no evidence, 0.5 for proof. 0 everywhere where
+        the plane is left out.
         """
+        if not self.deviation.size:
+            return np.zeros((tile.bottom - tile.top, tile.right - tile.left, 1), np.float32)
         ratio = np.nan_to_num(window(self.deviation, tile).astype(np.float32)) / np.float32(self.threshold)
         ratio = np.maximum(ratio, 0)
         return np.asarray(ratio / (1 + ratio), np.float32)[..., None]
-
-    @property
-    def proven(self) -> bool:
-        """Whether the plane proves anything on this picture."""
-        return not self.refusal
 
 
 def measure_infrared(pixels: Pixels, infrared: InfraredPlane) -> InfraredEvidence:
@@ -131,20 +130,12 @@ def measure_infrared(pixels: Pixels, infrared: InfraredPlane) -> InfraredEvidenc
     Returns
     -------
     evidence : InfraredEvidence
-        With a refusal where the plane shows the picture itself, or nothing.
-
-    Raises
-    ------
-    ScanError
-        If the plane does not show the same area.
+        With a refusal where the plane shows the picture itself, another one, or another area.
     """
     shape = pixels.shape[0], pixels.shape[1]
     if not fits_scale(infrared.shape, shape):
-        raise ScanError(
-            f"The infrared plane ({infrared.source}) is {infrared.shape[1]} x {infrared.shape[0]} pixels, the scan "
-            f"{shape[1]} x {shape[0]}: not the same area at another scale. Crop and turn neither of them, or leave it "
-            "out with --infrared off."
-        )
+        unmeasured = InfraredEvidence(_NOTHING, 0.0, 0.0, 0.0, (0.0, 0.0), infrared.source, misfit=True)
+        return _refuse(unmeasured, _describe_misfit(infrared.shape, shape))
     densities = _align(pixels, fit_to_picture(infrared, shape))
     cells, red_cells = average_cells(densities)
     opaque = find_opaque(cells)
@@ -174,10 +165,19 @@ _SHOWS_PICTURE = (
 _SHOWS_OTHER = "marks what the picture does not show: it belongs to another frame, or is no infrared, and is left out"
 
 
+_NOTHING = np.zeros((0, 0), np.float16)
+
+
+def _describe_misfit(plane: tuple[int, int], picture: tuple[int, int]) -> str:
+    return (
+        f"is {plane[1]} x {plane[0]} pixels, the scan {picture[1]} x {picture[0]}: not the same area at another scale. "
+        "Neither may be cropped or turned; leave it out with --infrared off"
+    )
+
+
 def _refuse(evidence: InfraredEvidence, reason: str) -> InfraredEvidence:
     """The same without what was measured of pixels, and why."""
-    nothing = np.zeros((0, 0), np.float16)
-    return replace(evidence, deviation=nothing, refusal=f"The infrared plane ({evidence.source}) {reason}.")
+    return replace(evidence, deviation=_NOTHING, refusal=f"The infrared plane ({evidence.source}) {reason}.")
 
 
 def _align(pixels: Pixels, infrared: InfraredPlane) -> AlignedDensities:
@@ -227,15 +227,19 @@ def _normalise(gate: Deviations, step: float) -> float:
     if not known.any():
         return 0.0
     median = float(np.median(noise[known]))
-    level, noise = (
-        cv2.medianBlur(np.where(known, grid, np.median(grid[known])).astype(np.float32), 5) for grid in (level, noise)
-    )
-    noise = np.maximum(noise, max(_MIN_NOISE_SHARE * median, _QUANTISATION * step))
+    level, noise = (_smooth_grid(grid, known) for grid in (level, noise))
+    noise = np.maximum(noise, np.float32(max(_MIN_NOISE_SHARE * median, _QUANTISATION * step)))
     for tile in tiles(gate.shape, _BLOCK * 16):
         rows, columns = (np.arange(side.start, side.stop) for side in tile.core)
         centre, scale = (interpolate_grid(grid, (_BLOCK, _BLOCK), rows, columns) for grid in (level, noise))
         gate[tile.core] = (gate[tile.core] - centre) / scale
     return max(median, _QUANTISATION * step)
+
+
+def _smooth_grid(grid: Grid, known: Mask) -> Grid:
+    """The median of 5 x 5 squares around each; unknown squares count as the median of all."""
+    filled = np.where(known, grid, np.median(grid[known])).astype(np.float32)
+    return np.asarray(cv2.medianBlur(filled, 5), np.float32)
 
 
 def _measure_blocks(gate: Deviations) -> tuple[Grid, Grid]:

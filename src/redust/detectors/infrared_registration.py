@@ -72,9 +72,7 @@ def _plan_squares(shape: tuple[int, int]) -> tuple[list[Tile], tuple[int, int]]:
     return squares, (rows, columns)
 
 
-def _correlate(
-    picture: ReadDensity, plane: ReadDensity, tile: Tile, sign: float
-) -> tuple[tuple[float, float], float]:
+def _correlate(picture: ReadDensity, plane: ReadDensity, tile: Tile, sign: float) -> tuple[tuple[float, float], float]:
     """Shift (down, right) of the plane in a square, and how clear the peak is."""
     side = tile.height
     hanning = cv2.createHanningWindow((side, side), cv2.CV_32F)

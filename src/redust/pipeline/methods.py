@@ -7,9 +7,8 @@ the whole scan; its change of light is the damage map, and the masked pixels are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,34 +30,12 @@ from redust.detectors.run_detector import iter_damage_tiles, join_tiles
 from redust.generators.run_generator import run_generator
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
+from redust.pipeline.detection import Detection, ProgressCallback
 from redust.pipeline.engines import Engines
+from redust.pipeline.infrared import InfraredJudge, InfraredView
 from redust.pipeline.report_builder import ReportBuilder
 
-ProgressCallback: TypeAlias = Callable[[float], None] | None
-
 _MIN_GENERATED_SIZE = 2  # pixels: a single pixel that a generator changed is no damage
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """The damage of a scan before it is filtered.
-
-    Parameters
-    ----------
-    candidates : (H, W) bool
-        The thresholded damage map.
-    level
-        Where it was thresholded, 0..1.
-    damage : (H, W) float32 in 0..1, optional
-        The map, where it was to be kept.
-    restored
-        A generator's raw answer.
-    """
-
-    candidates: Mask
-    level: float
-    damage: DamageMap | None = None
-    restored: Scan | None = None
 
 
 class RestorationMethod(ABC):
@@ -69,6 +46,7 @@ class RestorationMethod(ABC):
     def __init__(self, settings: RestoreSettings, engines: Engines) -> None:
         self.settings = settings
         self.engines = engines
+        self._infrared = InfraredJudge(settings)
 
     @property
     @abstractmethod
@@ -175,12 +153,24 @@ class RestorationMethod(ABC):
         settings = self.settings
         return choose_view(self.engines.detector, scan.pixels, blur=settings.blur, tta=settings.tta)
 
+    def join_infrared(self, candidates: Mask, scan: Scan) -> Mask:
+        """Candidates (H, W) with what the scan's infrared proves and without what it denies."""
+        return self.view_infrared(scan).join_mask(candidates)
+
+    def view_infrared(self, scan: Scan) -> InfraredView:
+        """What the scan's infrared says; it proves and denies unless the detector goes by it itself."""
+        return self._infrared.view(scan, judge=not self.map_source.needs.infrared)
+
     def damage_tiles(
-        self, scan: Scan, detector: Detector, progress: ProgressCallback
+        self, scan: Scan, detector: Detector, infrared: InfraredView, progress: ProgressCallback
     ) -> Iterator[tuple[Rectangle, DamageMap]]:
         """The detector's damage map tile by tile, with the scratches that only the whole scan shows."""
-        lines = find_frame_scratches(scan.pixels) if self.settings.frame_scratches else []
-        tiles = iter_damage_tiles(detector, scan.pixels, tile=self.settings.tile, progress=progress)
+        goes_by_infrared = detector.spec.needs.infrared
+        lines = find_frame_scratches(scan.pixels) if self.settings.frame_scratches and not goes_by_infrared else []
+        infrared.spare_lines(lines)
+        tiles = iter_damage_tiles(
+            detector, scan.pixels, tile=self.settings.tile, progress=progress, infrared=infrared.channel
+        )
         return mark_lines(tiles, lines, scan.shape)
 
 
@@ -201,7 +191,9 @@ class MaskMethod(RestorationMethod):
         return [self.engines.detector.spec]
 
     def predict_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap:
-        return join_tiles(self.damage_tiles(scan, self.choose_detector(scan), progress), scan.pixels)
+        infrared = self.view_infrared(scan)
+        tiles = self.damage_tiles(scan, self.choose_detector(scan), infrared, progress)
+        return infrared.join_map(join_tiles(tiles, scan.pixels))
 
     def detect_candidates(
         self,
@@ -212,6 +204,7 @@ class MaskMethod(RestorationMethod):
         report: ReportBuilder | None = None,
         progress: ProgressCallback = None,
     ) -> Detection:
+        infrared = self.view_infrared(scan)
         detector, threshold = self.choose_detector(scan), self.threshold
         if report is not None:
             sigma, computing = describe_view(detector)
@@ -220,11 +213,14 @@ class MaskMethod(RestorationMethod):
             report.record_engine("detector", self.engines.detector.spec)
             if isinstance(threshold, RegionThreshold):
                 report.record_hashes(threshold.classifier.sha256)
-        tiles = self.damage_tiles(scan, detector, progress)
-        if not keep_map:
-            return Detection(*threshold.apply_to_tiles(tiles, scan.pixels))
-        damage = join_tiles(tiles, scan.pixels)
-        return Detection(*threshold.apply(damage, scan.pixels), damage)
+        tiles = self.damage_tiles(scan, detector, infrared, progress)
+        damage = join_tiles(tiles, scan.pixels) if keep_map else None
+        candidates, level = (
+            threshold.apply_to_tiles(tiles, scan.pixels) if damage is None else threshold.apply(damage, scan.pixels)
+        )
+        if report is not None:
+            infrared.record(report, candidates)
+        return Detection(infrared.join_mask(candidates), level, None if damage is None else infrared.join_map(damage))
 
     def repair(self, scan: Scan, mask: Mask, restored: Scan | None, progress: ProgressCallback = None) -> Scan:  # noqa: ARG002
         settings = self.settings
@@ -277,10 +273,12 @@ class GeneratorMethod(RestorationMethod):
         progress: ProgressCallback = None,
     ) -> Detection:
         restored, change = self.generate(scan, damaged=damaged, progress=progress)
+        infrared = self.view_infrared(scan)
+        candidates, level = self.threshold.apply(change, scan.pixels)
         if report is not None:
             self._record_engines(report)
-        candidates, level = self.threshold.apply(change, scan.pixels)
-        return Detection(candidates, level, change if keep_map else None, restored)
+            infrared.record(report, candidates)
+        return Detection(infrared.join_mask(candidates), level, change if keep_map else None, restored)
 
     def generate(
         self, scan: Scan, *, damaged: Mask | None = None, progress: ProgressCallback = None
@@ -315,8 +313,9 @@ class GeneratorMethod(RestorationMethod):
         spec = self.engines.detector.spec
         level = spec.level_for(self.settings.sensitivity)
         bias = log_odds(spec.level) - log_odds(level) + self.engines.generator.spec.needs.attention_shift
-        tiles = self.damage_tiles(scan, self.choose_detector(scan), progress)
-        return adapt_posteriors(spec.prior_shift, join_tiles(tiles, scan.pixels), scan.pixels, bias)
+        infrared = self.view_infrared(scan)
+        tiles = self.damage_tiles(scan, self.choose_detector(scan), infrared, progress)
+        return infrared.join_map(adapt_posteriors(spec.prior_shift, join_tiles(tiles, scan.pixels), scan.pixels, bias))
 
     def decide(self, candidates: Mask, scan: Scan, areas: Areas) -> MaskDecision:
         if self.settings.everywhere:

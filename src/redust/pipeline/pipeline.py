@@ -21,9 +21,10 @@ from redust.core.scan import Scan
 from redust.core.settings import DamagedFiles, Method, RestoreSettings
 from redust.files import read_scan
 from redust.pipeline.areas import Areas
+from redust.pipeline.detection import ProgressCallback
 from redust.pipeline.engines import Engines, log_warnings
 from redust.pipeline.job import Job, as_path
-from redust.pipeline.methods import GeneratorMethod, MaskMethod, ProgressCallback
+from redust.pipeline.methods import GeneratorMethod, MaskMethod
 from redust.pipeline.outputs import draw_result, prepare_outputs, write_mask_file, write_results
 from redust.pipeline.pages import restore_pages
 from redust.pipeline.report_builder import Progress, ReportBuilder
@@ -100,7 +101,7 @@ class Pipeline:
         `areas` is what a person has decided; it is applied as it is.
         """
         candidates, _ = self.method.threshold.apply(damage, scan.pixels)
-        return self._decide(candidates, scan, areas or Areas())
+        return self._decide(self.method.join_infrared(candidates, scan), scan, areas or Areas())
 
     def detect_mask(self, scan: Scan, areas: Areas | None = None) -> Mask:
         """Detect and decide in one call, or return a person's whole mask: (H, W) bool.

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels, Plane
+from redust.synthesis.line_shapes import draw_short_hairs
 from redust.synthesis.painting import Canvas, Coverage, blur_coverage, fractal_noise, smooth_noise
 from redust.synthesis.spot_shapes import draw_dust
-from redust.synthesis.line_shapes import draw_short_hairs
 
 _FULL = 65535.0
 _BASE = 0.006  # light that the densest part of a negative lets through: white in its positive
@@ -110,12 +110,12 @@ def draw_infrared_frame(
     dust = _draw_dust_density(canvas, rng)
     infrared = np.float32(scanner.contrast) * (picture @ np.array(_CROSSTALK[stock], np.float32) + dust) + 0.1
     light = blur_coverage(dust, _LENS)[..., None] + cv2.GaussianBlur(picture, (0, 0), _LENS)
-    light_noise = 0.004 * rng.standard_normal(light.shape)
+    light_noise = (0.004 * rng.standard_normal(light.shape)).astype(np.float32)
     return InfraredFrame(
-        _encode_light(light + light_noise, scanner),
+        _encode_light(np.asarray(light + light_noise), scanner),
         _encode_infrared(infrared, scanner, rng),
         blur_coverage(dust, _LENS) >= _VISIBLE,
-        _encode_light(cv2.GaussianBlur(picture, (0, 0), _LENS) + light_noise, scanner),
+        _encode_light(np.asarray(cv2.GaussianBlur(picture, (0, 0), _LENS) + light_noise), scanner),
     )
 
 
@@ -148,15 +148,13 @@ def _encode_light(density: NDArray[np.float32], scanner: InfraredScanner) -> Pix
     light = np.power(10.0, -density / scanner.gamma)
     if scanner.inverted:
         light = _BASE / np.maximum(np.power(10.0, -density), _BASE)
-    return np.rint(np.clip(light, 0, 1) * _FULL).astype(np.uint16)
+    return np.asarray(np.rint(np.clip(light, 0, 1) * _FULL), np.uint16)
 
 
 def _encode_infrared(density: NDArray[np.float32], scanner: InfraredScanner, rng: np.random.Generator) -> Plane:
     """Infrared light, moved, blurred and with noise."""
     move = np.array([[1, 0, scanner.shift[1]], [0, 1, scanner.shift[0]]])
-    moved = cv2.warpAffine(
-        density, move, density.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    moved = cv2.warpAffine(density, move, density.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     blurred = cv2.GaussianBlur(moved, (0, 0), _INFRARED_LENS)
     noisy = blurred + scanner.noise * rng.standard_normal(density.shape)
     return np.rint(np.clip(np.power(10.0, -noisy), 0, 1) * _FULL).astype(np.uint16)
