@@ -44,7 +44,6 @@ from redust.detectors.infrared_film import (
     find_opaque,
     fit_crosstalk,
     is_neutral,
-    median_deviation,
     spread_cells,
 )
 from redust.detectors.infrared_registration import measure_shift
@@ -54,6 +53,7 @@ Deviations = NDArray[np.float16]
 _SIGMA = 1.0  # pixels: of the blur that lowers the noise
 _BLOCK = 64  # pixels: squares in which the film's own level and noise are measured
 _HALO = 4  # pixels: what the blur reaches
+_MIN_SIDE = 64  # pixels of the shorter side
 _SAMPLING = 4  # pixels: step at which a square is measured
 _MIN_NOISE_SHARE = 0.5  # of the scan's: where film is locally more even, that counts
 _QUANTISATION = 0.5  # of a step of the plane: noise is no smaller
@@ -61,9 +61,8 @@ _MAX_CROSSTALK = 0.5  # of what dust gains in infrared: film that gains more sho
 _FALSE_SHARE = 0.01  # of what is marked may be chance, by the light side
 _FEW_BLOCKS = 0.002  # share of all whose light side does not count: scratched emulsion is bright in infrared
 _THRESHOLDS = np.arange(6.0, 31.0)  # deviations
-_MIN_AGREEMENT = 4.0  # deviations by which proven pixels differ from their surroundings in light
+_MIN_AGREEMENT = 0.3  # correlation of light and infrared over proven pixels; that of two frames is about 0
 _LEAST_PROVEN = 60  # pixels; fewer tell nothing about dust
-_PIXELS_PER_SPECK = 25.0  # pixels of one speck are not independent
 _AROUND = 31  # pixels: surroundings that dust is compared with
 _DUST_TILES = 6  # windows in which dust is measured
 _MAX_CORRELATION = 0.8  # of infrared with a neutral picture, where no dust tells more
@@ -133,35 +132,55 @@ def measure_infrared(pixels: Pixels, infrared: InfraredPlane) -> InfraredEvidenc
         With a refusal where the plane shows the picture itself, another one, or another area.
     """
     shape = pixels.shape[0], pixels.shape[1]
+    unmeasured = InfraredEvidence(_NOTHING, 0.0, 0.0, 0.0, (0.0, 0.0), infrared.source)
     if not fits_scale(infrared.shape, shape):
-        unmeasured = InfraredEvidence(_NOTHING, 0.0, 0.0, 0.0, (0.0, 0.0), infrared.source, misfit=True)
-        return _refuse(unmeasured, _describe_misfit(infrared.shape, shape))
+        return _refuse(replace(unmeasured, misfit=True), _describe_misfit(infrared.shape, shape))
+    if min(shape) < _MIN_SIDE:
+        return _refuse(unmeasured, "is too small to measure its noise, and is left out")
     densities = _align(pixels, fit_to_picture(infrared, shape))
     cells, red_cells = average_cells(densities)
     opaque = find_opaque(cells)
     crosstalk = fit_crosstalk(cells, red_cells, opaque)
     deviation = _measure_gate(densities, crosstalk, opaque)
     noise = _normalise(deviation, density_step(infrared.plane))
-    threshold = _choose_threshold(deviation)
-    evidence = InfraredEvidence(
-        deviation, threshold or 0.0, crosstalk, noise, densities.shift.median(), infrared.source
-    )
-    if threshold is None or abs(crosstalk) >= _MAX_CROSSTALK:
-        return _refuse(evidence, _SHOWS_PICTURE)
-    dust = _measure_dust(deviation >= np.float16(threshold), densities)
+    threshold = _choose_threshold(deviation) if noise else None
+    evidence = replace(
+        unmeasured, deviation=deviation, threshold=threshold or 0.0, crosstalk=crosstalk, noise=noise,
+        shift=densities.shift.median(),
+    )  # fmt: skip
+    correlation = correlate_changes(cells, red_cells, opaque)
+    reason = _find_fault(evidence, densities, silver_like=abs(correlation) >= _MAX_CORRELATION and is_neutral(pixels))
+    return _refuse(evidence, reason) if reason else evidence
+
+
+def _find_fault(evidence: InfraredEvidence, densities: AlignedDensities, *, silver_like: bool) -> str:
+    """Why the plane cannot tell dust from the picture; empty if it can.
+
+    Parameters
+    ----------
+    silver_like
+        Whether the picture is neutral and infrared shows it: then dust alone tells dyes from silver.
+    """
+    crosstalk = abs(evidence.crosstalk)
+    if not evidence.noise:
+        return _SHOWS_NOTHING
+    if not evidence.threshold or crosstalk >= _MAX_CROSSTALK:
+        return _SHOWS_PICTURE
+    dust = _measure_dust(evidence.deviation >= np.float16(evidence.threshold), densities)
     if not dust.agrees:
-        return _refuse(evidence, _SHOWS_OTHER)
-    picture_alone = is_neutral(pixels) and abs(correlate_changes(cells, red_cells, opaque)) >= _MAX_CORRELATION
+        return _SHOWS_OTHER
     if dust.contrast is None:
-        return _refuse(evidence, _SHOWS_PICTURE) if picture_alone else evidence
-    shows_picture = abs(crosstalk) > _MAX_CROSSTALK * abs(dust.contrast) or crosstalk * dust.contrast < 0
-    return _refuse(evidence, _SHOWS_PICTURE) if shows_picture and abs(crosstalk) > _TRACE else evidence
+        return _SHOWS_PICTURE if silver_like else ""
+    opposite = evidence.crosstalk * dust.contrast < 0
+    shows_picture = crosstalk > _TRACE and (opposite or crosstalk > _MAX_CROSSTALK * abs(dust.contrast))
+    return _SHOWS_PICTURE if shows_picture else ""
 
 
 _SHOWS_PICTURE = (
     "shows the picture itself, as it does on silver black-and-white film and Kodachrome: it cannot tell dust, and is "
     "left out"
 )
+_SHOWS_NOTHING = "is even, as no scanner records it: it is no infrared, and is left out"
 _SHOWS_OTHER = "marks what the picture does not show: it belongs to another frame, or is no infrared, and is left out"
 
 
@@ -215,6 +234,8 @@ def _measure_gate(densities: AlignedDensities, crosstalk: float, opaque: Mask) -
 def _normalise(gate: Deviations, step: float) -> float:
     """Turn the density of dust into deviations from the film around it, in place; the median noise is returned.
 
+    It is 0 of a plane without noise, which no scanner makes.
+
     Parameters
     ----------
     gate : (H, W) float16
@@ -227,6 +248,8 @@ def _normalise(gate: Deviations, step: float) -> float:
     if not known.any():
         return 0.0
     median = float(np.median(noise[known]))
+    if not median:
+        return 0.0
     level, noise = (_smooth_grid(grid, known) for grid in (level, noise))
     noise = np.maximum(noise, np.float32(max(_MIN_NOISE_SHARE * median, _QUANTISATION * step)))
     for tile in tiles(gate.shape, _BLOCK * 16):
@@ -303,16 +326,15 @@ class _Dust:
 
 def _measure_dust(proven: Mask, densities: AlignedDensities) -> _Dust:
     """Compare the light of proven pixels with that around them, in red and in infrared."""
-    changes, spreads = [np.zeros((2, 0), np.float32)], [1e-6]
+    changes = [np.zeros((2, 0), np.float32)]
     marked_tiles = [tile for tile in densities.windows(_AROUND) if proven[tile.core].any()]
     for tile in marked_tiles[:: -(-len(marked_tiles) // _DUST_TILES) or 1]:
-        marked = proven[tile.core]
         planes = densities.red_density(tile), densities.infrared_density(tile)
         local = np.stack([(plane - cv2.blur(plane, (_AROUND, _AROUND)))[tile.core_in_window] for plane in planes])
-        changes.append(local[:, marked])
-        spreads.append(median_deviation(local[0][::3, ::3]))
-    red, infrared = np.concatenate(changes, axis=1)
+        changes.append(local[:, proven[tile.core]])
+    red, infrared = np.concatenate(changes, axis=1).astype(np.float64)
     if red.size < _LEAST_PROVEN:
         return _Dust(True, None)
-    agreement = abs(float(np.clip(red / max(spreads), -3, 3).mean())) * (red.size / _PIXELS_PER_SPECK) ** 0.5
-    return _Dust(agreement >= _MIN_AGREEMENT, float((red * infrared).sum() / max(float((red**2).sum()), 1e-9)))
+    common, in_red, in_infrared = (red * infrared).sum(), (red**2).sum(), (infrared**2).sum()
+    agrees = abs(common) >= _MIN_AGREEMENT * (in_red * in_infrared) ** 0.5
+    return _Dust(bool(agrees), float(common / max(in_red, 1e-9)))

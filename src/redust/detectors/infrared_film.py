@@ -92,8 +92,7 @@ def find_opaque(infrared: Densities) -> Mask:
 
 def spread_cells(cells: Mask, tile: Tile) -> Mask:
     """Cells as pixels of a tile's core, (height, width) bool."""
-    part = cells[_cells_of(tile)]
-    pixels = np.repeat(np.repeat(part, CELL, axis=0), CELL, axis=1)
+    pixels = np.repeat(np.repeat(cells[_cells_of(tile)], CELL, axis=0), CELL, axis=1)
     return pixels[: tile.height, : tile.width]
 
 

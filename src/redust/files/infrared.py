@@ -92,10 +92,10 @@ def read_infrared_file(path: Path, max_megapixels: float = 1000) -> InfraredPlan
         If it cannot be read or holds no infrared.
     """
     scan = read_scan(path, max_megapixels=max_megapixels)
-    own = _own_plane(scan) or (InfraredPlane(scan.alpha, "") if scan.alpha is not None else None)
-    if own is not None:
-        red = np.ascontiguousarray(scan.pixels[..., 0]) if own.shape == scan.shape else None
-        return replace(own, source=path.name, red=red)
+    infrared = _own_plane(scan) or (InfraredPlane(scan.alpha, "") if scan.alpha is not None else None)
+    if infrared is not None:
+        red = np.ascontiguousarray(scan.pixels[..., 0]) if infrared.shape == scan.shape else None
+        return replace(infrared, source=path.name, red=red)
     if scan.channels == 1:
         return InfraredPlane(scan.pixels[..., 0], path.name)
     raise ScanError(f"{path} holds no infrared. Name a grey picture of it, or a scan with a fourth channel.")
@@ -113,6 +113,15 @@ def _sibling_plane(scan: Scan, max_megapixels: float) -> InfraredPlane | None:
 
 def _read_valid(path: Path, shape: tuple[int, int]) -> Mask:
     return read_mask(path, shape)
+
+
+def is_infrared_path(path: Path) -> bool:
+    """Whether a file's name says that it is the infrared of a scan, or where that was measured.
+
+    >>> is_infrared_path(Path("roll_1_IR.tif")), is_infrared_path(Path("roll_1.tif"))
+    (True, False)
+    """
+    return bool(_SIBLING.search(path.stem) or _VALID.search(path.stem))
 
 
 def find_sibling(path: Path, ending: re.Pattern[str] = _SIBLING) -> Path | None:
