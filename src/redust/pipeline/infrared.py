@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redust.core.arrays import DamageMap, Mask
+from redust.core.arrays import DamageMap, Mask, Pixels
 from redust.core.errors import ScanError
 from redust.core.report import InfraredReport
 from redust.core.scan import Scan
@@ -27,6 +27,7 @@ from redust.detectors.infrared import InfraredDetector
 from redust.detectors.infrared_evidence import InfraredEvidence, measure_infrared
 from redust.detectors.run_detector import ReadChannel, iter_damage_tiles
 from redust.files.infrared import AUTO, CHANNEL, OFF, find_infrared
+from redust.inpainters.infrared_division import InfraredDust, divide_dust
 from redust.pipeline.engines import log_warnings
 from redust.pipeline.report_builder import ReportBuilder
 
@@ -82,6 +83,13 @@ class InfraredView:
         if self.verdict is None:
             return candidates
         return np.asarray((self.verdict == _PROVEN) | (candidates & (self.verdict != _DENIED)))
+
+    def divide_dust(self, pixels: Pixels, filled: Pixels, mask: Mask) -> None:
+        """Improve a fill by what translucent dust shows, in place; see :mod:`redust.inpainters.infrared_division`."""
+        evidence = self.evidence
+        if evidence is not None and not evidence.refusal:
+            dust = InfraredDust(evidence.deviation, evidence.threshold, evidence.noise)
+            divide_dust(pixels, filled, mask, dust)
 
     def record(self, report: ReportBuilder, candidates: Mask) -> None:
         """Report what the detector marks, (H, W) bool, and what infrared says of it."""

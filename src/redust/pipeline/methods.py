@@ -228,6 +228,8 @@ class MaskMethod(RestorationMethod):
             self.engines.inpainter, scan.pixels, mask, recover=settings.recover_translucent,
             grain=settings.grain, threads=settings.threads, progress=progress,
         )  # fmt: skip
+        if settings.recover_translucent and mask.any():
+            self._infrared.view(scan, judge=False).divide_dust(scan.pixels, filled, mask)
         return scan.with_pixels(filled)
 
     def record_repair(self, report: ReportBuilder) -> None:
