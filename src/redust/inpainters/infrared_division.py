@@ -118,13 +118,13 @@ def _sample_tiles(pixels: Pixels, filled: Pixels, mask: Mask, dust: InfraredDust
         if not mask[tile.core].any():
             continue
         proven = np.asarray(window(dust.deviation, tile) >= np.float16(dust.threshold), np.uint8)
-        near = np.asarray(cv2.dilate(proven, disc))[tile.core_in_window].astype(np.bool_) & mask[tile.core]
-        if near.any():
-            yield tile, _sample_window(pixels, filled, mask, dust, tile, near)
+        close = np.asarray(cv2.dilate(proven, disc))[tile.core_in_window].astype(np.bool_) & mask[tile.core]
+        if close.any():
+            yield tile, _sample_window(pixels, filled, mask, dust, tile, close)
 
 
-def _sample_window(pixels: Pixels, filled: Pixels, mask: Mask, dust: InfraredDust, tile: Tile, near: Mask) -> _Samples:
-    rows, columns = np.nonzero(near)
+def _sample_window(pixels: Pixels, filled: Pixels, mask: Mask, dust: InfraredDust, tile: Tile, close: Mask) -> _Samples:
+    rows, columns = np.nonzero(close)
     deviation = np.nan_to_num(dust.deviation[tile.core][rows, columns].astype(np.float32))
     before = to_light(pixels[tile.core][rows, columns][:, None])[:, 0]
     after = np.maximum(to_light(filled[tile.core][rows, columns][:, None])[:, 0], _DARKEST)
