@@ -95,7 +95,8 @@ def test_the_report_counts_regions_of_both(frame: InfraredFrame, tmp_path: Path)
     assert len(sound) > 4
     assert len(sound) - 1 <= report.infrared.spared_regions <= len(sound)  # one may lie beside noise
     assert report.infrared.detector_regions >= len(sound)
-    assert report.infrared.regions == report.regions
+    confirmed = report.infrared.detector_regions - report.infrared.spared_regions
+    assert report.regions == report.infrared.regions + confirmed
     np.testing.assert_allclose(report.infrared.shift, (1, -1), atol=0.35)
 
 
@@ -147,3 +148,9 @@ def test_one_file_does_not_serve_several_scans(tmp_path: Path) -> None:
     refuse_shared_infrared({"infrared": "raw.tif"}, [tmp_path / "scan.tif"])
     with pytest.raises(SettingsError, match="Lay the infrared of each beside it"):
         refuse_shared_infrared({"infrared": "raw.tif"}, [tmp_path])
+
+
+def test_repairing_first_does_not_silence_infrared(frame: InfraredFrame) -> None:
+    pipeline, scan = Pipeline(PLAIN, detector=Nothing()), Scan(frame.pixels, infrared=frame.infrared)
+    pipeline.repair(scan, frame.damage)
+    assert pipeline.detect_mask(scan).any()

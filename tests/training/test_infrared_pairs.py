@@ -9,7 +9,8 @@ import pytest
 import tifffile
 
 from infrared_layouts import score_mask, write_rgbi, write_sibling
-from redust.core.errors import TrainingError
+from redust.cli.training import train
+from redust.core.errors import SettingsError, TrainingError
 from redust.core.labels import Label
 from redust.files.pairs import Library, find_splits
 from redust.synthesis.infrared_film import FilmStock, draw_infrared_frame
@@ -40,3 +41,10 @@ def test_a_folder_without_infrared_says_what_is_missing(tmp_path: Path) -> None:
         write_infrared_pairs(tmp_path, tmp_path / "pairs")
     with pytest.raises(TrainingError, match="There is no folder"):
         write_infrared_pairs(tmp_path / "none", tmp_path / "pairs")
+
+
+def test_the_command_takes_pairs_or_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="give one of them"):
+        train(infrared=tmp_path, data=tmp_path)
+    with pytest.raises(TrainingError, match="has infrared that tells dust"):
+        train(infrared=tmp_path, out=tmp_path / "out")

@@ -32,3 +32,10 @@ class Detection:
     level: float
     damage: DamageMap | None = None
     restored: Scan | None = None
+
+
+def split_progress(progress: ProgressCallback) -> tuple[ProgressCallback, ProgressCallback]:
+    """One callback for the first half of a step, one for the second."""
+    if progress is None:
+        return None, None
+    return lambda share: progress(share / 2), lambda share: progress(0.5 + share / 2)

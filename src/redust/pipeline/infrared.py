@@ -128,7 +128,8 @@ class InfraredJudge:
 
     def __init__(self, settings: DetectSettings) -> None:
         self._settings = settings
-        self._views: WeakKeyDictionary[Scan, InfraredView] = WeakKeyDictionary()
+        self._evidence: WeakKeyDictionary[Scan, InfraredEvidence | None] = WeakKeyDictionary()
+        self._verdicts: WeakKeyDictionary[Scan, NDArray[np.uint8]] = WeakKeyDictionary()
 
     def view(self, scan: Scan, *, judge: bool = True) -> InfraredView:
         """What infrared says of a scan.
@@ -143,13 +144,15 @@ class InfraredJudge:
         ScanError
             If the plane that the settings name is not there, or does not show the same area.
         """
-        if scan not in self._views:
-            evidence = read_evidence(scan, self._settings)
-            clear = judge and evidence is not None and not evidence.refusal
-            verdict = judge_pixels(scan, evidence, self._settings.sensitivity) if clear and evidence else None
-            self._views[scan] = InfraredView(evidence, verdict)
-            log_warnings(self._views[scan].warnings)
-        return self._views[scan]
+        if scan not in self._evidence:
+            self._evidence[scan] = read_evidence(scan, self._settings)
+            log_warnings(InfraredView(self._evidence[scan]).warnings)
+        evidence = self._evidence[scan]
+        if evidence is None or evidence.refusal or not judge:
+            return InfraredView(evidence)
+        if scan not in self._verdicts:
+            self._verdicts[scan] = judge_pixels(scan, evidence, self._settings.sensitivity)
+        return InfraredView(evidence, self._verdicts[scan])
 
 
 def read_evidence(scan: Scan, settings: DetectSettings) -> InfraredEvidence | None:

@@ -30,7 +30,7 @@ from redust.detectors.run_detector import iter_damage_tiles, join_tiles
 from redust.generators.run_generator import run_generator
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
-from redust.pipeline.detection import Detection, ProgressCallback
+from redust.pipeline.detection import Detection, ProgressCallback, split_progress
 from redust.pipeline.engines import Engines
 from redust.pipeline.infrared import InfraredJudge, InfraredView
 from redust.pipeline.report_builder import ReportBuilder
@@ -301,7 +301,7 @@ class GeneratorMethod(RestorationMethod):
         """
         attention = None
         if self.engines.generator.spec.needs.attention:
-            detecting, progress = _split_progress(progress)
+            detecting, progress = split_progress(progress)
             attention = self._predict_attention(scan, detecting)
             if damaged is not None:
                 attention[damaged] = 1.0
@@ -342,10 +342,3 @@ class GeneratorMethod(RestorationMethod):
 
 def _follows_sensitivity(spec: MapSpec) -> bool:
     return bool(spec.levels) or (isinstance(spec, DetectorSpec) and spec.regions is not None)
-
-
-def _split_progress(progress: ProgressCallback) -> tuple[ProgressCallback, ProgressCallback]:
-    """One callback for the first half of a step, one for the second."""
-    if progress is None:
-        return None, None
-    return lambda share: progress(share / 2), lambda share: progress(0.5 + share / 2)

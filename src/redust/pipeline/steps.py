@@ -12,8 +12,9 @@ from redust.core.settings import RestoreSettings
 from redust.detectors.common_marks import CommonMarks
 from redust.files.source_type import mark_source_type
 from redust.pipeline.areas import Areas
+from redust.pipeline.detection import Detection
 from redust.pipeline.job import Job
-from redust.pipeline.methods import Detection, RestorationMethod
+from redust.pipeline.methods import RestorationMethod
 from redust.pipeline.outputs import write_damage_map
 from redust.pipeline.report_builder import Progress, ReportBuilder
 
