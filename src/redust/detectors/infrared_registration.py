@@ -20,7 +20,7 @@ from redust.detectors.infrared_density import Densities, Grid, ShiftField
 ReadDensity: TypeAlias = Callable[[Tile], Densities]
 
 _SIDE = 512  # pixels
-_MAX_SQUARES = 12  # along each side of the picture
+_MAX_SQUARES = 6  # along each side of the picture
 _NOISE_SIGMA, _DETAIL_SIGMA = 1.0, 8.0  # pixels: the detail between these scales is correlated
 _MIN_RESPONSE = 0.3  # of the peak; unrelated planes stay below
 _MAX_SHIFT = 24.0  # pixels: a peak farther out is chance

@@ -178,7 +178,8 @@ def judge_pixels(scan: Scan, evidence: InfraredEvidence, sensitivity: Sensitivit
     level = np.float32(detector.spec.level_for(sensitivity))
     verdict = np.empty(scan.shape, np.uint8)
     _mark_denied(evidence, verdict)
-    for rectangle, damage in iter_damage_tiles(detector, scan.pixels, infrared=evidence.channel):
+    one_channel = scan.pixels[..., :1]  # it goes by infrared alone
+    for rectangle, damage in iter_damage_tiles(detector, one_channel, infrared=evidence.channel):
         verdict[rectangle][damage >= level] = _PROVEN
     return verdict
 
