@@ -64,6 +64,7 @@ NOT_RUN = {
     "docs/explanation/speed.md": "benchmarks of minutes",
     "docs/explanation/two-ways.md": "a benchmark of minutes and trainings of hours",
     "docs/explanation/what-it-finds.md": "a benchmark of minutes",
+    "docs/how-to/infrared.md": "scans of the reader's; tests/pipeline/test_infrared_joined.py runs every layout",
     "docs/how-to/make-the-shipped-network.md": "a training of hours on material that does not ship",
     "docs/how-to/synthesize-damage.md": "draws thousands of pairs on the reader's photos; tests/cli runs it small",
     "docs/how-to/the-thesis-in-five-commands.md": "trainings of hours; tests/training and tests/study run them small",

@@ -41,6 +41,11 @@ def detector(name: str) -> Detector:
         pytest.skip(f"{name} is not installed: {error}")
 
 
+def scan_for(finder: str, pixels: Pixels) -> Scan:
+    """A scan with an infrared plane for a detector that goes by infrared."""
+    return Scan(pixels, infrared=pixels[::-1, :, 0].copy() if detector(finder).spec.needs.infrared else None)
+
+
 @cache
 def fill(name: str) -> Inpainter:
     try:
@@ -86,7 +91,7 @@ class TestOnlyDamagedPixelsChange:
     @every_depth
     @pytest.mark.parametrize("channels", [1, 3])
     def test_whatever_is_found(self, finder: str, dtype: type, channels: int) -> None:
-        scan = Scan(draw(70, 90, channels=channels, dtype=dtype, specks=9))
+        scan = scan_for(finder, draw(70, 90, channels=channels, dtype=dtype, specks=9))
         pipeline = Pipeline(RestoreSettings(fill="telea"), detector=detector(finder))
         mask = pipeline.detect_mask(scan)
         restored = pipeline.repair(scan, mask)
@@ -159,7 +164,7 @@ class TestShyVisibleCorrectable:
     def test_a_clean_scan_has_an_empty_mask(self, finder: str, dtype: type, channels: int) -> None:
         clean = draw(120, 150, channels=channels, dtype=dtype, specks=0)
         for pixels in (clean, np.full_like(clean, clean[0, 0, 0]), np.zeros_like(clean)):
-            assert not Pipeline(detector=detector(finder)).detect_mask(Scan(pixels)).any()
+            assert not Pipeline(detector=detector(finder)).detect_mask(scan_for(finder, pixels)).any()
 
     @every_fill
     @every_depth
@@ -180,7 +185,7 @@ class TestShyVisibleCorrectable:
 class TestAnySize:
     @every_detector
     def test_the_tile_does_not_change_the_answer(self, finder: str) -> None:
-        scan = Scan(draw(150, 230, specks=20, dtype=np.uint16))
+        scan = scan_for(finder, draw(150, 230, specks=20, dtype=np.uint16))
         maps = [
             Pipeline(RestoreSettings(tile=tile), detector=detector(finder)).detect(scan) for tile in (64, 112, 1024)
         ]
@@ -200,7 +205,7 @@ class TestAnySize:
     @every_detector
     @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3), (67, 129)])
     def test_odd_sizes(self, finder: str, shape: tuple[int, int]) -> None:
-        scan = Scan(np.full((*shape, 3), 90, np.uint8))
+        scan = scan_for(finder, np.full((*shape, 3), 90, np.uint8))
         damage = Pipeline(detector=detector(finder)).detect(scan)
         assert damage.shape == shape
         assert damage.min() >= 0
@@ -227,7 +232,8 @@ class TestOffline:
         monkeypatch.setattr(socket.socket, "connect", refuse)
         monkeypatch.setattr(socket, "getaddrinfo", refuse)
         for finder in detectors.catalogue.names():
-            detector(finder)
+            if detector(finder).spec.needs.infrared:
+                continue  # it works only on scans that have some
             redust.restore(scan_file(), tmp_path / f"{finder}.tif", detector=finder)
 
     def test_a_restored_scan_can_be_restored_again(self, tmp_path: Path) -> None:

@@ -204,4 +204,19 @@ def test_what_does_not_fit_is_refused_at_once(config: TrainConfig, tmp_path: Pat
     write_pairs(tmp_path / "one/images", tmp_path / "one/masks", range(1))
     with pytest.raises(TrainingError, match="too few"):
         fit(changed(config, data=tmp_path / "one"))
+    (tmp_path / "card.toml").write_text('license = "MIT"\n')
+    with pytest.raises(SettingsError, match="license"):
+        train(changed(config, card=tmp_path / "card.toml"))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_card_says_what_its_file_says_of_the_data(config: TrainConfig, tmp_path: Path) -> None:
+    result = train(changed(config, epochs=1))
+    assert result.card
+    assert (result.card.licence, len(result.card.data)) == ("", 2)
+    (tmp_path / "card.toml").write_text('summary = "Finds dust."\ndata = ["ten scans: CC0"]\nlicence = "MIT"\n')
+    again = train(changed(config, epochs=1, card=tmp_path / "card.toml"), resume=True)  # exported anew, not trained
+    assert again.card
+    assert (again.card.summary, again.card.licence) == ("Finds dust.", "MIT")
+    assert again.card.data == ["ten scans: CC0", *result.card.data]
+    assert again.card.sha256["safetensors"] == result.card.sha256["safetensors"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -120,6 +120,7 @@ def restore(
     from redust.cli.run_batch import Display, run_batch
     from redust.cli.run_jobs import run_jobs
 
+    refuse_shared_infrared(choices, scans)
     batch_choices = {name: choices.pop(name) for name in BatchSettings.model_fields if name in choices}
     settings, batch = _make_settings(RestoreSettings, preset, choices), BatchSettings.of(**batch_choices)
     find_work = partial(
@@ -167,6 +168,7 @@ def detect(
     from redust.batch.worklist import make_worklist
     from redust.cli.run_jobs import run_jobs
 
+    refuse_shared_infrared(choices, scans)
     settings = _make_settings(DetectSettings, preset, choices)
     worklist = make_worklist(
         scans, mask_out=None if as_map else output, map_out=output if as_map else None,
@@ -227,6 +229,16 @@ def refuse_batch_flags(choices: Collection[str], report: Path | None) -> None:
     flags += ["--report FILE.html or .csv"] if report is not None and report.suffix.lower() in (".html", ".csv") else []
     if flags:
         raise SettingsError(f"{', '.join(flags)}: for several scans and an output folder. Name the folder with -o.")
+
+
+def refuse_shared_infrared(choices: Mapping[str, Any], scans: Sequence[Path]) -> None:
+    """Refuse one infrared file for several scans."""
+    infrared = choices.get("infrared", "auto")
+    if infrared not in ("auto", "off", "channel") and (len(scans) > 1 or not names_one_file(scans[0])):
+        raise SettingsError(
+            f"--infrared {infrared}: one file for several scans. Lay the infrared of each beside it, as scan_IR.tif, "
+            "and leave the flag out; or restore one scan at a time."
+        )
 
 
 def _make_settings(kind: type[S], preset: Path | None, choices: dict[str, Any]) -> S:

@@ -147,6 +147,14 @@ class DetectSettings(ScanSettings):
             "what is repaired stays the file's own. `auto` knows colour negatives by their orange mask."
         ),
     ] = Film.auto
+    infrared: Annotated[
+        str,
+        Field(
+            description="Infrared, which shows dust on colour film: `auto` uses the scan's own, or that of a file "
+            "beside it such as scan_IR.tif; `off` leaves it out; `channel` takes an alpha channel for infrared; else "
+            "the FILE that holds it."
+        ),
+    ] = "auto"
     level: Annotated[
         float | None,
         Field(

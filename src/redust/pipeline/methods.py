@@ -33,6 +33,7 @@ from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
 from redust.pipeline.detection import Detection, ProgressCallback, split_progress
 from redust.pipeline.engines import Engines
+from redust.pipeline.infrared import InfraredJudge, InfraredView
 from redust.pipeline.report_builder import ReportBuilder
 
 _MIN_GENERATED_SIZE = 2  # pixels: a single pixel that a generator changed is no damage
@@ -46,6 +47,7 @@ class RestorationMethod(ABC):
     def __init__(self, settings: RestoreSettings, engines: Engines) -> None:
         self.settings = settings
         self.engines = engines
+        self._infrared = InfraredJudge(settings)
 
     @property
     @abstractmethod
@@ -157,6 +159,8 @@ class RestorationMethod(ABC):
 
     def as_positive(self, scan: Scan, report: ReportBuilder | None = None) -> Scan:
         """The scan as detectors get it, a negative as a positive; `report` gets which of them it is."""
+        if self.map_source.needs.infrared:
+            return scan  # densities of the film itself
         film = choose_film(scan.pixels, self.settings.film)
         if report is not None:
             report.set(film=film)
@@ -167,12 +171,24 @@ class RestorationMethod(ABC):
         settings = self.settings
         return choose_view(self.engines.detector, scan.pixels, blur=settings.blur, tta=settings.tta)
 
+    def join_infrared(self, candidates: Mask, scan: Scan) -> Mask:
+        """Candidates (H, W) with what the scan's infrared proves and without what it denies."""
+        return self.view_infrared(scan).join_mask(candidates)
+
+    def view_infrared(self, scan: Scan) -> InfraredView:
+        """What the scan's infrared says; it proves and denies unless the detector goes by it itself."""
+        return self._infrared.view(scan, judge=not self.map_source.needs.infrared)
+
     def damage_tiles(
-        self, scan: Scan, detector: Detector, progress: ProgressCallback
+        self, scan: Scan, detector: Detector, infrared: InfraredView, progress: ProgressCallback
     ) -> Iterator[tuple[Rectangle, DamageMap]]:
         """The detector's damage map tile by tile, with the scratches that only the whole scan shows."""
-        lines = find_frame_scratches(scan.pixels) if self.settings.frame_scratches else []
-        tiles = iter_damage_tiles(detector, scan.pixels, tile=self.settings.tile, progress=progress)
+        goes_by_infrared = detector.spec.needs.infrared
+        lines = find_frame_scratches(scan.pixels) if self.settings.frame_scratches and not goes_by_infrared else []
+        infrared.spare_lines(lines)
+        tiles = iter_damage_tiles(
+            detector, scan.pixels, tile=self.settings.tile, progress=progress, infrared=infrared.channel
+        )
         return mark_lines(tiles, lines, scan.shape)
 
 
@@ -193,8 +209,9 @@ class MaskMethod(RestorationMethod):
         return [self.engines.detector.spec]
 
     def predict_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap:
-        scan = self.as_positive(scan)
-        return join_tiles(self.damage_tiles(scan, self.choose_detector(scan), progress), scan.pixels)
+        infrared, scan = self.view_infrared(scan), self.as_positive(scan)
+        tiles = self.damage_tiles(scan, self.choose_detector(scan), infrared, progress)
+        return infrared.join_map(join_tiles(tiles, scan.pixels))
 
     def threshold_map(self, damage: DamageMap, scan: Scan) -> Mask:
         return super().threshold_map(damage, self.as_positive(scan))
@@ -208,15 +225,18 @@ class MaskMethod(RestorationMethod):
         report: ReportBuilder | None = None,
         progress: ProgressCallback = None,
     ) -> Detection:
-        scan = self.as_positive(scan, report)
+        infrared, scan = self.view_infrared(scan), self.as_positive(scan, report)
         detector, threshold = self.choose_detector(scan), self.threshold
         if report is not None:
             self._record_detector(detector, report)
-        tiles = self.damage_tiles(scan, detector, progress)
-        if not keep_map:
-            return Detection(*threshold.apply_to_tiles(tiles, scan.pixels))
-        damage = join_tiles(tiles, scan.pixels)
-        return Detection(*threshold.apply(damage, scan.pixels), damage)
+        tiles = self.damage_tiles(scan, detector, infrared, progress)
+        damage = join_tiles(tiles, scan.pixels) if keep_map else None
+        candidates, level = (
+            threshold.apply_to_tiles(tiles, scan.pixels) if damage is None else threshold.apply(damage, scan.pixels)
+        )
+        if report is not None:
+            infrared.record(report, candidates)
+        return Detection(infrared.join_mask(candidates), level, None if damage is None else infrared.join_map(damage))
 
     def record_detection(self, scan: Scan, report: ReportBuilder) -> None:
         self._record_detector(self.choose_detector(self.as_positive(scan, report)), report)
@@ -236,6 +256,8 @@ class MaskMethod(RestorationMethod):
             self.engines.inpainter, scan.pixels, mask, recover=settings.recover_translucent,
             grain=settings.grain, threads=settings.threads, progress=progress,
         )  # fmt: skip
+        if settings.recover_translucent and mask.any():
+            self._infrared.view(scan, judge=False).divide_dust(scan.pixels, filled, mask)
         return scan.with_pixels(filled)
 
     def record_repair(self, report: ReportBuilder) -> None:
@@ -281,10 +303,12 @@ class GeneratorMethod(RestorationMethod):
         progress: ProgressCallback = None,
     ) -> Detection:
         restored, change = self.generate(scan, damaged=damaged, progress=progress)
+        infrared = self.view_infrared(scan)
+        candidates, level = self.threshold.apply(change, scan.pixels)
         if report is not None:
             self._record_engines(report)
-        candidates, level = self.threshold.apply(change, scan.pixels)
-        return Detection(candidates, level, change if keep_map else None, restored)
+            infrared.record(report, candidates)
+        return Detection(infrared.join_mask(candidates), level, change if keep_map else None, restored)
 
     def generate(
         self, scan: Scan, *, damaged: Mask | None = None, progress: ProgressCallback = None
@@ -316,11 +340,12 @@ class GeneratorMethod(RestorationMethod):
 
     def _predict_attention(self, scan: Scan, progress: ProgressCallback) -> DamageMap:
         """The damage map that a generator takes: adapted to the scan, its logits moved by the sensitivity."""
-        spec, scan = self.engines.detector.spec, self.as_positive(scan)
+        spec = self.engines.detector.spec
+        infrared, scan = self.view_infrared(scan), self.as_positive(scan)
         level = spec.level_for(self.settings.sensitivity)
         bias = log_odds(spec.level) - log_odds(level) + self.engines.generator.spec.needs.attention_shift
-        tiles = self.damage_tiles(scan, self.choose_detector(scan), progress)
-        return adapt_posteriors(spec.prior_shift, join_tiles(tiles, scan.pixels), scan.pixels, bias)
+        tiles = self.damage_tiles(scan, self.choose_detector(scan), infrared, progress)
+        return infrared.join_map(adapt_posteriors(spec.prior_shift, join_tiles(tiles, scan.pixels), scan.pixels, bias))
 
     def decide(self, candidates: Mask, scan: Scan, areas: Areas) -> MaskDecision:
         if self.settings.everywhere:

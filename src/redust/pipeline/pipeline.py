@@ -107,7 +107,8 @@ class Pipeline:
 
         `areas` is what a person has decided; it is applied as it is.
         """
-        return self._decide(self.method.threshold_map(damage, scan), scan, areas or Areas())
+        candidates = self.method.threshold_map(damage, scan)
+        return self._decide(self.method.join_infrared(candidates, scan), scan, areas or Areas())
 
     def detect_mask(self, scan: Scan, areas: Areas | None = None) -> Mask:
         """Detect and decide in one call, or return a person's whole mask: (H, W) bool.

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from redust.batch.failures import Failure, catch_failure
 from redust.batch.storage import hash_file, stat_file
 from redust.core.arrays import DamageMap
+from redust.core.engines import MapSpec
 from redust.core.logits import QuantisedMap
 from redust.core.scan import Scan
-from redust.decision.sensitivity_steps import count_marked_steps, takes_quantised_map
+from redust.decision.sensitivity_steps import LAST_STEP, MarkedSteps, count_marked_steps, takes_quantised_map
 from redust.detectors.run_detector import join_tiles
 from redust.inpainters import catalogue as inpainters
 from redust.pipeline.detection import ProgressCallback
@@ -86,16 +89,33 @@ def predict_steps(studio: Studio, opened: OpenScan, input_sha256: str, job: Job)
         studio.maps.write_map(key, damage)
         studio.detecting.engines.detector.release_memory()
     job.report_progress("judge", 0.0)
-    studio.maps.write_steps(key, count_marked_steps(studio.engine, damage, method.as_positive(scan).pixels))
+    studio.maps.write_steps(key, count_joined_steps(method, studio.engine, damage, scan))
 
 
 def predict_smallest_map(method: MaskMethod, scan: Scan, progress: ProgressCallback = None) -> DamageMap | QuantisedMap:
     """The damage map of a scan in the smallest form that its threshold takes."""
-    positive = method.as_positive(scan)
-    tiles = method.damage_tiles(positive, method.choose_detector(positive), progress)
+    infrared, positive = method.view_infrared(scan), method.as_positive(scan)
+    tiles = method.damage_tiles(positive, method.choose_detector(positive), infrared, progress)
     if takes_quantised_map(method.map_source):
         return QuantisedMap.from_tiles(tiles, scan.shape)
     return join_tiles(tiles, scan.pixels)
+
+
+def count_joined_steps(method: MaskMethod, spec: MapSpec, damage: DamageMap | QuantisedMap, scan: Scan) -> MarkedSteps:
+    """At how many steps each pixel is marked: at all where infrared proves damage, at none where it denies it.
+
+    Parameters
+    ----------
+    spec
+        Of the engine whose levels count.
+    """
+    infrared, positive = method.view_infrared(scan), method.as_positive(scan)
+    method.damage_tiles(positive, method.engines.detector, infrared, None)  # infrared denies no line through the frame
+    marked_steps = count_marked_steps(spec, damage, positive.pixels)
+    if infrared.verdict is not None:
+        marked_steps[~infrared.join_mask(np.ones(scan.shape, np.bool_))] = 0
+        marked_steps[infrared.join_mask(np.zeros(scan.shape, np.bool_))] = LAST_STEP + 1
+    return marked_steps
 
 
 def _hash_input(studio: Studio, scan_id: str) -> dict[str, Any]:

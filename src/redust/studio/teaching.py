@@ -12,10 +12,9 @@ import numpy as np
 import redust
 from redust.core.atomic import make_folder
 from redust.core.engines import DetectorSpec, MapSpec
-from redust.decision.sensitivity_steps import count_marked_steps
 from redust.pipeline.pipeline import Pipeline
 from redust.studio.decisions import Decision, decide_scan
-from redust.studio.detecting import decide_scans, detect_scan
+from redust.studio.detecting import count_joined_steps, decide_scans, detect_scan
 from redust.studio.jobs import Job, JobResult
 from redust.studio.map_store import key_of_engine
 from redust.studio.open_scan import OpenScan
@@ -98,7 +97,7 @@ def _decide_with(studio: Studio, spec: MapSpec, opened: OpenScan) -> Decision | 
     damage, verdict, scan = opened.damage, opened.verdict, opened.scan()
     if damage is None or verdict is None:
         return None
-    steps = count_marked_steps(spec, damage, studio.method.as_positive(scan).pixels)
+    steps = count_joined_steps(studio.method, spec, damage, scan)
     studio.maps.write_steps(key_of_engine(spec, studio.columns(opened.id)["input_sha256"]), steps)
     return decide_scan(steps, scan, verdict.settings, verdict.step)
 

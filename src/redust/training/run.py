@@ -35,7 +35,7 @@ from redust.training.loader import PatchStream, make_loader
 from redust.training.memory import keep_memory
 from redust.training.module import RunClock, TrainingModule
 from redust.training.network import NetworkPlan, make_network, plan_network
-from redust.training.result import FittedRun, RunFolders, TrainingResult
+from redust.training.result import CardText, FittedRun, RunFolders, TrainingResult
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _FREE_TO_CHANGE = {
     # Where data lies; what lies there is compared by its fingerprint.
     "data": {"data", "photos", "recipe", "material", "workers"},
     "model": {"attention", "teacher"},  # by their fingerprints too
-    "run": {"out", "threads", "accelerator"},
+    "run": {"out", "threads", "accelerator", "card"},
 }
 _MAX_VALIDATIONS = 50  # of a run that is limited by epochs
 # Of a budget: one validation, the scores at the end, the largest share that is kept for the end.
@@ -98,9 +98,12 @@ def train(
     TrainingError
         If the data cannot be used, memory runs out, the loss is not finite, or the saved state belongs to another
         configuration or other data.
+    SettingsError
+        If the text of the card cannot be read.
     TargetExists
         If a run of this name exists and is not to be resumed.
     """
+    CardText.of_run(config)  # what is wrong with it is said before the run, not after
     fitted = fit(config, resume=resume, on_progress=on_progress, started=started)
     if fitted.interrupted:
         return TrainingResult(fitted.folders)
