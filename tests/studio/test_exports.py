@@ -190,3 +190,20 @@ def test_a_negative_is_exported_as_restore_does(
     assert target.read_bytes() == (tmp_path / "cli.tif").read_bytes() != (tmp_path / "a.tif").read_bytes()
     with Ledger(desk.studio.output) as ledger:
         assert ledger.read_report("a.tif")["film"] == "negative"
+
+
+def test_a_scan_with_infrared_is_exported_as_restore_does(
+    open_desk: Callable[..., Desk], tmp_path: Path, redust_command: Callable[..., Any]
+) -> None:
+    pixels = draw(600, 700, specks=500, dtype=np.uint16)
+    random = np.random.default_rng(0)
+    infrared = random.normal(40_000, 300, (600, 700))
+    for row, column in random.integers(10, 590, (60, 2)).tolist():
+        infrared[row : row + 5, column : column + 5] = 6_000
+        pixels[row : row + 5, column : column + 5] = 1_000
+    write_scan(Scan(pixels, infrared=infrared.astype(np.uint16)), tmp_path / "a.tif")
+    desk = open_desk(tmp_path / "a.tif")
+    target = desk.export(desk.ids[0])
+    ended = redust_command("restore", tmp_path / "a.tif", "-o", tmp_path / "cli.tif", *FLAGS)
+    assert ended.code == 0, ended.err
+    assert target.read_bytes() == (tmp_path / "cli.tif").read_bytes() != (tmp_path / "a.tif").read_bytes()
