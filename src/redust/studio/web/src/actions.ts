@@ -1,0 +1,363 @@
+/** What the page does: each action calls the server, then updates the state. Errors become sentences. */
+
+import * as api from "./api";
+import { ApiError } from "./api";
+import * as state from "./state";
+import { texts } from "./strings";
+import type { Edit, EditResult, Job, Point, RegionOrder, ScanDetail, ScanState, ScanSummary, Settings } from "./types";
+import { viewer } from "./viewer/current";
+
+/** Run an action; what the server refuses is shown in its own words. Answers undefined then. */
+export async function attempt<Answer>(action: () => Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    reportError(error);
+    return undefined;
+  }
+}
+
+function reportError(error: ApiError): void {
+  if (error.code === "unreachable") state.connected.value = false;
+  state.notify(error.status === 401 ? texts.errors.unauthorised : error.message, "error");
+}
+
+export async function loadStudio(): Promise<void> {
+  await attempt(async () => {
+    state.info.value = await api.readInfo();
+    const { jobs } = await api.listJobs();
+    state.jobs.value = new Map(jobs.map((job) => [job.id, job]));
+    await loadScans();
+  });
+}
+
+/** Read the list of scans page by page; the first page shows at once. */
+export async function loadScans(): Promise<void> {
+  const scans: ScanSummary[] = [];
+  for (let total = 1; scans.length < total; ) {
+    const page = await api.listScans(scans.length, scans.length ? 1000 : 200);
+    total = page.total;
+    scans.push(...page.scans);
+    state.scans.value = [...scans];
+    if (page.scans.length === 0) break;
+  }
+  state.scansLoaded.value = true;
+}
+
+/** Take what is known of a scan from any answer or event. */
+export function mergeScan(summary: ScanSummary): void {
+  const list = state.scans.value;
+  const index = list.findIndex((scan) => scan.id === summary.id);
+  state.scans.value = index < 0 ? [...list, summary] : list.with(index, { ...list[index], ...pickSummary(summary) });
+}
+
+function pickSummary(scan: ScanSummary): ScanSummary {
+  const {
+    id,
+    name,
+    folder,
+    width,
+    height,
+    bits,
+    channels,
+    state: scanState,
+    coverage,
+    regions,
+    revision,
+    error,
+  } = scan;
+  return { id, name, folder, width, height, bits, channels, state: scanState, coverage, regions, revision, error };
+}
+
+function takeDetail(detail: ScanDetail): void {
+  if (state.currentId.value !== detail.id) return;
+  state.detail.value = detail;
+  mergeScan(detail);
+  void viewer()?.show(detail);
+}
+
+export function navigate(id: string | null): void {
+  location.hash = id ? `#/scan/${encodeURIComponent(id)}` : "#/";
+}
+
+/** Follow the address: `#/scan/ID` opens a scan, all else the contact sheet. */
+export function followHash(): void {
+  const match = /^#\/scan\/(.+)$/.exec(location.hash);
+  const id = match?.[1] ? decodeURIComponent(match[1]) : null;
+  if (id === state.currentId.value) return;
+  if (id === null) state.focusedCard.value = state.currentId.value;
+  state.currentId.value = id;
+  state.detail.value = null;
+  state.regions.value = [];
+  state.regionIndex.value = -1;
+  if (id) void openCurrent(id);
+}
+
+async function openCurrent(id: string): Promise<void> {
+  const detail = await attempt(() => api.openScan(id));
+  if (!detail) return;
+  takeDetail(detail);
+  await loadRegions();
+}
+
+/** Read the current scan again, when an event says that it changed. */
+export async function refreshCurrent(): Promise<void> {
+  const id = state.currentId.value;
+  if (!id) return;
+  const detail = await attempt(() => api.readScan(id));
+  if (detail && detail.revision >= (state.detail.value?.revision ?? 0)) {
+    takeDetail(detail);
+    await loadRegions();
+  }
+}
+
+export async function loadRegions(): Promise<void> {
+  const id = state.currentId.value;
+  if (!id || !state.detail.value || state.detail.value.regions === null) return;
+  const page = await attempt(() => api.listRegions(id, state.regionOrder.value, state.regionLimit.value));
+  if (!page || id !== state.currentId.value) return;
+  const held = state.currentRegion.value?.id;
+  state.regions.value = page.regions;
+  state.regionTotal.value = page.total;
+  state.regionIndex.value = held ? page.regions.findIndex((region) => region.id === held) : -1;
+}
+
+let regionTimer = 0;
+
+/** Read the regions once the changes pause. */
+function loadRegionsSoon(): void {
+  clearTimeout(regionTimer);
+  regionTimer = window.setTimeout(() => void loadRegions(), 250);
+}
+
+export function orderRegions(order: RegionOrder): void {
+  state.regionOrder.value = order;
+  state.regionIndex.value = -1;
+  void loadRegions();
+}
+
+export function showMoreRegions(): void {
+  state.regionLimit.value += 500;
+  void loadRegions();
+}
+
+let settingsPending: Partial<Settings> | null = null;
+let settingsBusy = false;
+
+/** Change settings of the current scan: shown at once; while one request runs, later changes wait and go as one. */
+export async function changeSettings(changes: Partial<Settings>): Promise<void> {
+  const detail = state.detail.value;
+  if (!detail) return;
+  state.detail.value = { ...detail, settings: { ...detail.settings, ...changes } };
+  settingsPending = { ...settingsPending, ...changes };
+  if (settingsBusy) return;
+  settingsBusy = true;
+  while (settingsPending) {
+    const sent = settingsPending;
+    settingsPending = null;
+    const answer = await attempt(() => api.changeSettings(detail.id, sent));
+    if (answer) takeDetail({ ...answer, settings: { ...answer.settings, ...(settingsPending ?? {}) } });
+    else await refreshCurrent();
+  }
+  settingsBusy = false;
+  loadRegionsSoon();
+}
+
+let editQueue: Promise<unknown> = Promise.resolve();
+
+/** Edits reach the server one after the other, in the order they were made. */
+function enqueue(id: string, send: () => Promise<EditResult>): Promise<EditResult | undefined> {
+  const result = editQueue.then(() => attempt(send)).then((answer) => (answer ? takeEdit(id, answer) : undefined));
+  editQueue = result;
+  return result;
+}
+
+function takeEdit(id: string, result: EditResult): EditResult {
+  const detail = state.detail.value;
+  if (detail?.id === id) {
+    const { revision, history } = result;
+    state.detail.value = {
+      ...detail,
+      revision,
+      history,
+      coverage: result.coverage ?? detail.coverage,
+      regions: result.regions ?? detail.regions,
+      state: detail.state === "exported" || detail.state === "accepted" ? detail.state : "corrected",
+    };
+    mergeScan(state.detail.value);
+    loadRegionsSoon();
+  }
+  if (result.message) state.notify(result.message);
+  return result;
+}
+
+/** Send an edit; the mask layer shows it meanwhile. */
+export async function applyEdit(edit: Edit): Promise<void> {
+  const id = state.currentId.value;
+  if (!id || !state.detail.value) return;
+  const layer = viewer()?.mask;
+  const pending = layer?.addPending(edit);
+  const result = await enqueue(id, () => api.sendEdit(id, edit));
+  if (!result) state.notify(texts.errors.notSaved, "error");
+  else await layer?.refresh(result.dirty, result.revision);
+  if (pending) layer?.dropPending(pending);
+  if (result) viewer()?.maskChanged();
+}
+
+async function applyHistory(send: (id: string) => Promise<EditResult>, sentence: string): Promise<void> {
+  const id = state.currentId.value;
+  if (!id) return;
+  const result = await enqueue(id, () => send(id));
+  if (!result) return;
+  state.announce(result.message ?? sentence);
+  await viewer()?.mask.refresh(result.dirty, result.revision);
+  viewer()?.maskChanged();
+}
+
+export async function undo(): Promise<void> {
+  await applyHistory(api.undoEdit, texts.undone);
+}
+
+export async function redo(): Promise<void> {
+  await applyHistory(api.redoEdit, texts.redone);
+}
+
+export async function loadMask(file: Blob): Promise<void> {
+  await applyHistory((id) => api.loadMask(id, file), "");
+}
+
+/** Go to the next (1) or previous (-1) region. */
+export function stepRegion(step: number): void {
+  const { length } = state.regions.value;
+  if (!length) return;
+  const index = state.regionIndex.value;
+  goToRegion(index < 0 ? (step > 0 ? 0 : length - 1) : (index + step + length) % length);
+}
+
+export function goToRegion(index: number): void {
+  const region = state.regions.value[index];
+  if (!region) return;
+  state.regionIndex.value = index;
+  viewer()?.goToBox(region.box);
+  const label = texts.classes[region.class] ?? region.class;
+  const position = texts.regions.position(index + 1, state.regionTotal.value);
+  state.announce(`${position}: ${texts.regions.row(label, region.area, region.confidence)}`);
+}
+
+/** Drop a region, or bring it back. */
+export async function toggleRegion(index: number): Promise<void> {
+  const region = state.regions.value[index];
+  if (!region) return;
+  const [left, top, width, height] = region.box;
+  const [x, y] = region.point ?? [left + Math.floor(width / 2), top + Math.floor(height / 2)];
+  const dropped = region.state === "dropped";
+  state.regions.value = state.regions.value.with(index, { ...region, state: dropped ? "kept" : "dropped" });
+  state.announce(dropped ? texts.regions.broughtBack(index + 1) : texts.regions.dropped(index + 1));
+  await applyEdit({ kind: "region", x, y });
+}
+
+/** Drop the region under a pixel of the scan, or bring it back. */
+export function toggleRegionAt([x, y]: Point): void {
+  void applyEdit({ kind: "region", x: Math.floor(x), y: Math.floor(y) });
+}
+
+/** Open the next (1) or previous (-1) scan of those shown; the sheet after the last. */
+export function stepScan(step: number): void {
+  const list = state.shownScans.value;
+  const index = list.findIndex((scan) => scan.id === state.currentId.value);
+  navigate(list[index + step]?.id ?? null);
+}
+
+/** Set a scan's state and go on to the next: on the page of a scan, or on the contact sheet. */
+export async function decideScan(decision: "accepted" | "rejected"): Promise<void> {
+  const id = state.currentId.value ?? state.focusedCard.value;
+  if (!id) return;
+  const list = state.shownScans.value;
+  const next = list[list.findIndex((scan) => scan.id === id) + 1]?.id ?? null;
+  const summary = await attempt(() => api.setState(id, decision));
+  if (!summary) return;
+  state.announce(decision === "accepted" ? texts.accepted(summary.name) : texts.rejected(summary.name));
+  mergeScan(summary);
+  if (state.currentId.value === id) navigate(next);
+  else if (next) state.focusedCard.value = next;
+}
+
+function takeJob(job: Job | undefined): void {
+  if (job) state.jobs.value = new Map(state.jobs.value).set(job.id, job);
+}
+
+export async function detectAgain(): Promise<void> {
+  const id = state.currentId.value;
+  if (id) takeJob(await attempt(() => api.startDetection(id)));
+}
+
+export async function exportCurrent(): Promise<void> {
+  const id = state.currentId.value;
+  if (id) takeJob(await attempt(() => api.startExport(id, true)));
+}
+
+export async function exportScans(targets: string[] | "all" | "accepted"): Promise<void> {
+  takeJob(await attempt(() => api.exportScans(targets)));
+}
+
+export async function writeTrainingPairs(targets: string[] | "accepted"): Promise<void> {
+  takeJob(await attempt(() => api.writeTrainingPairs(targets)));
+}
+
+export async function cancelJob(id: string): Promise<void> {
+  takeJob(await attempt(() => api.cancelJob(id)));
+}
+
+export async function copySettings(source: string): Promise<void> {
+  const chosen = [...state.selection.value].filter((id) => id !== source);
+  const answer = await attempt(() => api.copySettings(source, chosen.length ? chosen : "all"));
+  if (answer) state.notify(texts.sheet.copied(answer.changed));
+  await attempt(loadScans);
+}
+
+export async function teach(): Promise<void> {
+  state.teachChanges.value = null;
+  const job = await attempt(() => api.startTeaching("corrected"));
+  if (!job) return;
+  takeJob(job);
+  state.teachOpen.value = true;
+}
+
+export async function undoTeaching(): Promise<void> {
+  if (await attempt(api.undoTeaching)) state.notify(texts.teach.undone);
+  state.teachOpen.value = false;
+  await attempt(loadScans);
+}
+
+export async function keepTeaching(name: string): Promise<void> {
+  const answer = await attempt(() => api.keepTeaching(name));
+  if (!answer) return;
+  state.notify(texts.teach.kept(answer.path));
+  state.teachOpen.value = false;
+}
+
+/** Send dropped or chosen files, one after the other; a single one opens. */
+export async function uploadFiles(files: File[]): Promise<void> {
+  const summaries: ScanSummary[] = [];
+  for (const file of files) {
+    const report = (share: number) => {
+      state.uploads.value = new Map(state.uploads.value).set(file.name, share);
+    };
+    report(0);
+    const summary = await attempt(() => api.uploadScan(file, report));
+    const uploads = new Map(state.uploads.value);
+    uploads.delete(file.name);
+    state.uploads.value = uploads;
+    if (summary) {
+      mergeScan(summary);
+      summaries.push(summary);
+    }
+  }
+  if (files.length === 1 && summaries[0]) navigate(summaries[0].id);
+}
+
+export async function setScanState(id: string, value: ScanState): Promise<void> {
+  const summary = await attempt(() => api.setState(id, value));
+  if (summary) mergeScan(summary);
+}

@@ -1,0 +1,310 @@
+/** The picture: OpenSeadragon with the scan, its restored version under a curtain, and the mask above both. */
+
+import OpenSeadragon from "openseadragon";
+import { attempt } from "../actions";
+import { repairBox, tileUrl } from "../api";
+import * as state from "../state";
+import type { Box, Point, ScanDetail } from "../types";
+import { type Frame, toScan, visibleBox } from "./frame";
+import { MaskLayer } from "./maskLayer";
+
+const { Point: ViewPoint, Rect } = OpenSeadragon;
+
+/** How long the view rests before what it shows is repaired, milliseconds. */
+const repairDelay = 250;
+
+const gestures = { clickToZoom: false, dblClickToZoom: false, flickEnabled: false };
+
+/** Zoom and centre, to be kept for the next picture. The centre is in shares of width and height. */
+interface KeptView {
+  imageZoom: number;
+  centre: Point;
+  fitted: boolean;
+}
+
+let keptView: KeptView | null = null;
+
+export class ScanViewer {
+  readonly mask = new MaskLayer();
+  readonly osd: OpenSeadragon.Viewer;
+  private scan: ScanDetail | null = null;
+  private base: OpenSeadragon.TiledImage | null = null;
+  private restored: OpenSeadragon.TiledImage | null = null;
+  private restoredVersion = 0;
+  private repairTimer = 0;
+  private repairBusy = false;
+  private repairedBox: { box: Box; version: number } | null = null;
+  private maskVersion = 0;
+
+  constructor(element: HTMLElement, navigator: HTMLElement) {
+    this.osd = OpenSeadragon({
+      element,
+      drawer: "canvas",
+      navigatorElement: navigator,
+      navigatorDrawer: "canvas",
+      showNavigator: true,
+      showNavigationControl: false,
+      keyboardNavEnabled: false,
+      gestureSettingsMouse: gestures,
+      gestureSettingsPen: gestures,
+      gestureSettingsTouch: { ...gestures, pinchRotate: false },
+      animationTime: 0.25,
+      springStiffness: 12,
+      maxZoomPixelRatio: 16,
+      minZoomImageRatio: 0.6,
+      visibilityRatio: 0.3,
+      zoomPerScroll: 1.25,
+      imageLoaderLimit: 6,
+      maxImageCacheCount: 400,
+      placeholderFillStyle: "rgb(128 128 128 / 0.12)",
+    });
+    this.osd.canvas.parentElement?.append(this.mask.canvas);
+    this.osd.addHandler("update-viewport", () => this.onDraw());
+    this.osd.addHandler("animation-finish", () => this.repairSoon());
+    this.osd.addHandler("resize", () => this.mask.requestDraw());
+  }
+
+  destroy(): void {
+    this.keepView();
+    clearTimeout(this.repairTimer);
+    this.osd.destroy();
+  }
+
+  /** Show a scan, or what has changed of the one that is shown. */
+  async show(scan: ScanDetail): Promise<void> {
+    const before = this.scan;
+    this.scan = scan;
+    if (before?.id === scan.id && this.base) {
+      if (displayQuery(before) !== displayQuery(scan)) await this.replaceBase(scan);
+      if (before.revision !== scan.revision) this.maskChanged();
+      this.mask.show(scan);
+      return;
+    }
+    this.keepView();
+    this.osd.close();
+    this.base = this.restored = null;
+    this.repairedBox = null;
+    this.base = await this.add(this.source(scan, "scan", displayQuery(scan)), 1);
+    this.mask.show(scan);
+    this.osd.viewport.goHome(true);
+    this.restoreView(scan);
+    this.applyCompare();
+  }
+
+  /** The server's pixels for `restored` have changed. */
+  refreshRestored(): void {
+    this.restoredVersion += 1;
+    this.repairedBox = this.scan ? { box: [0, 0, this.scan.width, this.scan.height], version: this.maskVersion } : null;
+    void this.replaceRestored();
+  }
+
+  /** The mask is another: what was repaired before is stale. */
+  maskChanged(): void {
+    this.maskVersion += 1;
+    this.repairSoon();
+  }
+
+  /** Show before, after, or both by the curtain, as the state says. */
+  applyCompare(): void {
+    const mode = state.peeking.value ? "before" : state.compareMode.value;
+    this.restored?.setOpacity(mode === "before" ? 0 : 1);
+    this.applyCurtain();
+    this.osd.forceRedraw();
+    if (mode !== "before") this.repairSoon();
+  }
+
+  private applyCurtain(): void {
+    if (!this.restored || !this.scan) return;
+    if (state.compareMode.value !== "split" || state.peeking.value) {
+      this.restored.setClip(null);
+      return;
+    }
+    const { width, height } = this.scan;
+    const frame = this.frame();
+    const edge = Math.min(width, Math.max(0, toScan(frame, [state.curtain.value * frame.width, 0])[0]));
+    // An empty clip would show all of it.
+    this.restored.setClip(new Rect(edge, 0, Math.max(width - edge, 1e-3), height));
+  }
+
+  frame(): Frame {
+    const { viewport } = this.osd;
+    const size = viewport.getContainerSize();
+    const origin = viewport.pixelFromPoint(new ViewPoint(0, 0), true);
+    const corner = viewport.pixelFromPoint(new ViewPoint(1, 0), true);
+    const scale = (corner.x - origin.x) / (this.scan?.width ?? 1);
+    return { scale, left: origin.x, top: origin.y, width: size.x, height: size.y };
+  }
+
+  visibleBox(): Box {
+    return this.scan ? visibleBox(this.frame(), this.scan.width, this.scan.height) : [0, 0, 0, 0];
+  }
+
+  /** The scan's pixel in the middle of the window. */
+  centre(): Point {
+    const frame = this.frame();
+    return toScan(frame, [frame.width / 2, frame.height / 2]);
+  }
+
+  fit(): void {
+    this.osd.viewport.goHome();
+  }
+
+  /** Zoom to so many device pixels for each pixel of the scan: 1 is 100 %. */
+  zoomTo(ratio: number): void {
+    if (!this.scan) return;
+    this.osd.viewport.zoomTo(this.viewportZoom(ratio / (window.devicePixelRatio || 1))).applyConstraints();
+  }
+
+  zoomBy(factor: number): void {
+    this.osd.viewport.zoomBy(factor).applyConstraints();
+  }
+
+  /** Move by shares of the window. */
+  panBy(x: number, y: number): void {
+    const bounds = this.osd.viewport.getBounds();
+    this.osd.viewport.panBy(new ViewPoint(x * bounds.width, y * bounds.height)).applyConstraints();
+  }
+
+  /** Bring a region into the middle, at 100 % or more where it fits. */
+  goToBox([left, top, width, height]: Box): void {
+    if (!this.scan) return;
+    this.mask.marker = { box: [left, top, width, height], dashed: false };
+    const frame = this.frame();
+    const room = Math.min(frame.width / (width * 2), frame.height / (height * 2));
+    const full = 1 / (window.devicePixelRatio || 1);
+    const scale = Math.min(room, Math.max(frame.scale, full));
+    this.osd.viewport.zoomTo(this.viewportZoom(scale));
+    this.osd.viewport.panTo(new ViewPoint((left + width / 2) / this.scan.width, (top + height / 2) / this.scan.width));
+    this.mask.requestDraw();
+  }
+
+  private viewportZoom(scale: number): number {
+    return (scale * (this.scan?.width ?? 1)) / this.osd.viewport.getContainerSize().x;
+  }
+
+  private onDraw(): void {
+    if (!this.scan || !this.base) return;
+    const frame = this.frame();
+    this.mask.draw(frame);
+    state.zoomPercent.value = frame.scale * (window.devicePixelRatio || 1) * 100;
+    if (state.compareMode.value === "split") this.applyCurtain();
+  }
+
+  private source(scan: ScanDetail, layer: string, query: string) {
+    return {
+      width: scan.width,
+      height: scan.height,
+      tileSize: scan.tile_size,
+      tileOverlap: 0,
+      minLevel: Math.min(8, scan.max_level),
+      maxLevel: scan.max_level,
+      getTileUrl: (level: number, x: number, y: number) => tileUrl(scan.id, layer, level, x, y, query),
+    };
+  }
+
+  private add(tileSource: object, opacity: number): Promise<OpenSeadragon.TiledImage> {
+    return new Promise((resolve, reject) => {
+      this.osd.addTiledImage({
+        tileSource: tileSource as OpenSeadragon.TileSource,
+        width: 1,
+        opacity,
+        success: (event) => resolve((event as unknown as { item: OpenSeadragon.TiledImage }).item),
+        error: (event) => reject(new Error(String((event as unknown as { message: string }).message))),
+      });
+    });
+  }
+
+  /** Lay the new picture over the old one, which goes once the new one is complete: nothing flashes. */
+  private async replace(old: OpenSeadragon.TiledImage | null, tileSource: object): Promise<OpenSeadragon.TiledImage> {
+    const added = await this.add(tileSource, old?.getOpacity() ?? 1);
+    if (old) {
+      this.osd.world.setItemIndex(
+        added,
+        Math.min(this.osd.world.getIndexOfItem(old) + 1, this.osd.world.getItemCount() - 1),
+      );
+      const drop = () => this.osd.world.getIndexOfItem(old) >= 0 && this.osd.world.removeItem(old);
+      if (old.getOpacity() === 0) drop();
+      else added.addOnceHandler("fully-loaded-change", drop);
+    }
+    return added;
+  }
+
+  private async replaceBase(scan: ScanDetail): Promise<void> {
+    this.base = await this.replace(this.base, this.source(scan, "scan", displayQuery(scan)));
+    if (this.restored) await this.replaceRestored();
+  }
+
+  private async replaceRestored(): Promise<void> {
+    const { scan } = this;
+    if (!scan) return;
+    const query = `${displayQuery(scan)}&v=${scan.revision}.${this.restoredVersion}`;
+    const added = await this.replace(this.restored, this.source(scan, "restored", query));
+    if (this.scan?.id !== scan.id) return;
+    this.restored = added;
+    this.applyCompare();
+  }
+
+  /** Repair what is on screen, once the view rests. */
+  private repairSoon(): void {
+    clearTimeout(this.repairTimer);
+    this.repairTimer = window.setTimeout(() => void this.repairVisible(), repairDelay);
+  }
+
+  private async repairVisible(): Promise<void> {
+    const { scan } = this;
+    if (!scan || state.compareMode.value === "before" || scan.regions === null) return;
+    const box = this.visibleBox();
+    if (box[2] * box[3] === 0 || this.isRepaired(box)) return;
+    state.repairNeedsZoom.value = box[2] * box[3] > state.repairLimit.value;
+    if (state.repairNeedsZoom.value) {
+      if (scan.has_restored && !this.restored) await this.replaceRestored();
+      return;
+    }
+    if (this.repairBusy) return;
+    await this.requestRepair(scan, box);
+  }
+
+  private async requestRepair(scan: ScanDetail, box: Box): Promise<void> {
+    const version = this.maskVersion;
+    this.repairBusy = state.repairing.value = true;
+    const answer = await attempt(() => repairBox(scan.id, box));
+    this.repairBusy = state.repairing.value = false;
+    if (!answer || this.scan?.id !== scan.id) return;
+    this.repairedBox = { box, version };
+    this.restoredVersion += 1;
+    await this.replaceRestored();
+    if (version !== this.maskVersion) this.repairSoon();
+  }
+
+  private isRepaired([left, top, width, height]: Box): boolean {
+    if (!this.repairedBox || this.repairedBox.version !== this.maskVersion) return false;
+    const [x, y, w, h] = this.repairedBox.box;
+    const inside = left >= x && top >= y && left + width <= x + w && top + height <= y + h;
+    if (inside) state.repairNeedsZoom.value = false;
+    return inside;
+  }
+
+  private keepView(): void {
+    if (!this.scan || !this.base) return;
+    const frame = this.frame();
+    const [x, y] = this.centre();
+    keptView = {
+      imageZoom: frame.scale,
+      centre: [x / this.scan.width, y / this.scan.height],
+      fitted: this.osd.viewport.getZoom(true) <= this.osd.viewport.getHomeZoom() * 1.001,
+    };
+  }
+
+  private restoreView(scan: ScanDetail): void {
+    if (!keptView || keptView.fitted) return;
+    const [x, y] = keptView.centre;
+    this.osd.viewport.zoomTo(this.viewportZoom(keptView.imageZoom), undefined, true);
+    this.osd.viewport.panTo(new ViewPoint(x, (y * scan.height) / scan.width), true);
+    this.osd.viewport.applyConstraints(true);
+  }
+}
+
+function displayQuery(scan: ScanDetail): string {
+  const { exposure, gamma, invert } = scan.settings;
+  return `exposure=${exposure}&gamma=${gamma}&invert=${invert ? 1 : 0}`;
+}
