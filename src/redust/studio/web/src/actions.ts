@@ -165,10 +165,20 @@ export async function changeSettings(changes: Partial<Settings>): Promise<void> 
 }
 
 let editQueue: Promise<unknown> = Promise.resolve();
+let editsUnderway = 0;
+
+/** An answer that brings the current scan's state is on its way. */
+export const isChanging = () => settingsBusy || editsUnderway > 0;
 
 /** Edits reach the server one after the other, in the order they were made. */
 function enqueue(id: string, send: () => Promise<EditResult>): Promise<EditResult | undefined> {
-  const result = editQueue.then(() => attempt(send)).then((answer) => (answer ? takeEdit(id, answer) : undefined));
+  editsUnderway += 1;
+  const result = editQueue
+    .then(() => attempt(send))
+    .then((answer) => {
+      editsUnderway -= 1;
+      return answer && takeEdit(id, answer);
+    });
   editQueue = result;
   return result;
 }
@@ -196,13 +206,12 @@ function takeEdit(id: string, result: EditResult): EditResult {
 export async function applyEdit(edit: Edit): Promise<void> {
   const id = state.currentId.value;
   if (!id || !state.detail.value) return;
-  const layer = viewer()?.mask;
-  const pending = layer?.addPending(edit);
+  const shown = viewer();
+  const pending = shown?.mask.addPending(edit);
   const result = await enqueue(id, () => api.sendEdit(id, edit));
   if (!result) state.notify(texts.errors.notSaved, "error");
-  else await layer?.refresh(result.dirty, result.revision);
-  if (pending) layer?.dropPending(pending);
-  if (result) viewer()?.maskChanged();
+  else await shown?.takeEdit(result.dirty, result.revision);
+  if (pending) shown?.mask.dropPending(pending);
 }
 
 async function applyHistory(send: (id: string) => Promise<EditResult>, sentence: string): Promise<void> {
@@ -211,8 +220,7 @@ async function applyHistory(send: (id: string) => Promise<EditResult>, sentence:
   const result = await enqueue(id, () => send(id));
   if (!result) return;
   state.announce(result.message ?? sentence);
-  await viewer()?.mask.refresh(result.dirty, result.revision);
-  viewer()?.maskChanged();
+  await viewer()?.takeEdit(result.dirty, result.revision);
 }
 
 export async function undo(): Promise<void> {

@@ -1,6 +1,6 @@
 /** The server's events: jobs move, scans change, the connection is lost and comes back. */
 
-import { loadScans, mergeScan, refreshCurrent } from "./actions";
+import { isChanging, loadScans, mergeScan, refreshCurrent } from "./actions";
 import * as api from "./api";
 import * as state from "./state";
 import { texts } from "./strings";
@@ -34,8 +34,10 @@ async function reconnect(): Promise<void> {
 function takeScanEvent(summary: ScanSummary): void {
   mergeScan(summary);
   const detail = state.detail.value;
-  if (detail?.id === summary.id && (summary.revision > detail.revision || summary.state !== detail.state)) {
-    void refreshCurrent();
+  if (detail?.id !== summary.id || isChanging()) return;
+  if (summary.revision > detail.revision || summary.state !== detail.state) void refreshCurrent();
+  else if (summary.revision === detail.revision) {
+    state.detail.value = { ...detail, coverage: summary.coverage, regions: summary.regions };
   }
 }
 

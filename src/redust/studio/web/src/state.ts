@@ -55,6 +55,8 @@ export const toasts = signal<Toast[]>([]);
 export const announcement = signal("");
 export const connected = signal(true);
 export const repairing = signal(false);
+/** The whole picture is on screen. */
+export const fitted = signal(true);
 export const zoomPercent = signal(100);
 export const repairNeedsZoom = signal(false);
 
@@ -64,13 +66,15 @@ export const brushShape = signal<BrushShape>("round");
 export const brushSize = signal(28);
 export const scratchStart = signal(false);
 export const stageFocused = signal(false);
+/** The picture is worked on by keyboard: the cross in its middle shows. */
+export const stageByKeys = signal(false);
 export const compareMode = signal<CompareMode>("before");
 /** Position of the curtain, 0 left to 1 right. */
 export const curtain = signal(0.5);
 /** The before key is held. */
 export const peeking = signal(false);
 export const overlayShown = signal(true);
-export const overlayOpacity = signal(0.65);
+export const overlayOpacity = signal(0.75);
 
 export const panelOpen = storedSignal<"yes" | "no">("redust-panel", "yes");
 export const theme = storedSignal<Theme>("redust-theme", "auto");

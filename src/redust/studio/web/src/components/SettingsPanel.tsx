@@ -249,7 +249,8 @@ function Display({ settings }: { settings: Settings }) {
 
 export function SettingsPanel() {
   const detail = state.detail.value;
-  if (!detail || state.panelOpen.value === "no") return null;
+  if (state.panelOpen.value === "no") return null;
+  if (!detail) return <aside class="panel" aria-label={texts.panel.label} />;
   return (
     <aside class="panel" aria-label={texts.panel.label}>
       <Detection detail={detail} />

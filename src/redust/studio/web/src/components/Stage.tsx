@@ -15,12 +15,19 @@ function mountViewer(element: HTMLElement, navigator: HTMLElement): () => void {
   canvas.setAttribute("role", "application");
   const onFocus = () => {
     state.stageFocused.value = true;
+    state.stageByKeys.value = canvas.matches(":focus-visible");
   };
   const onBlur = () => {
     state.stageFocused.value = false;
   };
   canvas.addEventListener("focus", onFocus);
   canvas.addEventListener("blur", onBlur);
+  canvas.addEventListener("keydown", (event) => {
+    if (event.key.startsWith("Arrow") || event.key === "Enter") state.stageByKeys.value = true;
+  });
+  canvas.addEventListener("pointerdown", () => {
+    state.stageByKeys.value = false;
+  });
   const stops = [
     effect(() => canvas.setAttribute("aria-label", texts.stage.label(state.detail.value?.name ?? ""))),
     effect(() => {
@@ -69,9 +76,11 @@ function BrushRing() {
   );
 }
 
+const usedByKeys = () => state.stageFocused.value && state.stageByKeys.value && state.tool.value !== "pan";
+
 /** Where Enter uses the tool, while the picture has the focus. */
 function CentreCross() {
-  if (!state.stageFocused.value || state.tool.value === "pan") return null;
+  if (!usedByKeys()) return null;
   return <div class="centre-cross" aria-hidden="true" />;
 }
 
@@ -127,7 +136,7 @@ function StageNote() {
   else if (state.repairing.value) note = texts.stage.repairing;
   else if (state.compareMode.value !== "before" && state.repairNeedsZoom.value) note = texts.stage.zoomToRepair;
   else if (state.scratchStart.value) note = texts.tools.scratchEnd;
-  else if (state.stageFocused.value && state.tool.value !== "pan") note = texts.tools.atCentre;
+  else if (usedByKeys()) note = texts.tools.atCentre;
   else if (detail.state === "detecting") note = texts.stage.detecting;
   return (
     <p class={`stage-note ${note ? "" : "empty"}`} role="status">
@@ -149,7 +158,7 @@ export function Stage() {
       <Curtain />
       <BrushRing />
       <StageNote />
-      <div class="navigator" ref={navigator} title={texts.stage.navigator} />
+      <div class={`navigator ${state.fitted.value ? "unused" : ""}`} ref={navigator} title={texts.stage.navigator} />
       <ZoomBar />
     </main>
   );

@@ -24,7 +24,9 @@ const pendingState: Record<string, number> = {
 export class MaskLayer {
   readonly canvas = document.createElement("canvas");
   shown = true;
-  opacity = 0.65;
+  opacity = 0.75;
+  /** The mask is drawn left of this share of the window: right of it lies the repaired picture. */
+  edge = 1;
   marker: Marker | null = null;
   rubberBand: Marker | null = null;
   private context: CanvasRenderingContext2D;
@@ -33,6 +35,7 @@ export class MaskLayer {
   private frame: Frame | null = null;
   private pending: PendingEdit[] = [];
   private requested = false;
+  private revision = 0;
 
   constructor() {
     this.canvas.className = "mask-layer";
@@ -44,10 +47,12 @@ export class MaskLayer {
 
   /** Show the mask of a scan; of the same scan again, only what has changed is loaded. */
   show(scan: ScanDetail): void {
-    const same = this.scan?.id === scan.id && this.scan.width === scan.width;
-    const changed = this.scan?.revision !== scan.revision || this.scan?.regions !== scan.regions;
+    const same = this.scan?.id === scan.id;
+    const detected = this.scan?.regions === null && scan.regions !== null;
+    const changed = this.revision !== scan.revision || detected;
     this.scan = scan;
     if (!same) {
+      this.revision = scan.revision;
       this.tiles = new MaskTiles(scan, () => this.requestDraw());
       this.pending = [];
       this.marker = null;
@@ -56,6 +61,7 @@ export class MaskLayer {
   }
 
   async refresh(boxes: Box[], revision: number): Promise<void> {
+    this.revision = revision;
     await this.tiles?.refresh(boxes, revision, this.view());
   }
 
@@ -89,7 +95,12 @@ export class MaskLayer {
     if (!this.scan) return;
     if (this.shown) {
       context.globalAlpha = this.opacity;
+      context.save();
+      context.beginPath();
+      context.rect(0, 0, frame.width * this.edge, frame.height);
+      context.clip();
       this.drawTiles(frame);
+      context.restore();
       for (const { edit } of this.pending) this.drawEdit(frame, edit);
       context.globalAlpha = 1;
     }

@@ -35,8 +35,10 @@ export class ScanViewer {
   private repairBusy = false;
   private repairedBox: { box: Box; version: number } | null = null;
   private maskVersion = 0;
+  private revision = 0;
 
   constructor(element: HTMLElement, navigator: HTMLElement) {
+    reserveStyleElement();
     this.osd = OpenSeadragon({
       element,
       drawer: "canvas",
@@ -57,11 +59,15 @@ export class ScanViewer {
       imageLoaderLimit: 6,
       maxImageCacheCount: 400,
       placeholderFillStyle: "rgb(128 128 128 / 0.12)",
+      preserveImageSizeOnResize: true,
+      navigatorDisplayRegionColor: "#fff",
     });
     this.osd.canvas.parentElement?.append(this.mask.canvas);
     this.osd.addHandler("update-viewport", () => this.onDraw());
     this.osd.addHandler("animation-finish", () => this.repairSoon());
-    this.osd.addHandler("resize", () => this.mask.requestDraw());
+    this.osd.addHandler("resize", () => {
+      if (state.fitted.value) this.osd.viewport.goHome(true);
+    });
   }
 
   destroy(): void {
@@ -76,10 +82,11 @@ export class ScanViewer {
     this.scan = scan;
     if (before?.id === scan.id && this.base) {
       if (displayQuery(before) !== displayQuery(scan)) await this.replaceBase(scan);
-      if (before.revision !== scan.revision) this.maskChanged();
+      if (this.revision !== scan.revision) this.maskChanged(scan.revision);
       this.mask.show(scan);
       return;
     }
+    this.revision = scan.revision;
     this.keepView();
     this.osd.close();
     this.base = this.restored = null;
@@ -98,8 +105,15 @@ export class ScanViewer {
     void this.replaceRestored();
   }
 
+  /** An edit has changed the mask inside these boxes. Resolves once the mask on screen shows it. */
+  async takeEdit(boxes: Box[], revision: number): Promise<void> {
+    await this.mask.refresh(boxes, revision);
+    this.maskChanged(revision);
+  }
+
   /** The mask is another: what was repaired before is stale. */
-  maskChanged(): void {
+  private maskChanged(revision: number): void {
+    this.revision = revision;
     this.maskVersion += 1;
     this.repairSoon();
   }
@@ -108,6 +122,7 @@ export class ScanViewer {
   applyCompare(): void {
     const mode = state.peeking.value ? "before" : state.compareMode.value;
     this.restored?.setOpacity(mode === "before" ? 0 : 1);
+    this.mask.edge = { before: 1, split: state.curtain.value, after: 0 }[mode];
     this.applyCurtain();
     this.osd.forceRedraw();
     if (mode !== "before") this.repairSoon();
@@ -187,6 +202,8 @@ export class ScanViewer {
     const frame = this.frame();
     this.mask.draw(frame);
     state.zoomPercent.value = frame.scale * (window.devicePixelRatio || 1) * 100;
+    const { viewport } = this.osd;
+    state.fitted.value = viewport.getZoom() <= viewport.getHomeZoom() * 1.001;
     if (state.compareMode.value === "split") this.applyCurtain();
   }
 
@@ -291,7 +308,7 @@ export class ScanViewer {
     keptView = {
       imageZoom: frame.scale,
       centre: [x / this.scan.width, y / this.scan.height],
-      fitted: this.osd.viewport.getZoom(true) <= this.osd.viewport.getHomeZoom() * 1.001,
+      fitted: state.fitted.value,
     };
   }
 
@@ -302,6 +319,17 @@ export class ScanViewer {
     this.osd.viewport.panTo(new ViewPoint(x, (y * scan.height) / scan.width), true);
     this.osd.viewport.applyConstraints(true);
   }
+}
+
+/**
+ * OpenSeadragon adds a style element, which the page's content policy forbids, unless there is one already. This one is
+ * of no namespace that means anything: its selector matches, and it does nothing.
+ */
+function reserveStyleElement(): void {
+  if (document.querySelector("style[data-openseadragon-mobile-css]")) return;
+  const style = document.createElementNS("urn:redust:inert", "style");
+  style.setAttribute("data-openseadragon-mobile-css", "true");
+  document.head.append(style);
 }
 
 function displayQuery(scan: ScanDetail): string {
