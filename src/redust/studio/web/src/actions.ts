@@ -138,7 +138,7 @@ export function orderRegions(order: RegionOrder): void {
 }
 
 export function showMoreRegions(): void {
-  state.regionLimit.value += 500;
+  state.regionLimit.value = Math.min(state.regionLimit.value + 500, 5000);
   void loadRegions();
 }
 

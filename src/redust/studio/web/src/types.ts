@@ -45,10 +45,11 @@ export interface ScanSummary {
   id: string;
   name: string;
   folder: string;
-  width: number;
-  height: number;
-  bits: number;
-  channels: number;
+  /** Null until the scan was opened once. */
+  width: number | null;
+  height: number | null;
+  bits: number | null;
+  channels: number | null;
   state: ScanState;
   coverage: number | null;
   regions: number | null;
@@ -62,6 +63,8 @@ export interface History {
 }
 
 export interface ScanDetail extends ScanSummary {
+  width: number;
+  height: number;
   settings: Settings;
   history: History;
   level: number;

@@ -62,7 +62,7 @@ export function RegionList() {
           <RegionRow key={region.id} region={region} index={index} current={index === state.regionIndex.value} />
         ))}
       </ul>
-      {hidden > 0 && (
+      {hidden > 0 && state.regionLimit.value < 5000 && (
         <button type="button" class="quiet" onClick={actions.showMoreRegions}>
           {texts.regions.more(hidden)}
         </button>

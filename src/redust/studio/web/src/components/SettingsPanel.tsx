@@ -50,6 +50,7 @@ function ClassChoices({ detail }: { detail: ScanDetail }) {
           key={name}
           label={`${labelOf(name)}${detail.counts[name] ? ` (${detail.counts[name]})` : ""}`}
           checked={classes.includes(name)}
+          disabled={classes.length === 1 && classes.includes(name)}
           onChange={(on) => toggle(name, on)}
         />
       ))}
@@ -88,6 +89,7 @@ function Detection({ detail }: { detail: ScanDetail }) {
           value={settings.min_size}
           min={1}
           unit="px"
+          placeholder={texts.panel.noLimit}
           onChange={(min_size) => change({ min_size })}
         />
         <NumberField

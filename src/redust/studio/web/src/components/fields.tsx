@@ -81,14 +81,20 @@ export function NumberField({ label, value, min, max, unit, placeholder, onChang
 
 interface CheckProps {
   label: string;
+  disabled?: boolean;
   checked: boolean;
   onChange: (checked: boolean) => void;
 }
 
-export function CheckField({ label, checked, onChange }: CheckProps) {
+export function CheckField({ label, disabled, checked, onChange }: CheckProps) {
   return (
     <label class="check">
-      <input type="checkbox" checked={checked} onChange={(event) => onChange(event.currentTarget.checked)} />
+      <input
+        type="checkbox"
+        disabled={disabled}
+        checked={checked}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
       <span>{label}</span>
     </label>
   );

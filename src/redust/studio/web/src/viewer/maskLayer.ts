@@ -199,7 +199,7 @@ export class MaskLayer {
     const tint = tints[pendingState[paintTool] ?? 0];
     context.globalCompositeOperation = tint ? "source-over" : "destination-out";
     if (!tint) context.globalAlpha = 1;
-    context.fillStyle = context.strokeStyle = tint ? cssColour(tint, 0.8) : "#000";
+    context.fillStyle = context.strokeStyle = tint ? cssColour(tint, 0.6) : "#000";
   }
 
   /** An eraser's lasso removes only what it covers: without a line, nothing would show it over bare ground. */

@@ -60,7 +60,7 @@ export class ScanViewer {
       maxImageCacheCount: 400,
       placeholderFillStyle: "rgb(128 128 128 / 0.12)",
       preserveImageSizeOnResize: true,
-      navigatorDisplayRegionColor: "#fff",
+      navigatorDisplayRegionColor: "#ffb000",
     });
     this.osd.canvas.parentElement?.append(this.mask.canvas);
     this.osd.addHandler("update-viewport", () => this.onDraw());
@@ -254,7 +254,7 @@ export class ScanViewer {
   private async replaceRestored(): Promise<void> {
     const { scan } = this;
     if (!scan) return;
-    const query = `${displayQuery(scan)}&v=${scan.revision}.${this.restoredVersion}`;
+    const query = `${displayQuery(scan)}&rev=${scan.revision}.${this.restoredVersion}`;
     const added = await this.replace(this.restored, this.source(scan, "restored", query));
     if (this.scan?.id !== scan.id) return;
     this.restored = added;
