@@ -22,7 +22,6 @@ export const texts = {
     redo: "Redo",
     accept: "Accept",
     acceptTip: "Accept and go on",
-    reject: "Reject",
     rejectTip: "Reject and go on",
     export: "Export",
     download: "Download",

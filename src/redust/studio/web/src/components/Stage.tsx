@@ -15,19 +15,21 @@ function mountViewer(element: HTMLElement, navigator: HTMLElement): () => void {
   canvas.setAttribute("role", "application");
   const onFocus = () => {
     state.stageFocused.value = true;
-    state.stageByKeys.value = canvas.matches(":focus-visible");
   };
   const onBlur = () => {
     state.stageFocused.value = false;
   };
   canvas.addEventListener("focus", onFocus);
   canvas.addEventListener("blur", onBlur);
-  canvas.addEventListener("keydown", (event) => {
-    if (event.key.startsWith("Arrow") || event.key === "Enter") state.stageByKeys.value = true;
-  });
-  canvas.addEventListener("pointerdown", () => {
+  // Tab and the arrows bring the cross in the middle, the pointer takes it away.
+  const onKey = ({ key }: KeyboardEvent) => {
+    if (key === "Tab" || key === "Enter" || key.startsWith("Arrow")) state.stageByKeys.value = true;
+  };
+  const onPointer = () => {
     state.stageByKeys.value = false;
-  });
+  };
+  addEventListener("keydown", onKey);
+  addEventListener("pointermove", onPointer);
   const stops = [
     effect(() => canvas.setAttribute("aria-label", texts.stage.label(state.detail.value?.name ?? ""))),
     effect(() => {
@@ -43,6 +45,8 @@ function mountViewer(element: HTMLElement, navigator: HTMLElement): () => void {
   if (state.detail.value) void created.show(state.detail.value);
   return () => {
     for (const stop of stops) stop();
+    removeEventListener("keydown", onKey);
+    removeEventListener("pointermove", onPointer);
     setCurrent(null, null);
     created.destroy();
   };

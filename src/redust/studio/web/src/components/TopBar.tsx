@@ -85,6 +85,13 @@ function EditorActions() {
         onClick={() => void actions.redo()}
       />
       <span class="divider" />
+      <IconButton
+        icon="cross"
+        label={texts.top.rejectTip}
+        shortcut="Shift+X"
+        disabled={!detail}
+        onClick={() => void actions.decideScan("rejected")}
+      />
       <button type="button" title={`${texts.top.acceptTip} (K)`} onClick={() => void actions.decideScan("accepted")}>
         <Icon name="check" />
         <span class="button-text">{texts.top.accept}</span>

@@ -189,7 +189,9 @@ export class ScanViewer {
     const full = 1 / (window.devicePixelRatio || 1);
     const scale = Math.min(room, Math.max(frame.scale, full));
     this.osd.viewport.zoomTo(this.viewportZoom(scale));
-    this.osd.viewport.panTo(new ViewPoint((left + width / 2) / this.scan.width, (top + height / 2) / this.scan.width));
+    const x = clampCentre(left + width / 2, frame.width / scale, this.scan.width);
+    const y = clampCentre(top + height / 2, frame.height / scale, this.scan.height);
+    this.osd.viewport.panTo(new ViewPoint(x / this.scan.width, y / this.scan.width));
     this.mask.requestDraw();
   }
 
@@ -330,6 +332,11 @@ function reserveStyleElement(): void {
   const style = document.createElementNS("urn:redust:inert", "style");
   style.setAttribute("data-openseadragon-mobile-css", "true");
   document.head.append(style);
+}
+
+/** A centre as near as the picture's edges allow: no empty ground beside a picture that fills the window. */
+function clampCentre(centre: number, shown: number, length: number): number {
+  return shown >= length ? length / 2 : Math.min(length - shown / 2, Math.max(shown / 2, centre));
 }
 
 function displayQuery(scan: ScanDetail): string {
