@@ -57,6 +57,12 @@ def estimate_megapixels(entries: Sequence[LedgerEntry]) -> float:
 
 def read_megapixels(path: Path) -> float | None:
     """The megapixels of a scan by its header; None if it tells none."""
+    size = read_size(path)
+    return None if size is None else size[0] * size[1] / 1e6
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of a scan by its header; None if it tells none."""
     from PIL import Image
     from tifffile import TiffFile, TiffFileError
 
@@ -65,11 +71,11 @@ def read_megapixels(path: Path) -> float | None:
     try:
         with TiffFile(path) as tiff:
             page = tiff.pages.first
-            return float(page.imagewidth * page.imagelength / 1e6)
+            return int(page.imagewidth), int(page.imagelength)
     except (OSError, ValueError, TiffFileError):
         pass
     try:
         with Image.open(path) as image:
-            return image.width * image.height / 1e6
+            return image.size
     except (OSError, ValueError, Image.DecompressionBombError):
         return None

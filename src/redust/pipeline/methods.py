@@ -16,13 +16,14 @@ import numpy as np
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
 from redust.core.engines import Detector, DetectorSpec, EngineSpec, MapSpec
-from redust.core.logits import log_odds
+from redust.core.logits import QuantisedMap, log_odds
 from redust.core.scan import Scan
 from redust.core.settings import Provider, RestoreSettings, Weights
 from redust.core.tiles import Rectangle
 from redust.decision.filters import MaskDecision, filter_components
 from redust.decision.guard import GuardResult
 from redust.decision.region_classifier import RegionThreshold, threshold_of
+from redust.decision.sensitivity_steps import takes_quantised_map
 from redust.decision.threshold import Threshold, adapt_posteriors
 from redust.detectors.choose_view import choose_view, describe_view
 from redust.detectors.frame_scratches import find_frame_scratches, mark_lines
@@ -97,6 +98,10 @@ class RestorationMethod(ABC):
         progress: ProgressCallback = None,
     ) -> Detection:
         """Detect and threshold; `damaged` is what a person has marked, `report` gets the engines used."""
+
+    @abstractmethod
+    def record_detection(self, scan: Scan, report: ReportBuilder) -> None:
+        """Report the engines that detected, where what they detected is known from before."""
 
     @abstractmethod
     def repair(self, scan: Scan, mask: Mask, restored: Scan | None, progress: ProgressCallback = None) -> Scan:
@@ -194,17 +199,31 @@ class MaskMethod(RestorationMethod):
     ) -> Detection:
         detector, threshold = self.choose_detector(scan), self.threshold
         if report is not None:
-            sigma, computing = describe_view(detector)
-            report.set(blurred_by=sigma)
-            report.record_weights(computing.spec)
-            report.record_engine("detector", self.engines.detector.spec)
-            if isinstance(threshold, RegionThreshold):
-                report.record_hashes(threshold.classifier.sha256)
+            self._record_detector(detector, report)
         tiles = self.damage_tiles(scan, detector, progress)
         if not keep_map:
             return Detection(*threshold.apply_to_tiles(tiles, scan.pixels))
         damage = join_tiles(tiles, scan.pixels)
         return Detection(*threshold.apply(damage, scan.pixels), damage)
+
+    def predict_smallest_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap | QuantisedMap:
+        """The damage map in the smallest form that its threshold takes."""
+        tiles = self.damage_tiles(scan, self.choose_detector(scan), progress)
+        if takes_quantised_map(self.map_source):
+            return QuantisedMap.from_tiles(tiles, scan.shape)
+        return join_tiles(tiles, scan.pixels)
+
+    def record_detection(self, scan: Scan, report: ReportBuilder) -> None:
+        self._record_detector(self.choose_detector(scan), report)
+
+    def _record_detector(self, detector: Detector, report: ReportBuilder) -> None:
+        sigma, computing = describe_view(detector)
+        report.set(blurred_by=sigma)
+        report.record_weights(computing.spec)
+        report.record_engine("detector", self.engines.detector.spec)
+        threshold = self.threshold
+        if isinstance(threshold, RegionThreshold):
+            report.record_hashes(threshold.classifier.sha256)
 
     def repair(self, scan: Scan, mask: Mask, restored: Scan | None, progress: ProgressCallback = None) -> Scan:  # noqa: ARG002
         settings = self.settings
@@ -310,6 +329,9 @@ class GeneratorMethod(RestorationMethod):
         pixels = scan.pixels.copy()
         composite(pixels, restored.pixels, mask)
         return scan.with_pixels(pixels)
+
+    def record_detection(self, scan: Scan, report: ReportBuilder) -> None:  # noqa: ARG002  # the same for every scan
+        self._record_engines(report)
 
     def record_repair(self, report: ReportBuilder) -> None:
         self._record_engines(report)

@@ -23,7 +23,7 @@ from redust.files import read_scan
 from redust.pipeline.areas import Areas
 from redust.pipeline.engines import Engines, log_warnings
 from redust.pipeline.job import Job, as_path
-from redust.pipeline.methods import GeneratorMethod, MaskMethod, ProgressCallback
+from redust.pipeline.methods import Detection, GeneratorMethod, MaskMethod, ProgressCallback
 from redust.pipeline.outputs import draw_result, prepare_outputs, write_mask_file, write_results
 from redust.pipeline.pages import restore_pages
 from redust.pipeline.report_builder import Progress, ReportBuilder
@@ -180,11 +180,24 @@ class Pipeline:
         )  # fmt: skip
         return self.run(job, progress=progress)
 
-    def run(self, job: Job, *, progress: Progress | None = None) -> Report:
-        """Do a job, from reading its scan to writing its results; see :meth:`restore`."""
+    def run(
+        self,
+        job: Job,
+        *,
+        progress: Progress | None = None,
+        scan: Scan | None = None,
+        detection: Detection | None = None,
+    ) -> Report:
+        """Do a job, from reading its scan to writing its results; see :meth:`restore`.
+
+        Parameters
+        ----------
+        scan, detection
+            The job's scan, and what is detected on it, where they are known already.
+        """
         report = ReportBuilder(str(job.source), self.settings, progress)
         with report.step("read"):
-            scan = self.read(job.source)
+            scan = self.read(job.source) if scan is None else scan
             prepare_outputs(job, scan, self.settings)
             areas = Areas.read(scan.shape, only=job.mask, add=job.add_mask, protect=job.not_mask)
         if self.settings.page == "all" and scan.further_pages:
@@ -194,7 +207,7 @@ class Pipeline:
         report.record_scan(scan)
         report.warn_of_pages(scan)
         repaired = "restored" if areas.only is None else "repaired"
-        mask, restored = make_mask(self.method, self.settings, job, scan, areas, report)
+        mask, restored = make_mask(self.method, self.settings, job, scan, areas, report, detection)
         del areas  # the mask holds them
         write_mask_file(mask, job, self.settings, report)
         if job.target is None and job.compare is None:

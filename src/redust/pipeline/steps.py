@@ -12,7 +12,7 @@ from redust.core.settings import RestoreSettings
 from redust.files.source_type import mark_source_type
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import Job
-from redust.pipeline.methods import RestorationMethod
+from redust.pipeline.methods import Detection, RestorationMethod
 from redust.pipeline.outputs import write_damage_map
 from redust.pipeline.report_builder import Progress, ReportBuilder
 
@@ -21,9 +21,20 @@ if TYPE_CHECKING:
 
 
 def make_mask(
-    method: RestorationMethod, settings: RestoreSettings, job: Job, scan: Scan, areas: Areas, report: ReportBuilder
+    method: RestorationMethod,
+    settings: RestoreSettings,
+    job: Job,
+    scan: Scan,
+    areas: Areas,
+    report: ReportBuilder,
+    detection: Detection | None = None,
 ) -> tuple[Mask, Scan | None]:
     """Detect and decide, or take a person's whole mask; the damage map is written where the job asks for it.
+
+    Parameters
+    ----------
+    detection
+        What is detected already; nothing is detected then.
 
     Returns
     -------
@@ -38,9 +49,12 @@ def make_mask(
         write_damage_map(mask.astype("float32"), job, settings, report)
         return mask, None
     with report.step("detect") as detect_progress:
-        detection = method.detect_candidates(
-            scan, damaged=areas.add, keep_map=job.map_out is not None, report=report, progress=detect_progress
-        )
+        if detection is None:
+            detection = method.detect_candidates(
+                scan, damaged=areas.add, keep_map=job.map_out is not None, report=report, progress=detect_progress
+            )
+        else:
+            method.record_detection(scan, report)
     write_damage_map(detection.damage, job, settings, report)
     report.record_level(detection.level)
     report.add_warnings(method.setting_warnings())
