@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
 import redust.studio
-from redust.core.scan import Scan
-from redust.files import write_scan
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
-from running_studio import RunningStudio  # noqa: E402
+from running_studio import RunningStudio, wait_until_detected, write_dusty_scan  # noqa: E402
 
 STUDIO = Path(redust.studio.__file__).parent
 CHROMIUM = os.environ.get("REDUST_CHROMIUM") or shutil.which("chromium")
@@ -65,19 +64,11 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def dusty_scan(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a 16-bit scan of 720 x 540 pixels with grain and specks, from faint to plain; ``specks=0`` for none."""
+    """Writes a scan of its own: see `write_dusty_scan`."""
 
-    def write(name: str = "scan.tif", specks: int = 40, seed: int = 0) -> Path:
-        random = np.random.default_rng(seed)
-        rows, columns = np.mgrid[0:540, 0:720]
-        light = 0.3 + 0.2 * np.sin(rows / 90) * np.cos(columns / 130) + random.normal(0, 0.004, rows.shape)
-        for index, (row, column) in enumerate(zip(random.integers(8, 530, specks), random.integers(8, 710, specks), strict=True)):
-            light[row : row + 3, column : column + 3] += 0.06 + 0.4 * index / specks
-        pixels = (np.clip(light, 0, 1)[..., None] * 65535).astype(np.uint16).repeat(3, axis=2)
-        path = tmp_path / "scans" / name
-        path.parent.mkdir(exist_ok=True)
-        write_scan(Scan(pixels), path)
-        return path
+    def write(name: str = "scan.tif", **drawn: int) -> Path:
+        (tmp_path / "scans").mkdir(exist_ok=True)
+        return write_dusty_scan(tmp_path / "scans" / name, **drawn)
 
     return write
 
@@ -88,11 +79,35 @@ def start_studio(tmp_path: Path) -> Iterator[Callable[..., RunningStudio]]:
     started: list[RunningStudio] = []
 
     def start(*scans: Path) -> RunningStudio:
-        studio = RunningStudio(list(scans), tmp_path / "restored")
-        studio.start()
-        started.append(studio)
-        return studio
+        started.append(RunningStudio(list(scans), tmp_path / "restored"))
+        started[-1].start()
+        return started[-1]
 
     yield start
     for studio in started:
-        studio.stop()
+        studio.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def open_scan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningStudio]]:
+    """Opens a scan of a studio that the tests of a module share: ``open_scan(page, "clean-1.tif")``, one for each test."""
+    folder = tmp_path_factory.mktemp("shared") / "scans"
+    folder.mkdir()
+    for index in range(1, 6):
+        write_dusty_scan(folder / f"clean-{index}.tif", specks=0, seed=index)
+        write_dusty_scan(folder / f"dusty-{index}.tif", seed=index)
+    studio = RunningStudio([folder], folder.parent / "restored")
+    studio.start()
+
+    cookies: list[Any] = []
+
+    def open_in(page: Page, name: str) -> RunningStudio:
+        page.context.add_cookies(cookies)
+        page.goto(studio.url.partition("?")[0] if cookies else studio.url)
+        cookies[:] = page.context.cookies()  # the address with the token works once
+        page.get_by_role("button", name=name).click()
+        wait_until_detected(page)
+        return studio
+
+    yield open_in
+    studio.stop(signal.SIGKILL)

@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from playwright.sync_api import Page, expect
+
+from redust.core.scan import Scan
+from redust.files import write_scan
 
 _START = [sys.executable, "-c", "from redust.cli.entry import main; main()"]
 TOKEN = "a-token-for-the-browser-tests"
@@ -19,7 +23,7 @@ TOKEN = "a-token-for-the-browser-tests"
 
 @dataclass
 class RunningStudio:
-    """``redust studio`` over these scans; the quick detector, so that nothing waits for a network."""
+    """``redust studio`` over these scans, on a port of its own."""
 
     scans: list[Path]
     output: Path
@@ -31,7 +35,6 @@ class RunningStudio:
         """Start it and wait for its address."""
         command = [
             *_START, "studio", *map(str, self.scans), "-o", str(self.output), "--port", str(self.port), "--no-browser",
-            "--detector", "tophat",
         ]  # fmt: skip
         environment = os.environ | {"REDUST_STUDIO_TOKEN": TOKEN}
         log = (self.output.parent / "studio.log").open("a")
@@ -50,6 +53,19 @@ class RunningStudio:
         self.process.send_signal(sign)
         self.process.communicate(timeout=20)
         self.process = None
+
+
+def write_dusty_scan(path: Path, specks: int = 40, seed: int = 0) -> Path:
+    """A 16-bit scan of 720 x 540 pixels with grain and specks, from faint to plain, one of them in the very middle."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:540, 0:720]
+    light = 0.3 + 0.2 * np.sin(rows / 90) * np.cos(columns / 130) + random.normal(0, 0.004, rows.shape)
+    for index in range(specks):
+        row, column = (268, 358) if index == specks - 1 else random.integers(8, (530, 710))
+        light[row : row + 4, column : column + 4] += 0.015 + 0.4 * index / specks
+    pixels = (np.clip(light, 0, 1)[..., None] * 65535).astype(np.uint16).repeat(3, axis=2)
+    write_scan(Scan(pixels), path)
+    return path
 
 
 def redust(*arguments: object) -> None:

@@ -117,6 +117,8 @@ export async function loadRegions(): Promise<void> {
   if (!id || !state.detail.value || state.detail.value.regions === null) return;
   const page = await attempt(() => api.listRegions(id, state.regionOrder.value, state.regionLimit.value));
   if (!page || id !== state.currentId.value) return;
+  // After a change of the settings the server has no list until the whole scan is decided; its event comes then.
+  if (page.total === 0 && state.detail.value?.regions) return;
   const held = state.currentRegion.value?.id;
   state.regions.value = page.regions;
   state.regionTotal.value = page.total;
@@ -126,7 +128,7 @@ export async function loadRegions(): Promise<void> {
 let regionTimer = 0;
 
 /** Read the regions once the changes pause. */
-function loadRegionsSoon(): void {
+export function loadRegionsSoon(): void {
   clearTimeout(regionTimer);
   regionTimer = window.setTimeout(() => void loadRegions(), 250);
 }
@@ -162,13 +164,25 @@ export async function changeSettings(changes: Partial<Settings>): Promise<void> 
   }
   settingsBusy = false;
   loadRegionsSoon();
+  refreshIfSettled();
 }
 
 let editQueue: Promise<unknown> = Promise.resolve();
 let editsUnderway = 0;
 
-/** An answer that brings the current scan's state is on its way. */
-export const isChanging = () => settingsBusy || editsUnderway > 0;
+let refreshDue = false;
+
+/** Read the current scan again, after the answers that are on their way: they would be older. */
+export function refreshAfterChanges(): void {
+  refreshDue = true;
+  refreshIfSettled();
+}
+
+function refreshIfSettled(): void {
+  if (!refreshDue || settingsBusy || editsUnderway > 0) return;
+  refreshDue = false;
+  void refreshCurrent();
+}
 
 /** Edits reach the server one after the other, in the order they were made. */
 function enqueue(id: string, send: () => Promise<EditResult>): Promise<EditResult | undefined> {
@@ -177,7 +191,9 @@ function enqueue(id: string, send: () => Promise<EditResult>): Promise<EditResul
     .then(() => attempt(send))
     .then((answer) => {
       editsUnderway -= 1;
-      return answer && takeEdit(id, answer);
+      const result = answer && takeEdit(id, answer);
+      refreshIfSettled();
+      return result;
     });
   editQueue = result;
   return result;
@@ -236,7 +252,8 @@ export async function loadMask(file: Blob): Promise<void> {
 }
 
 /** Go to the next (1) or previous (-1) region. */
-export function stepRegion(step: number): void {
+export async function stepRegion(step: number): Promise<void> {
+  if (!state.regions.value.length) await loadRegions();
   const { length } = state.regions.value;
   if (!length) return;
   const index = state.regionIndex.value;
@@ -257,8 +274,7 @@ export function goToRegion(index: number): void {
 export async function toggleRegion(index: number): Promise<void> {
   const region = state.regions.value[index];
   if (!region) return;
-  const [left, top, width, height] = region.box;
-  const [x, y] = region.point ?? [left + Math.floor(width / 2), top + Math.floor(height / 2)];
+  const [x = 0, y = 0] = region.id.split("_").map(Number);
   const dropped = region.state === "dropped";
   state.regions.value = state.regions.value.with(index, { ...region, state: dropped ? "kept" : "dropped" });
   state.announce(dropped ? texts.regions.broughtBack(index + 1) : texts.regions.dropped(index + 1));

@@ -26,9 +26,13 @@ export class ApiError extends Error {
   }
 }
 
-async function readError(response: Response): Promise<ApiError> {
-  const body = (await response.json().catch(() => ({}))) as { error?: string; code?: string };
-  return new ApiError(body.error ?? texts.errors.unknown(response.status), body.code ?? "unknown", response.status);
+interface ErrorBody {
+  error?: string;
+  code?: string;
+}
+
+function describeError(status: number, body: ErrorBody | null, subject = ""): ApiError {
+  return new ApiError(subject + (body?.error ?? texts.errors.unknown(status)), body?.code ?? "unknown", status);
 }
 
 async function request<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
@@ -42,7 +46,7 @@ async function request<Answer>(method: string, path: string, body?: unknown): Pr
   const response = await fetch(`/api${path}`, options).catch(() => {
     throw new ApiError(texts.errors.unreachable, "unreachable", 0);
   });
-  if (!response.ok) throw await readError(response);
+  if (!response.ok) throw describeError(response.status, (await response.json().catch(() => null)) as ErrorBody | null);
   return (await response.json()) as Answer;
 }
 
@@ -120,10 +124,7 @@ export function uploadScan(file: File, report: (share: number) => void): Promise
     upload.onerror = () => reject(new ApiError(texts.errors.unreachable, "unreachable", 0));
     upload.onload = () => {
       if (upload.status === 201) resolve(upload.response as ScanSummary);
-      else {
-        const body = (upload.response ?? {}) as { error?: string; code?: string };
-        reject(new ApiError(body.error ?? texts.errors.unknown(upload.status), body.code ?? "unknown", upload.status));
-      }
+      else reject(describeError(upload.status, upload.response as ErrorBody | null, `${file.name}: `));
     };
     upload.send(file);
   });

@@ -1,6 +1,6 @@
 /** The server's events: jobs move, scans change, the connection is lost and comes back. */
 
-import { isChanging, loadScans, mergeScan, refreshCurrent } from "./actions";
+import { loadRegionsSoon, loadScans, mergeScan, refreshAfterChanges, refreshCurrent } from "./actions";
 import * as api from "./api";
 import * as state from "./state";
 import { texts } from "./strings";
@@ -34,10 +34,11 @@ async function reconnect(): Promise<void> {
 function takeScanEvent(summary: ScanSummary): void {
   mergeScan(summary);
   const detail = state.detail.value;
-  if (detail?.id !== summary.id || isChanging()) return;
-  if (summary.revision > detail.revision || summary.state !== detail.state) void refreshCurrent();
-  else if (summary.revision === detail.revision) {
+  if (detail?.id !== summary.id) return;
+  if (summary.revision > detail.revision || summary.state !== detail.state) refreshAfterChanges();
+  else if (summary.regions !== detail.regions || summary.coverage !== detail.coverage) {
     state.detail.value = { ...detail, coverage: summary.coverage, regions: summary.regions };
+    loadRegionsSoon();
   }
 }
 

@@ -111,6 +111,7 @@ export const texts = {
     none: "No regions.",
     row: (label: string, area: number, confidence: number) =>
       `${label}, ${count(area, "pixel", "pixels")}, confidence ${percent(confidence, 0)}`,
+    confidence: "confidence",
     drop: "Drop",
     back: "Bring back",
     dropped: (n: number) => `Region ${n} dropped.`,
@@ -159,7 +160,6 @@ export const texts = {
     pairs: "Save training pairs",
     pairsDone: (path: string) => `Training pairs saved in ${path}.`,
     teach: "Judge the rest like this",
-    card: (name: string, state: string, coverage: string) => `${name}, ${state}${coverage}`,
     coverage: (coverage: number) => percent(coverage),
     select: (name: string) => `Select ${name}`,
   },

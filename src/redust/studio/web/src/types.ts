@@ -79,14 +79,13 @@ export type RegionState = "kept" | "dropped" | "by_hand" | "protected";
 export type RegionOrder = "doubt" | "size" | "position";
 
 export interface Region {
+  /** "x_y" of one of its pixels. */
   id: string;
   class: string;
   area: number;
   box: Box;
   confidence: number;
   state: RegionState;
-  /** One pixel of the region. */
-  point?: Point;
 }
 
 export interface RegionPage {

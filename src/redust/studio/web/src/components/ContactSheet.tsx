@@ -50,7 +50,6 @@ function Card({ scan, tabbable }: { scan: ScanSummary; tabbable: boolean }) {
         ref={open}
         class="card-open"
         tabIndex={tabbable ? 0 : -1}
-        aria-label={texts.sheet.card(scan.name, texts.states[scan.state], coverage && `, ${coverage}`)}
         title={scan.error ?? scan.name}
         onFocus={() => {
           state.focusedCard.value = scan.id;

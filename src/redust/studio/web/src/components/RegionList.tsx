@@ -21,12 +21,12 @@ function RegionRow({ region, index, current }: { region: Region; index: number; 
         type="button"
         class="region-go"
         aria-current={current ? "true" : undefined}
-        aria-label={texts.regions.row(label, region.area, region.confidence)}
         onClick={() => actions.goToRegion(index)}
       >
         <span class="region-class">{label}</span>
         <span class="region-size">{texts.pixels(region.area)}</span>
         <span class="region-confidence">
+          <span class="visually-hidden">{texts.regions.confidence}</span>
           <span class="meter" style={{ "--share": region.confidence }} />
           {texts.percent(region.confidence, 0)}
         </span>

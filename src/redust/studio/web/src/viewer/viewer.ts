@@ -154,10 +154,11 @@ export class ScanViewer {
     return this.scan ? visibleBox(this.frame(), this.scan.width, this.scan.height) : [0, 0, 0, 0];
   }
 
-  /** The scan's pixel in the middle of the window. */
+  /** The scan's pixel in the middle of the window, once the movement under way has ended. */
   centre(): Point {
-    const frame = this.frame();
-    return toScan(frame, [frame.width / 2, frame.height / 2]);
+    const { x, y } = this.osd.viewport.getCenter();
+    const width = this.scan?.width ?? 1;
+    return [x * width, y * width];
   }
 
   fit(): void {

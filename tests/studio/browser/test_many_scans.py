@@ -1,0 +1,94 @@
+"""A folder in a real browser: the contact sheet, and what is done to many scans at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from running_studio import RunningStudio, find_violations, redust, wait_until_detected
+
+Starts = Callable[..., RunningStudio]
+Writes = Callable[..., Path]
+
+
+def card(page: Page, name: str) -> object:
+    """A scan's card on the sheet."""
+    return page.locator(".card", has_text=name)
+
+
+def test_a_roll_is_judged_by_keys_and_the_accepted_are_exported(
+    page: Page, dusty_scan: Writes, start_studio: Starts, tmp_path: Path
+) -> None:
+    folder = [dusty_scan(name, seed=index) for index, name in enumerate(("a.tif", "b.tif", "c.tif"))][0].parent
+    studio = start_studio(folder)
+    page.goto(studio.url)
+    expect(page.locator(".card")).to_have_count(3)
+    page.get_by_role("button", name="a.tif").click()
+    wait_until_detected(page)
+    page.get_by_role("heading", name="Repair").click()
+    page.get_by_label("Fill").select_option("telea")
+    page.keyboard.press("k")
+    expect(page.get_by_role("heading", level=1)).to_have_text("b.tif")
+    wait_until_detected(page)
+    page.keyboard.press("Shift+X")
+    expect(page.get_by_role("heading", level=1)).to_have_text("c.tif")
+    page.keyboard.press("Escape")
+    expect(card(page, "a.tif").locator(".state")).to_have_text("accepted")
+    expect(card(page, "b.tif").locator(".state")).to_have_text("rejected")
+    page.get_by_label("Show").select_option("accepted")
+    expect(page.locator(".card")).to_have_count(1)
+    page.get_by_role("button", name="Export accepted").click()
+    expect(page.get_by_text("All exported.")).to_be_visible(timeout=20_000)
+    assert sorted(path.name for path in studio.output.glob("*.tif")) == ["a.tif"]
+    redust("restore", folder / "a.tif", "-o", tmp_path / "a.tif", "--fill", "telea")
+    assert (studio.output / "a.tif").read_bytes() == (tmp_path / "a.tif").read_bytes()
+
+
+def test_settings_are_copied_and_a_file_that_is_no_picture_is_refused_in_words(
+    page: Page, dusty_scan: Writes, start_studio: Starts, tmp_path: Path
+) -> None:
+    folder = [dusty_scan(name, specks=5) for name in ("a.tif", "b.tif")][0].parent
+    page.goto(start_studio(folder).url)
+    page.get_by_role("button", name="a.tif").click()
+    wait_until_detected(page)
+    grow = page.get_by_label("Grow by")
+    with page.expect_response(lambda response: response.url.endswith("/settings") and response.ok):
+        grow.fill("5")
+    page.get_by_role("button", name="All scans").click()
+    page.get_by_role("button", name="Copy settings to all").click()
+    expect(page.get_by_text("Settings copied to 1 scan.")).to_be_visible()
+    page.get_by_role("button", name="b.tif").click()
+    expect(grow).to_have_value("5")
+    page.get_by_role("button", name="All scans").click()
+    (tmp_path / "letter.tif").write_text("no picture")
+    page.get_by_label("Add scans").set_input_files(tmp_path / "letter.tif")
+    expect(page.locator(".toast.error")).to_contain_text("letter")
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_accessible_in_both_themes(
+    page: Page, dusty_scan: Writes, start_studio: Starts, axe: Path, scheme: str
+) -> None:
+    dusty_scan("b.tif")
+    studio = start_studio(dusty_scan("a.tif").parent)
+    context = page.context.browser.new_context(color_scheme=scheme, bypass_csp=True)  # type: ignore[union-attr]
+    shown = context.new_page()
+    shown.goto(studio.url)
+    expect(shown.locator(".card")).to_have_count(2)
+    assert not find_violations(shown, axe)
+    shown.get_by_role("button", name="a.tif").click()
+    wait_until_detected(shown)
+    for heading in ("Repair", "Display"):
+        shown.get_by_role("heading", name=heading).click()
+    shown.keyboard.press("n")
+    shown.keyboard.press("d")
+    shown.keyboard.press("b")
+    shown.get_by_role("button", name="Split").click()
+    expect(shown.locator(".region.dropped")).to_have_count(1)
+    assert not find_violations(shown, axe)
+    shown.keyboard.press("?")
+    expect(shown.get_by_role("dialog", name="Keys")).to_be_visible()
+    assert not find_violations(shown, axe)
+    context.close()
