@@ -208,7 +208,7 @@ class Pipeline:
         report.warn_of_pages(scan)
         repaired = "restored" if areas.only is None else "repaired"
         mask, restored = make_mask(self.method, self.settings, job, scan, areas, report, detection)
-        del areas  # the mask holds them
+        del areas, detection  # the mask holds them
         write_mask_file(mask, job, self.settings, report)
         if job.target is None and job.compare is None:
             return report.build("detected")

@@ -42,7 +42,6 @@ CREATE TABLE IF NOT EXISTS studio_scans (
     input_sha256 TEXT,
     state TEXT NOT NULL DEFAULT 'new',
     settings TEXT NOT NULL DEFAULT '{}',
-    level REAL,
     coverage REAL,
     regions INTEGER,
     counts TEXT NOT NULL DEFAULT '{}',

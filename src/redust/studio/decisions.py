@@ -6,6 +6,7 @@ than a margin, and without the over-detection guard, which looks at larger squar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -106,9 +107,17 @@ class Decision:
     warnings: list[str] = field(default_factory=list)
 
 
-def decide_scan(marked_steps: MarkedSteps, scan: Scan, settings: RestoreSettings, step: int) -> Decision:
-    """Decide a whole scan, as a restoration with these settings would."""
+def decide_scan(
+    marked_steps: MarkedSteps,
+    scan: Scan,
+    settings: RestoreSettings,
+    step: int,
+    checkpoint: Callable[[], None] | None = None,
+) -> Decision:
+    """Decide a whole scan, as a restoration with these settings would; `checkpoint` may end it half way."""
     decision = Pipeline(settings).method.decide(candidates_at(marked_steps, step), scan, Areas())
+    if checkpoint is not None:
+        checkpoint()
     regions = list_regions(decision.ungrown, marked_steps)
     return Decision(
         decision.mask, regions, int(np.count_nonzero(decision.mask)),

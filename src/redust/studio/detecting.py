@@ -8,6 +8,7 @@ from typing import Any
 from redust.batch.failures import Failure, catch_failure
 from redust.batch.storage import hash_file, stat_file
 from redust.decision.sensitivity_steps import count_marked_steps
+from redust.inpainters import catalogue as inpainters
 from redust.studio.decisions import Decision, decide_scan
 from redust.studio.jobs import Job, JobCancelled, JobResult
 from redust.studio.map_store import key_of_engine
@@ -17,7 +18,7 @@ from redust.studio.refusals import BadRequest, Conflict
 from redust.studio.region_list import count_marked_regions
 from redust.studio.studio import Studio
 
-_DECIDING_FIELDS = frozenset({"sensitivity", "grow", "min_size", "max_size", "classes", "polarity"})
+_SETTLING_SECONDS = 0.3  # after a change of settings, before the whole scan is decided
 
 
 def start_detection(studio: Studio, scan_id: str) -> JobRecord:
@@ -76,6 +77,7 @@ def predict_steps(studio: Studio, opened: OpenScan, input_sha256: str, job: Job)
     if damage is None:
         damage = method.predict_smallest_map(scan, lambda share: job.report_progress("detect", share))
         studio.maps.write_map(key, damage)
+        studio.detecting.engines.detector.release_memory()
     job.report_progress("judge", 0.0)
     studio.maps.write_steps(key, count_marked_steps(studio.engine, damage, scan.pixels))
 
@@ -97,12 +99,13 @@ def state_after_edits(studio: Studio, scan_id: str) -> ScanStatus:
     return ScanStatus.corrected if studio.database.count_edits(scan_id)[0] else ScanStatus.detected
 
 
-def decide_opened(studio: Studio, opened: OpenScan) -> Decision | None:
+def decide_opened(studio: Studio, opened: OpenScan, job: Job | None = None) -> Decision | None:
     """Decide a whole scan that is detected, and store what came of it; None where other settings are in force now."""
     verdict, steps = opened.verdict, opened.marked_steps
     if verdict is None or steps is None:
         raise BadRequest("The scan is not searched for damage yet. Wait until it is.")
-    decision = decide_scan(steps, opened.scan(), verdict.settings, verdict.step)
+    checkpoint = (lambda: job.report_progress("decide", 0.5)) if job is not None else None
+    decision = decide_scan(steps, opened.scan(), verdict.settings, verdict.step, checkpoint)
     if not opened.set_decision(verdict, decision):
         return None
     store_counts(studio, opened, raise_revision=True)
@@ -114,10 +117,9 @@ def store_counts(studio: Studio, opened: OpenScan, *, raise_revision: bool = Fal
     decision = opened.decision
     if decision is None:
         return
-    choices = studio.choices(studio.columns(opened.id))
     studio.database.update_scan(
         opened.id, raise_revision=raise_revision, coverage=opened.coverage(), regions=count_marked_regions(opened),
-        counts=decision.regions.counts(), level=studio.level(choices),
+        counts=decision.regions.counts(),
     )  # fmt: skip
     studio.publish(opened.id)
 
@@ -125,15 +127,16 @@ def store_counts(studio: Studio, opened: OpenScan, *, raise_revision: bool = Fal
 def decide_later(studio: Studio, opened: OpenScan) -> None:
     """Queue the decision of a whole scan, and the counts."""
 
-    def decide(_: Job) -> JobResult:
+    def decide(job: Job) -> JobResult:
+        job.pause(_SETTLING_SECONDS)
         if opened.decision is None:
-            decide_opened(studio, opened)
+            decide_opened(studio, opened, job)
         else:
             store_counts(studio, opened)
         return None
 
     if opened.marked_steps is not None:
-        studio.jobs.replace_fast("decide", decide, opened.id)
+        studio.jobs.count_later(decide, opened.id)
 
 
 def change_choices(studio: Studio, scan_id: str, change: ScanChoices) -> None:
@@ -141,9 +144,10 @@ def change_choices(studio: Studio, scan_id: str, change: ScanChoices) -> None:
 
     Raises
     ------
-    SettingsError
-        If the choices contradict each other.
+    SettingsError, UnknownEngine
+        If the choices contradict each other, or name a fill that is not listed: a client names no folder.
     """
+    inpainters.factory(change.fill)
     choices = studio.choices(studio.columns(scan_id))
     updated = choices.model_copy(update={name: getattr(change, name) for name in change.model_fields_set})
     verdict = studio.verdict(updated)

@@ -1,4 +1,6 @@
-"""Work that takes a while: one lane for heavy work, a fast one for what a person waits for; bounded, cancellable."""
+"""Work that takes a while: one lane for heavy work, a fast one for what a person waits for, and
+one for counts that may come later; bounded, cancellable.
+"""
 
 from __future__ import annotations
 
@@ -78,6 +80,11 @@ class Job:
         self._start, self._span = number / total, 1 / total
         self.report_progress("read", 0.0)
 
+    def pause(self, seconds: float) -> None:
+        """Wait, or end where the job is cancelled meanwhile; errors as for :meth:`report_progress`."""
+        self._cancelled.wait(seconds)
+        self.report_progress(self.step, 0.0)
+
     def cancel(self) -> None:
         """End at the next report of progress."""
         self._cancelled.set()
@@ -129,6 +136,18 @@ class Lane:
             self._waiting.append(job)
             self._changed.notify()
 
+    def replace(self, job: Job) -> None:
+        """Add a job in place of that of the same kind on the same scan; one that runs is cancelled."""
+        with self._changed:
+            alike = [waiting for waiting in self._waiting if (waiting.kind, waiting.scan) == (job.kind, job.scan)]
+            for waiting in alike:
+                self._waiting.remove(waiting)
+            running = self._running
+        for earlier in [*alike, *([running] if running is not None else [])]:
+            if (earlier.kind, earlier.scan) == (job.kind, job.scan):
+                earlier.cancel()
+        self.add(job)
+
     def active(self) -> list[Job]:
         """The job that runs and those that wait."""
         with self._changed:
@@ -167,7 +186,7 @@ class JobBoard:
 
     def __init__(self, on_change: Callable[[JobRecord], None]) -> None:
         self._on_change = on_change
-        self._heavy, self._fast = Lane("redust-heavy"), Lane("redust-fast")
+        self._heavy, self._fast, self._counting = Lane("redust-heavy"), Lane("redust-fast"), Lane("redust-counting")
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -192,23 +211,21 @@ class JobBoard:
         Conflict
             With the sentence of what failed.
         """
-        job = self._submit_fast(kind, work, scan)
+        job = Job(kind, work, scan, lambda _: None)
+        self._fast.add(job)
         job.ended.wait()
         if job.state is not JobState.done:
             raise Conflict(job.message or "It was cancelled. Try again.")
         return job.result
 
-    def replace_fast(self, kind: str, work: Callable[[Job], JobResult], scan: str) -> None:
-        """Queue work in the fast lane in place of that of the same kind on the same scan."""
-        for job in self._fast.active():
-            if (job.kind, job.scan) == (kind, scan):
-                job.cancel()
-        self._submit_fast(kind, work, scan)
+    def count_later(self, work: Callable[[Job], JobResult], scan: str) -> None:
+        """Queue what nobody waits for, in place of the same on the same scan."""
+        self._counting.replace(Job("count", work, scan, lambda _: None))
 
-    def _submit_fast(self, kind: str, work: Callable[[Job], JobResult], scan: str) -> Job:
-        job = Job(kind, work, scan, lambda _: None)
-        self._fast.add(job)
-        return job
+    @property
+    def is_counting(self) -> bool:
+        """Whether anything of that waits or runs."""
+        return bool(self._counting.active())
 
     def records(self) -> list[JobRecord]:
         """All jobs that are known, the newest first."""
@@ -237,8 +254,8 @@ class JobBoard:
 
     def close(self) -> None:
         """Cancel everything and end the threads."""
-        self._heavy.close()
-        self._fast.close()
+        for lane in (self._heavy, self._fast, self._counting):
+            lane.close()
 
     def _find(self, job_id: str) -> Job:
         with self._lock:

@@ -30,7 +30,7 @@ from redust.studio.records import (
     TeachRequest,
 )
 from redust.studio.refusals import BadRequest
-from redust.studio.restoring import export_scans
+from redust.studio.restoring import MAX_REPAIR_PIXELS, export_scans
 from redust.studio.studio import Studio
 from redust.studio.teaching import keep_model, start_teaching, undo_teaching
 from redust.studio.training_pairs import write_training_pairs
@@ -50,7 +50,8 @@ def show_settings(call: Call) -> StudioFacts:
         fills=inpainters.names(), detectors=detectors.names(), classes=list(DamageClass),
         sensitivities=list(Sensitivity), defaults=ScanChoices(), output=studio.output.name,
         can_upload=studio.settings.max_upload_gb > 0, pixel_cap=int(studio.settings.max_megapixels * 1e6),
-        upload_cap=int(studio.settings.max_upload_gb * 1e9), detector=studio.settings.detector,
+        max_repair_pixels=MAX_REPAIR_PIXELS, upload_cap=int(studio.settings.max_upload_gb * 1e9),
+        detector=studio.settings.detector,
         taught=bool(studio.database.read_models()),
     )  # fmt: skip
 

@@ -148,6 +148,11 @@ class OpenScan:
         """What is in force."""
         return self._verdict
 
+    def forget_decision(self) -> None:
+        """Let go of the mask of the whole scan: memory for other work; windows are still decided."""
+        with self.lock:
+            self._decision = None
+
     def _forget_decision(self) -> None:
         self._decision = self._pooled_states = None
         self._marked_more.clear()

@@ -36,8 +36,9 @@ def describe_api(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     definitions: dict[str, Any] = schemas.get("$defs", {})
     for endpoint in endpoints:
-        path = re.sub(r":\w+}", "}", endpoint.path)
-        paths.setdefault(path, {})[endpoint.method.lower()] = _describe_endpoint(endpoint, definitions)
+        paths.setdefault(described_path(endpoint), {})[endpoint.method.lower()] = _describe_endpoint(
+            endpoint, definitions
+        )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -52,6 +53,11 @@ def describe_api(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         },
         "security": [{"token": []}],
     }
+
+
+def described_path(endpoint: Endpoint) -> str:
+    """An endpoint's path without the types of its parameters."""
+    return re.sub(r":\w+}", "}", endpoint.path)
 
 
 def _records_of(endpoint: Endpoint) -> list[type[BaseModel]]:

@@ -118,6 +118,7 @@ class RegionRecord(_Record):
     damage_class: Annotated[str, Field(alias="class")]
     area: int
     box: tuple[int, int, int, int]
+    point: tuple[int, int]
     confidence: float
     state: RegionState
 
@@ -253,6 +254,7 @@ class StudioFacts(_Record):
     can_upload: bool
     pixel_cap: int
     upload_cap: int
+    max_repair_pixels: int
     detector: str
     taught: bool
 

@@ -117,5 +117,6 @@ def describe_region(shown: ShownRegions, index: int, levels: NDArray[np.float64]
     return RegionRecord(
         id=f"{column}_{row}", damage_class=CLASSES[int(regions.classes[index])].value, area=int(regions.areas[index]),
         box=(left, top, right - left, bottom - top), state=state,
+        point=(column, row),
         confidence=1.0 if is_certain else round(float(levels[min(_CERTAIN - steps, LAST_STEP)]), 4),
     )  # fmt: skip

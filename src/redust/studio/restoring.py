@@ -16,6 +16,7 @@ from redust.batch.failures import Failure, catch_failure
 from redust.batch.ledger_entry import LedgerEntry, ScanState
 from redust.batch.plan import check_unclaimed_outputs, key_of, make_plan
 from redust.batch.worker import describe_output
+from redust.core.arrays import Mask
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
@@ -33,7 +34,9 @@ from redust.studio.refusals import BadRequest, Conflict, NotKnown
 from redust.studio.restored_pixels import RestoredTile, cut_tiles
 from redust.studio.studio import Studio
 
-_MAX_BOX = 4_500_000  # pixels that are repaired at once
+MAX_REPAIR_PIXELS = 4_000_000
+"""What may be repaired at once."""
+
 _CONTEXT = 160  # pixels around them
 _LEASE_SECONDS = 6 * 3600.0
 
@@ -45,7 +48,7 @@ def repair_box(studio: Studio, scan_id: str, box: Box) -> int:
     rows, columns = slice(y, min(y + height, opened.shape[0])), slice(x, min(x + width, opened.shape[1]))
     if rows.start >= rows.stop or columns.start >= columns.stop:
         raise BadRequest("The box lies outside the scan. Choose one that shows some of it.")
-    if (rows.stop - rows.start) * (columns.stop - columns.start) > _MAX_BOX:
+    if (rows.stop - rows.start) * (columns.stop - columns.start) > MAX_REPAIR_PIXELS:
         raise BadRequest("The box holds more than 4 megapixels. Zoom in, or export the scan.")
 
     def repair(_: Job) -> JobResult:
@@ -83,22 +86,28 @@ def export_scan(studio: Studio, scan_id: str, job: Job) -> JobResult:
     library_scan = studio.library.find(scan_id)
     studio.library.resolve(scan_id, columns)
     target = studio.output / library_scan.key
-    restore_job = RestoreJob(library_scan.source, target)
+    restore_job = RestoreJob(library_scan.source, target, mask=_corrected_mask(studio, opened))
     settings = verdict.settings.model_copy(update={"overwrite": True})
-    detection = Detection(candidates_at(steps, verdict.step), studio.level(studio.choices(columns)))
-    if opened.corrections.tiles:
-        if opened.decision is None:
-            decide_opened(studio, opened)
-        restore_job, detection = replace(restore_job, mask=opened.mask()), None  # type: ignore[assignment]
+    opened.forget_decision()
     with _recorded(studio, restore_job, verdict.settings, columns["input_sha256"]) as reports:
         report = studio.pipeline_for(settings).run(
-            restore_job, scan=opened.scan(), detection=detection, progress=job.report_progress
-        )
+            restore_job, scan=opened.scan(), progress=job.report_progress,
+            detection=Detection(candidates_at(steps, verdict.step), studio.level(studio.choices(columns))),
+        )  # fmt: skip
         reports.append(report)
     _show_result(studio, opened, target)
     studio.database.update_scan(scan_id, state=ScanStatus.exported, error=None)
     studio.publish(scan_id)
     return {"path": library_scan.key, "download": f"/api/scans/{scan_id}/result", "warnings": report.warnings}
+
+
+def _corrected_mask(studio: Studio, opened: OpenScan) -> Mask | None:
+    """The whole mask of a scan that a person has corrected; None where the pipeline's own decision holds."""
+    if not opened.corrections.tiles:
+        return None
+    if opened.decision is None:
+        decide_opened(studio, opened)
+    return opened.mask()
 
 
 def _show_result(studio: Studio, opened: OpenScan, target: Path) -> None:

@@ -211,6 +211,12 @@ class Studio:
         opened.set_verdict(self.verdict(self.choices(columns)))
         return True
 
+    def reload_detections(self) -> None:
+        """Another engine is in force: forget what was detected by the one before."""
+        with self._lock:
+            for opened in self._opened.values():
+                opened.set_detection(None, None)
+
     def _load_overview(self, scan_id: str, columns: dict[str, Any]) -> tuple[Overview, Scan | None]:
         source = self.library.resolve(scan_id, columns)
         status = stat_file(source)
@@ -258,7 +264,8 @@ class Studio:
         undo, redo = self.database.count_edits(scan_id)
         size = fields["width"], fields["height"]
         return ScanDetail(
-            **fields, settings=choices, history=History(undo=undo, redo=redo), level=columns["level"],
+            **fields, settings=choices, history=History(undo=undo, redo=redo),
+            level=None if columns["coverage"] is None else self.level(choices),
             counts=columns["counts"], has_restored=self.database.has_restored(scan_id),
             max_level=None if None in size else Pyramid(*size).max_level, tile_size=TILE_SIZE,
             message=_NOTHING_MARKED if columns["regions"] == 0 else None,
