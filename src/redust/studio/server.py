@@ -26,6 +26,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
+        opened.listen(128)
     except OSError as error:
         opened.close()
         advice = "Choose another with --port." if error.errno == errno.EADDRINUSE else "Check --host and --port."

@@ -1,4 +1,4 @@
-"""A real browser on a real server. Without Chromium or the built page the tests are skipped at the desk, and fail in CI."""
+"""A real browser on a real server. Without Chromium or the page, tests are skipped at the desk, and fail in CI."""
 
 from __future__ import annotations
 
@@ -74,6 +74,16 @@ def dusty_scan(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def dusty_roll(dusty_scan: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes a folder of scans: ``dusty_roll("a.tif", "b.tif")``."""
+
+    def write(*names: str, **drawn: int) -> Path:
+        return [dusty_scan(name, seed=index, **drawn) for index, name in enumerate(names)][-1].parent
+
+    return write
+
+
+@pytest.fixture
 def start_studio(tmp_path: Path) -> Iterator[Callable[..., RunningStudio]]:
     """Starts a studio over scans or folders; all are stopped afterwards."""
     started: list[RunningStudio] = []
@@ -90,10 +100,10 @@ def start_studio(tmp_path: Path) -> Iterator[Callable[..., RunningStudio]]:
 
 @pytest.fixture(scope="module")
 def open_scan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningStudio]]:
-    """Opens a scan of a studio that the tests of a module share: ``open_scan(page, "clean-1.tif")``, one for each test."""
+    """Opens a scan of a studio that a module's tests share: ``open_scan(page, "clean-1.tif")``, one for each."""
     folder = tmp_path_factory.mktemp("shared") / "scans"
     folder.mkdir()
-    for index in range(1, 6):
+    for index in range(1, 7):
         write_dusty_scan(folder / f"clean-{index}.tif", specks=0, seed=index)
         write_dusty_scan(folder / f"dusty-{index}.tif", seed=index)
     studio = RunningStudio([folder], folder.parent / "restored")

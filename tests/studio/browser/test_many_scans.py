@@ -6,22 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from running_studio import RunningStudio, find_violations, redust, wait_until_detected
 
 Starts = Callable[..., RunningStudio]
 Writes = Callable[..., Path]
 
 
-def card(page: Page, name: str) -> object:
+def card(page: Page, name: str) -> Locator:
     """A scan's card on the sheet."""
     return page.locator(".card", has_text=name)
 
 
 def test_a_roll_is_judged_by_keys_and_the_accepted_are_exported(
-    page: Page, dusty_scan: Writes, start_studio: Starts, tmp_path: Path
+    page: Page, dusty_roll: Writes, start_studio: Starts, tmp_path: Path
 ) -> None:
-    folder = [dusty_scan(name, seed=index) for index, name in enumerate(("a.tif", "b.tif", "c.tif"))][0].parent
+    folder = dusty_roll("a.tif", "b.tif", "c.tif")
     studio = start_studio(folder)
     page.goto(studio.url)
     expect(page.locator(".card")).to_have_count(3)
@@ -37,6 +37,9 @@ def test_a_roll_is_judged_by_keys_and_the_accepted_are_exported(
     page.keyboard.press("Escape")
     expect(card(page, "a.tif").locator(".state")).to_have_text("accepted")
     expect(card(page, "b.tif").locator(".state")).to_have_text("rejected")
+    page.get_by_role("button", name="b.tif").focus()
+    page.keyboard.press("Shift+X")  # taken back
+    expect(card(page, "b.tif").locator(".state")).to_have_text("detected")
     page.get_by_label("Show").select_option("accepted")
     expect(page.locator(".card")).to_have_count(1)
     page.get_by_role("button", name="Export accepted").click()
@@ -47,10 +50,9 @@ def test_a_roll_is_judged_by_keys_and_the_accepted_are_exported(
 
 
 def test_settings_are_copied_and_a_file_that_is_no_picture_is_refused_in_words(
-    page: Page, dusty_scan: Writes, start_studio: Starts, tmp_path: Path
+    page: Page, dusty_roll: Writes, start_studio: Starts, tmp_path: Path
 ) -> None:
-    folder = [dusty_scan(name, specks=5) for name in ("a.tif", "b.tif")][0].parent
-    page.goto(start_studio(folder).url)
+    page.goto(start_studio(dusty_roll("a.tif", "b.tif", specks=5)).url)
     page.get_by_role("button", name="a.tif").click()
     wait_until_detected(page)
     grow = page.get_by_label("Grow by")
@@ -67,12 +69,32 @@ def test_settings_are_copied_and_a_file_that_is_no_picture_is_refused_in_words(
     expect(page.locator(".toast.error")).to_contain_text("letter")
 
 
+def test_corrections_teach_and_are_undone(page: Page, dusty_roll: Writes, start_studio: Starts) -> None:
+    page.goto(start_studio(dusty_roll("a.tif", "b.tif")).url)
+    for name in ("b.tif", "a.tif"):
+        page.get_by_role("button", name=name).click()
+        wait_until_detected(page)
+        for _ in range(8 if name == "a.tif" else 0):
+            page.keyboard.press("n")
+            expect(page.locator(".region.current")).to_have_count(1)
+            if page.locator(".region.current.dropped").count() == 0:  # it may have gone with its neighbour
+                page.keyboard.press("d")
+                expect(page.locator(".region.current.dropped")).to_have_count(1)
+                expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="Judge the rest like this").click()
+    dialog = page.get_by_role("dialog", name="Judge the rest like this")
+    expect(dialog.get_by_text("on the scans you have not corrected")).to_be_visible(timeout=60_000)
+    dialog.get_by_role("button", name="Undo").click()
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_text("the corrections teach nothing")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_accessible_in_both_themes(
-    page: Page, dusty_scan: Writes, start_studio: Starts, axe: Path, scheme: str
+    page: Page, dusty_roll: Writes, start_studio: Starts, axe: Path, scheme: str
 ) -> None:
-    dusty_scan("b.tif")
-    studio = start_studio(dusty_scan("a.tif").parent)
+    studio = start_studio(dusty_roll("a.tif", "b.tif"))
     context = page.context.browser.new_context(color_scheme=scheme, bypass_csp=True)  # type: ignore[union-attr]
     shown = context.new_page()
     shown.goto(studio.url)

@@ -128,6 +128,10 @@ def test_zoom_keys_and_the_small_map(page: Page, open_scan: Opens) -> None:
         page.keyboard.press(key)
         expect(zoom).to_have_text(percentage)
     expect(page.locator(".navigator")).to_be_visible()
+    page.keyboard.press("PageDown")
+    expect(page.get_by_role("heading", level=1)).to_have_text("clean-3.tif")
+    wait_until_detected(page)
+    expect(zoom).to_have_text("200 %")  # kept on the next picture
     page.keyboard.press("0")
     expect(page.locator(".navigator")).to_be_hidden()
 
@@ -182,6 +186,41 @@ def test_brush_size_by_keys_and_by_alt_drag(page: Page, open_scan: Opens) -> Non
     page.keyboard.up("Alt")
     expect(size).to_have_value("78")
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+def test_a_pen_draws_and_then_a_finger_moves_the_picture(page: Page, open_scan: Opens) -> None:
+    open_scan(page, "clean-6.tif")
+    page.keyboard.press("2")
+    expect(page.locator(".zoom-bar output")).to_have_text("200 %")
+    page.keyboard.press("b")
+    x, y = middle(page)
+    device = page.context.new_cdp_session(page)
+
+    def send(kind: str, across: float) -> None:
+        device.send(
+            "Input.dispatchMouseEvent",
+            {
+                "type": kind,
+                "x": x + across,
+                "y": y,
+                "button": "left",
+                "buttons": 1,
+                "clickCount": 1,
+                "pointerType": "pen",
+            },
+        )
+
+    send("mousePressed", -50)
+    send("mouseMoved", 0)
+    send("mouseMoved", 50)
+    send("mouseReleased", 50)
+    wait_for_tint(page, (x, y), BY_HAND)
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+    for kind, across in (("touchStart", 0), ("touchMove", 60), ("touchMove", 120)):
+        device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x + across, "y": y}]})
+    device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_for_tint(page, (x + 120, y), BY_HAND)  # the stroke has moved with the picture
+    wait_for_tint(page, (x - 20, y), NOTHING)
 
 
 def test_keyboard_alone(page: Page, open_scan: Opens) -> None:

@@ -4,7 +4,7 @@ import * as api from "./api";
 import { ApiError } from "./api";
 import * as state from "./state";
 import { texts } from "./strings";
-import type { Edit, EditResult, Job, Point, RegionOrder, ScanDetail, ScanState, ScanSummary, Settings } from "./types";
+import type { Edit, EditResult, Job, Point, RegionOrder, ScanDetail, ScanSummary, Settings } from "./types";
 import { viewer } from "./viewer/current";
 
 /** Run an action; what the server refuses is shown in its own words. Answers undefined then. */
@@ -293,16 +293,23 @@ export function stepScan(step: number): void {
   navigate(list[index + step]?.id ?? null);
 }
 
-/** Set a scan's state and go on to the next: on the page of a scan, or on the contact sheet. */
+/**
+ * Accept or reject a scan and go on to the next, on the page of a scan or on the contact sheet. Deciding the same again
+ * takes it back.
+ */
 export async function decideScan(decision: "accepted" | "rejected"): Promise<void> {
   const id = state.currentId.value ?? state.focusedCard.value;
   if (!id) return;
   const list = state.shownScans.value;
-  const next = list[list.findIndex((scan) => scan.id === id) + 1]?.id ?? null;
-  const summary = await attempt(() => api.setState(id, decision));
+  const index = list.findIndex((scan) => scan.id === id);
+  const next = list[index + 1]?.id ?? null;
+  const takenBack = list[index]?.state === decision;
+  const summary = await attempt(() => api.setState(id, takenBack ? "detected" : decision));
   if (!summary) return;
-  state.announce(decision === "accepted" ? texts.accepted(summary.name) : texts.rejected(summary.name));
+  state.announce(texts.decided(summary.name, texts.states[summary.state]));
   mergeScan(summary);
+  if (state.detail.value?.id === id) state.detail.value = { ...state.detail.value, state: summary.state };
+  if (takenBack) return;
   if (state.currentId.value === id) navigate(next);
   else if (next) state.focusedCard.value = next;
 }
@@ -379,9 +386,4 @@ export async function uploadFiles(files: File[]): Promise<void> {
     }
   }
   if (files.length === 1 && summaries[0]) navigate(summaries[0].id);
-}
-
-export async function setScanState(id: string, value: ScanState): Promise<void> {
-  const summary = await attempt(() => api.setState(id, value));
-  if (summary) mergeScan(summary);
 }

@@ -20,9 +20,10 @@ export const texts = {
     position: (index: number, total: number) => `${index} of ${total}`,
     undo: "Undo",
     redo: "Redo",
-    accept: "Accept",
-    acceptTip: "Accept and go on",
-    rejectTip: "Reject and go on",
+    decisions: {
+      accepted: { label: "Accept", tip: "Accept and go on; again: take it back" },
+      rejected: { label: "Reject", tip: "Reject and go on; again: take it back" },
+    },
     export: "Export",
     download: "Download",
     panel: "Settings panel",
@@ -54,7 +55,7 @@ export const texts = {
   stage: {
     label: (name: string) => `Scan ${name}. Arrow keys move, plus and minus zoom, Enter uses the tool at the middle.`,
     loading: "Opening the scan …",
-    detecting: "Looking for damage …",
+    detecting: "Detecting damage …",
     repairing: "Repairing what is on screen …",
     zoomToRepair: "Zoom in to see the repair, or export the whole scan.",
     navigator: "Small map",
@@ -86,7 +87,7 @@ export const texts = {
       `${count(regions, "region", "regions")}, ${percent(coverage, coverage < 0.01 ? 3 : 2)} of the picture`,
     nothing: "Nothing found",
     nothingAdvice:
-      "Try a higher sensitivity, a smaller smallest size, or all kinds of damage. Boost (O) looks harder in one part of the picture.",
+      "Try a higher sensitivity, a smaller smallest size, or all kinds of damage. Boost (O) raises it in one part of the picture.",
     overlay: "Mask",
     opacity: "Opacity",
     legend: { automatic: "found", hand: "by hand", off: "left out", protected: "protected" },
@@ -121,12 +122,10 @@ export const texts = {
 
   classes: {
     dust: "Dust",
-    dirt: "Dirt",
     hair: "Hair",
     scratch: "Scratch",
     crack: "Crack",
     stain: "Stain",
-    hand: "By hand",
   } as Record<string, string>,
 
   states: {
@@ -205,16 +204,14 @@ export const texts = {
     notSaved: "The last stroke was not saved.",
   },
 
-  accepted: (name: string) => `${name} accepted.`,
-  rejected: (name: string) => `${name} rejected.`,
-  boostDone: "Sensitivity raised here.",
+  decided: (name: string, decision: string) => `${name}: ${decision}`,
   undone: "Undone.",
   redone: "Redone.",
 
   help: {
     title: "Keys",
     switch: "Single-key shortcuts",
-    groups: { view: "Look", regions: "Regions", tools: "Correct", many: "Scans", general: "General" },
+    groups: { view: "View", regions: "Regions", tools: "Correct", many: "Scans", general: "General" },
     rows: {
       peek: "hold: show before",
       compare: "before, split, after",

@@ -21,7 +21,20 @@ function sensitivityText(position: number): string {
   return `${Math.round(position * 100)}`;
 }
 
+function Failure({ detail }: { detail: ScanDetail }) {
+  return (
+    <div class="figures nothing" role="alert">
+      <strong>{texts.states.failed}</strong>
+      <span>{detail.error}</span>
+      <button type="button" onClick={() => void actions.detectAgain()}>
+        {texts.panel.detectAgain}
+      </button>
+    </div>
+  );
+}
+
 function Figures({ detail }: { detail: ScanDetail }) {
+  if (detail.state === "failed") return <Failure detail={detail} />;
   const detected = detail.regions !== null && detail.coverage !== null;
   const nothing = detected && detail.regions === 0;
   return (

@@ -1,7 +1,7 @@
 import * as actions from "../actions";
 import * as state from "../state";
 import { texts } from "../strings";
-import { Icon, IconButton } from "./icons";
+import { Icon, IconButton, type IconName } from "./icons";
 
 const themes: state.Theme[] = ["auto", "light", "dark"];
 
@@ -65,6 +65,30 @@ function CompareSwitch() {
   );
 }
 
+interface DecisionProps {
+  decision: "accepted" | "rejected";
+  icon: IconName;
+  shortcut: string;
+}
+
+function DecisionButton({ decision, icon, shortcut }: DecisionProps) {
+  const { label, tip } = texts.top.decisions[decision];
+  return (
+    <button
+      type="button"
+      class="decision"
+      title={`${tip} (${shortcut})`}
+      aria-keyshortcuts={shortcut}
+      aria-pressed={state.detail.value?.state === decision}
+      disabled={!state.detail.value}
+      onClick={() => void actions.decideScan(decision)}
+    >
+      <Icon name={icon} />
+      <span class="button-text">{label}</span>
+    </button>
+  );
+}
+
 function EditorActions() {
   const detail = state.detail.value;
   const exporting = state.activeJobs.value.some((job) => job.kind === "export" && job.scan === detail?.id);
@@ -85,17 +109,8 @@ function EditorActions() {
         onClick={() => void actions.redo()}
       />
       <span class="divider" />
-      <IconButton
-        icon="cross"
-        label={texts.top.rejectTip}
-        shortcut="Shift+X"
-        disabled={!detail}
-        onClick={() => void actions.decideScan("rejected")}
-      />
-      <button type="button" title={`${texts.top.acceptTip} (K)`} onClick={() => void actions.decideScan("accepted")}>
-        <Icon name="check" />
-        <span class="button-text">{texts.top.accept}</span>
-      </button>
+      <DecisionButton decision="rejected" icon="cross" shortcut="Shift+X" />
+      <DecisionButton decision="accepted" icon="check" shortcut="K" />
       <button
         type="button"
         class="primary"

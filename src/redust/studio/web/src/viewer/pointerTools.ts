@@ -93,6 +93,7 @@ export class PointerTools {
     // Who draws with a pen moves the picture with the fingers.
     const moves = state.tool.value === "pan" || this.panHeld || (this.penUsed && event.pointerType === "touch");
     if (moves || this.drag) return;
+    this.viewer.freeze();
     const point = this.toScan(event.position);
     const resizing = event.originalEvent.altKey;
     this.drag = {

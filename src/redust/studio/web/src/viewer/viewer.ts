@@ -161,6 +161,12 @@ export class ScanViewer {
     return [x * width, y * width];
   }
 
+  /** Stop a movement under way: the picture must not slide under a stroke. */
+  freeze(): void {
+    const { viewport } = this.osd;
+    viewport.fitBounds(viewport.getBounds(true), true);
+  }
+
   fit(): void {
     this.osd.viewport.goHome();
   }
