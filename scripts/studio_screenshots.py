@@ -1,6 +1,6 @@
 """Take the pictures of the studio that the docs show: the real page, on real scans, in both themes.
 
-    python scripts/studio_screenshots.py FOLDER FIRST_SCAN [--output docs/images] [--chromium /usr/bin/chromium]
+    python scripts/studio_screenshots.py FOLDER DARK_SCAN LIGHT_SCAN [--output docs/images] [--chromium /usr/bin/chromium]
 
 Those in docs/images show scans of film by J. M. Torrente (github.com/jmtorrente/sleek, MIT licence).
 """
@@ -31,22 +31,21 @@ def start_studio(folder: Path, output: Path) -> tuple[subprocess.Popen[str], str
     return process, match.group()
 
 
-def wait_for_picture(page: Page) -> None:
-    """Wait until the figures are there and no tile has come for a second."""
+def open_scan(page: Page, name: str) -> None:
+    """Open a scan and wait for its regions."""
+    page.get_by_role("button", name=name).click()
     expect(page.locator(".figures")).to_contain_text("of the picture", timeout=300_000)
     expect(page.locator(".region").first).to_be_visible(timeout=60_000)
-    page.wait_for_load_state("networkidle") if page.url.startswith("file:") else page.wait_for_timeout(1500)
 
 
-def show_regions(page: Page, name: str) -> None:
-    """A scan at 200 % around one of its largest regions."""
-    page.get_by_role("button", name=name).click()
-    wait_for_picture(page)
-    page.get_by_label("Order").select_option("size")
-    expect(page.get_by_label("Order")).to_have_value("size")
-    page.wait_for_timeout(1000)
+def show_largest_region(page: Page, zoom: str) -> None:
+    """Bring the largest region into the middle; zoom is the key for it."""
+    with page.expect_response(lambda response: "sort=size" in response.url):
+        page.get_by_label("Order").select_option("size")
+    page.keyboard.press(zoom)
+    expect(page.locator(".zoom-bar output")).to_have_text(f"{zoom}00 %")
     page.keyboard.press("n")
-    page.keyboard.press("2")
+    page.wait_for_timeout(1000)  # the movement ends
 
 
 def take(page: Page, target: Path) -> None:
@@ -56,43 +55,44 @@ def take(page: Page, target: Path) -> None:
     print(target, f"{target.stat().st_size / 1000:.0f} kB")
 
 
-def take_dark(page: Page, name: str, output: Path) -> None:
-    """The whole scan with its mask; strokes at 200 %."""
-    page.get_by_role("button", name=name).click()
-    wait_for_picture(page)
-    take(page, output / "studio-look.jpg")
-    page.keyboard.press("Escape")
-    show_regions(page, name)
-    page.keyboard.press("b")
-    page.mouse.move(420, 330)
+def drag(page: Page, *points: tuple[float, float]) -> None:
+    """Draw with the mouse."""
+    page.mouse.move(*points[0])
     page.mouse.down()
-    page.mouse.move(560, 290, steps=8)
-    page.mouse.move(640, 320, steps=8)
+    for point in points[1:]:
+        page.mouse.move(*point, steps=8)
     page.mouse.up()
+
+
+def take_dark(page: Page, name: str, output: Path) -> None:
+    """The whole scan with its mask; corrections at 200 %."""
+    open_scan(page, name)
+    take(page, output / "studio-look.jpg")
+    show_largest_region(page, "2")
+    page.keyboard.press("b")
+    drag(page, (330, 300), (420, 262), (500, 280), (560, 250))
     page.keyboard.press("g")
     page.keyboard.press("m")
-    page.mouse.move(720, 560)
-    page.mouse.down()
-    page.mouse.move(900, 660, steps=8)
-    page.mouse.up()
+    drag(page, (760, 560), (940, 660))
     page.keyboard.press("m")
-    page.mouse.move(860, 420)
+    page.mouse.move(880, 420)
     take(page, output / "studio-correct.jpg")
-    page.keyboard.press("Control+z")
-    page.keyboard.press("Control+z")
-    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
 
 
 def take_light(page: Page, name: str, output: Path) -> None:
     """Before and after; the contact sheet."""
-    show_regions(page, name)
-    with page.expect_response(lambda response: response.url.endswith("/repair"), timeout=120_000):
-        page.get_by_role("button", name="Split").click()
+    open_scan(page, name)
+    show_largest_region(page, "1")
+    page.get_by_role("button", name="Split").click()
+    expect(page.locator(".stage-note")).to_have_text("Repairing what is on screen …")
+    expect(page.locator(".stage-note")).to_have_text("", timeout=120_000)
     take(page, output / "studio-split.jpg")
-    page.get_by_role("button", name="Before").click()
-    page.keyboard.press("k")
-    page.wait_for_timeout(500)
-    page.keyboard.press("Escape") if page.locator(".editor").count() else None
+    page.get_by_role("button", name="Accept").click()
+    expect(page.get_by_role("heading", level=1)).not_to_have_text(name)
+    page.keyboard.press("Escape")
+    page.mouse.move(700, 850)
     take(page, output / "studio-sheet.jpg")
 
 
@@ -100,7 +100,8 @@ def main() -> None:
     """Take them all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("first_scan")
+    parser.add_argument("dark_scan")
+    parser.add_argument("light_scan")
     parser.add_argument("--output", type=Path, default=Path("docs/images"))
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     options = parser.parse_args()
@@ -109,11 +110,9 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
         try:
             page = open_page(browser, url, "dark")
-            take_dark(page, options.first_scan, options.output)
+            take_dark(page, options.dark_scan, options.output)
             page.emulate_media(color_scheme="light")
-            page.keyboard.press("Escape")
-            page.keyboard.press("Escape")
-            take_light(page, options.first_scan, options.output)
+            take_light(page, options.light_scan, options.output)
         finally:
             browser.close()
             process.terminate()

@@ -225,9 +225,9 @@ def test_a_pen_draws_and_then_a_finger_moves_the_picture(page: Page, open_scan: 
 
 def test_keyboard_alone(page: Page, open_scan: Opens) -> None:
     """From the sheet into a scan, through its regions, a dab with the brush, the list of keys, and back."""
-    open_scan(page, "dusty-5.tif")
+    open_scan(page, "dusty-6.tif")
     page.keyboard.press("Escape")
-    card = page.get_by_role("button", name="dusty-5.tif")
+    card = page.get_by_role("button", name="dusty-6.tif")
     expect(card).to_be_focused()
     page.keyboard.press("Enter")
     wait_until_detected(page)

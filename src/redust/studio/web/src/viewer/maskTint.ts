@@ -17,8 +17,8 @@ export const cssColour = ([red, green, blue]: Rgb, alpha = 1) => `rgb(${red} ${g
 /** Opacity inside a region; its outline has the whole opacity, so that specks of a pixel or two stay in sight. */
 const interior = 0.6;
 
-/** Pixels of a period of the stripes, in pixels of the tile. */
-const stripePeriod = 6;
+/** Pixels of a period of the stripes, in pixels of the tile: a tile's side is a multiple, so that they go on across. */
+const stripePeriod = 8;
 
 function isOutline(states: Uint8ClampedArray, size: { width: number; height: number }, x: number, y: number): boolean {
   const { width, height } = size;
@@ -30,8 +30,8 @@ function isOutline(states: Uint8ClampedArray, size: { width: number; height: num
 
 function opacityOf(state: number, outline: boolean, x: number, y: number): number {
   if (outline) return 1;
-  if (state === maskState.off) return (x + y) % stripePeriod < 2 ? 0.7 : 0;
-  if (state === maskState.protected) return (x - y + 4096) % stripePeriod < 3 ? 0.8 : 0.35;
+  if (state === maskState.off) return (x + y) % stripePeriod < 3 ? 0.7 : 0;
+  if (state === maskState.protected) return (x - y + 4096) % stripePeriod < 4 ? 0.8 : 0.35;
   return interior;
 }
 

@@ -35,7 +35,6 @@ export class ScanViewer {
   private repairBusy = false;
   private repairedBox: { box: Box; version: number } | null = null;
   private maskVersion = 0;
-  private revision = 0;
 
   constructor(element: HTMLElement, navigator: HTMLElement) {
     reserveStyleElement();
@@ -82,11 +81,10 @@ export class ScanViewer {
     this.scan = scan;
     if (before?.id === scan.id && this.base) {
       if (displayQuery(before) !== displayQuery(scan)) await this.replaceBase(scan);
-      if (this.revision !== scan.revision) this.maskChanged(scan.revision);
+      if (repairKey(before) !== repairKey(scan)) this.maskChanged();
       this.mask.show(scan);
       return;
     }
-    this.revision = scan.revision;
     this.keepView();
     this.osd.close();
     this.base = this.restored = null;
@@ -108,12 +106,11 @@ export class ScanViewer {
   /** An edit has changed the mask inside these boxes. Resolves once the mask on screen shows it. */
   async takeEdit(boxes: Box[], revision: number): Promise<void> {
     await this.mask.refresh(boxes, revision);
-    this.maskChanged(revision);
+    this.maskChanged();
   }
 
   /** The mask is another: what was repaired before is stale. */
-  private maskChanged(revision: number): void {
-    this.revision = revision;
+  private maskChanged(): void {
     this.maskVersion += 1;
     this.repairSoon();
   }
@@ -344,6 +341,11 @@ function reserveStyleElement(): void {
 /** A centre as near as the picture's edges allow: no empty ground beside a picture that fills the window. */
 function clampCentre(centre: number, shown: number, length: number): number {
   return shown >= length ? length / 2 : Math.min(length - shown / 2, Math.max(shown / 2, centre));
+}
+
+/** What the repair of a scan depends on, beside its corrections: those are counted by `takeEdit`. */
+function repairKey({ settings, regions }: ScanDetail): string {
+  return JSON.stringify([{ ...settings, exposure: 0, gamma: 1, invert: false }, regions === null]);
 }
 
 function displayQuery(scan: ScanDetail): string {
