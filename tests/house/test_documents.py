@@ -36,7 +36,9 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("page", "maker"), [("command-line.md", "command_line"), ("settings.md", "settings")])
+@pytest.mark.parametrize(
+    ("page", "maker"), [("command-line.md", "command_line"), ("settings.md", "settings"), ("http-api.md", "http_api")]
+)
 def test_generated_pages_are_fresh(generator: ModuleType, page: str, maker: str) -> None:
     written = (DOCS / "reference" / page).read_text(encoding="utf-8")
     assert written == getattr(generator, maker)(), "run: python docs/reference/generate.py"

@@ -36,8 +36,8 @@ def open_desk(plugins: None, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
 
 @pytest.fixture
 def desk(open_desk: Callable[..., Desk], scan_file: Callable[..., Path]) -> Desk:
-    """A studio with one scan of 600 x 500 pixels and 20 specks, not yet detected."""
-    return open_desk(scan_file("roll/a.tif", height=500, width=600, specks=20).parent)
+    """A studio with one scan of 600 x 500 pixels and 400 specks, not yet detected."""
+    return open_desk(scan_file("roll/a.tif", height=500, width=600, specks=400).parent)
 
 
 @pytest.fixture

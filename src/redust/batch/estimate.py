@@ -72,7 +72,7 @@ def read_size(path: Path) -> tuple[int, int] | None:
         with TiffFile(path) as tiff:
             page = tiff.pages.first
             return int(page.imagewidth), int(page.imagelength)
-    except (OSError, ValueError, TiffFileError):
+    except (OSError, ValueError, IndexError, KeyError, TiffFileError):  # the last three: a damaged TIFF
         pass
     try:
         with Image.open(path) as image:

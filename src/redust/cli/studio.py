@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def studio(
     scans: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SCAN|DIR]...", show_default=False, help="Scans, or folders of them."),
+        typer.Argument(metavar="SCAN|DIR", show_default=False, help="Scans, or folders of them."),
     ] = None,
     *,
     output: Annotated[

@@ -74,9 +74,9 @@ class Access:
             return False
         return not is_loopback(self._host) or address.is_loopback
 
-    def allows_origin(self, origin: str | None, host: str, scheme: str) -> bool:
-        """Whether a request comes from no page, or from one of this server."""
-        return origin is None or origin == f"{scheme}://{host}"
+    def allows_origin(self, origin: str | None, host: str) -> bool:
+        """Whether a request comes from no page, or from one of this server; a proxy may have put TLS before it."""
+        return origin is None or origin in (f"http://{host}", f"https://{host}")
 
     def open_session(self, token: str) -> str | None:
         """A new session for the token, the first time it is shown; None afterwards, and for any other."""
@@ -93,7 +93,7 @@ class Access:
             cookies = SimpleCookie(headers.get("cookie", ""))
         except CookieError:
             return False
-        morsel = cookies.get(COOKIE)
+        morsel = cookies.get(cookie_name(headers.get("host", "")))
         return morsel is not None and morsel.value in self._sessions
 
     def has_token(self, headers: Headers) -> bool:
@@ -105,6 +105,11 @@ class Access:
         return secrets.compare_digest(token.encode(), self._token.encode())
 
 
+def cookie_name(host: str) -> str:
+    """The name of the session's cookie: browsers share cookies among the ports of a host."""
+    return f"{COOKIE}_{urlsplit(f'//{host}').port or 80}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address is one of this machine's own."""
     try:
@@ -114,8 +119,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _host_name(host: str) -> str | None:
-    """The name in a Host header, without its port."""
+    """The name in a Host header, without its port; None where it makes no sense."""
     try:
+        _ = urlsplit(f"//{host}").port
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
@@ -150,7 +156,7 @@ class AccessGuard:
         host = headers.get("host", "")
         if not access.allows_host(host):
             return refuse(Forbidden("The server does not go by that name. Start it with --allow-host NAME."))
-        if not access.allows_origin(headers.get("origin"), host, request.url.scheme):
+        if not access.allows_origin(headers.get("origin"), host):
             return refuse(Forbidden("The request comes from another page. Use the studio's own."))
         if path == HEALTH:
             return None
@@ -173,6 +179,6 @@ class AccessGuard:
         if session is None:
             return HTMLResponse(_SIGN_IN, 401)
         response = RedirectResponse("/", 303)
-        secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, session, httponly=True, samesite="strict", secure=secure, path="/")
+        name, secure = cookie_name(request.headers.get("host", "")), request.url.scheme == "https"
+        response.set_cookie(name, session, httponly=True, samesite="strict", secure=secure, path="/")
         return response

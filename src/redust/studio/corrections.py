@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from redust.studio.records import Tool
 
 States: TypeAlias = NDArray[np.uint8]
 PixelBox: TypeAlias = tuple[int, int, int, int]  # x, y, width, height
-Painter: TypeAlias = Callable[[States, Mask], States]
+Painter: TypeAlias = Callable[[States, NDArray[Any]], States]
 
 _SUBPIXEL_BITS = 4
 
@@ -54,13 +54,13 @@ class Corrections:
         corrected = self.window(rows, columns)
         return np.where(corrected > 0, corrected, automatic.view(np.uint8))
 
-    def paint(self, rows: slice, columns: slice, area: Mask, painter: Painter) -> list[TileChange]:
+    def paint(self, rows: slice, columns: slice, area: NDArray[Any], painter: Painter) -> list[TileChange]:
         """The changes that a painter makes to the pixels of a window, without making them.
 
         Parameters
         ----------
-        area : (h, w) bool
-            Which pixels of the window are painted.
+        area : (h, w) bool or uint8
+            Which pixels of the window are painted: those that are not 0.
         painter
             From the states of a piece of the window, and the area there, to its new states.
         """
@@ -133,6 +133,11 @@ def painter_of(tool: Tool) -> Painter:
 def paint_unprotected(states: States, area: Mask) -> States:
     """Remove protection."""
     return np.where(area & (states == PixelState.protected), np.uint8(PixelState.untouched), states)
+
+
+def paint_brought_back(states: States, area: States) -> States:
+    """Bring back what was dropped: an area of :class:`PixelState`, where what is automatic needs no correction."""
+    return np.where(area == 0, states, np.where(area == PixelState.automatic, np.uint8(0), area))
 
 
 def draw_stroke(

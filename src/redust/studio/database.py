@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS studio_scans (
     height INTEGER,
     bits INTEGER,
     channels INTEGER,
+    orientation INTEGER NOT NULL DEFAULT 1,
     input_sha256 TEXT,
     state TEXT NOT NULL DEFAULT 'new',
     settings TEXT NOT NULL DEFAULT '{}',

@@ -48,9 +48,10 @@ def detect_scan(studio: Studio, scan_id: str, job: Job) -> OpenScan:
         return outcome
     if outcome.kind == JobCancelled.__name__:
         raise JobCancelled(outcome.sentence)
-    studio.database.update_scan(scan_id, state=ScanStatus.failed, error=outcome.sentence)
+    sentence = studio.hide_paths(outcome.sentence)
+    studio.database.update_scan(scan_id, state=ScanStatus.failed, error=sentence)
     studio.publish(scan_id)
-    raise Conflict(outcome.sentence)
+    raise Conflict(sentence)
 
 
 def _detect_and_decide(studio: Studio, scan_id: str, job: Job) -> OpenScan:
@@ -187,7 +188,7 @@ def decide_scans(studio: Studio, scan_ids: Sequence[str], job: Job) -> JobResult
     return {"changed": len(scan_ids)}
 
 
-def for_each(scan_ids: Sequence[str], job: Job, work: Callable[[str], None]) -> list[dict[str, str]]:
+def for_each(scan_ids: Sequence[str], job: Job, work: Callable[[str], object]) -> list[dict[str, str]]:
     """Do work for each of several scans; those that fail are named with why, the others go on."""
     failures = []
     for number, scan_id in enumerate(scan_ids):

@@ -88,9 +88,21 @@ def shrink_mean(pixels: Pixels, factor: int) -> Pixels:
     """Pixels (H, W, C) shrunk by a whole factor, each the mean of what it stands for."""
     if factor == 1:
         return pixels
-    padded = _pad_to_multiple(pixels, factor)
-    size = padded.shape[1] // factor, padded.shape[0] // factor
-    shrunk = cv2.resize(padded, size, interpolation=cv2.INTER_AREA)
+    rows, columns = (_split_side(side, factor) for side in pixels.shape[:2])
+    return np.concatenate([
+        np.concatenate([_shrink_blocks(pixels[down, across], factor) for across in columns], axis=1) for down in rows
+    ])  # fmt: skip
+
+
+def _split_side(length: int, factor: int) -> list[slice]:
+    """A side's whole blocks, and the block that is cut off at its end."""
+    whole_blocks = length - length % factor
+    return [side for side in (slice(0, whole_blocks), slice(whole_blocks, length)) if side.start < side.stop]
+
+
+def _shrink_blocks(pixels: Pixels, factor: int) -> Pixels:
+    size = -(-pixels.shape[1] // factor), -(-pixels.shape[0] // factor)
+    shrunk = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     return np.asarray(shrunk, pixels.dtype).reshape(size[1], size[0], pixels.shape[2])
 
 

@@ -13,6 +13,7 @@ from redust.studio.corrections import (
     PixelState,
     draw_polygon,
     draw_stroke,
+    paint_brought_back,
     paint_unprotected,
     painter_of,
 )
@@ -82,11 +83,9 @@ def _toggle_region(edit: RegionToggle, opened: OpenScan) -> EditOutcome:
     if (region := find_region(read_dropped, edit.x, edit.y, opened.shape)) is None:
         return EditOutcome([], "There is no region here. Zoom in, or mark it with the brush.")
     rows, columns, area = region
-    is_automatic = bool((opened.automatic(rows, columns) & area).any())
-    state = np.uint8(PixelState.untouched if is_automatic else PixelState.by_hand)
-    return EditOutcome(
-        opened.corrections.paint(rows, columns, area, lambda states, painted: np.where(painted, state, states))
-    )
+    automatic = opened.automatic(rows, columns)
+    brought_back = np.where(automatic, np.uint8(PixelState.automatic), np.uint8(PixelState.by_hand)) * area
+    return EditOutcome(opened.corrections.paint(rows, columns, brought_back, paint_brought_back))
 
 
 def _mark_scratch(edit: Scratch, opened: OpenScan) -> EditOutcome:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -119,7 +119,7 @@ def _call(studio: Studio, endpoint: Endpoint, request: Request, content: bytes) 
 
     outcome = catch_failure(work)
     if isinstance(outcome, Failure):
-        return describe_refusal(outcome)
+        return describe_refusal(replace(outcome, sentence=studio.hide_paths(outcome.sentence)))
     if isinstance(outcome, BaseModel):
         return JSONResponse(outcome.model_dump(mode="json", by_alias=True), endpoint.status)
     assert isinstance(outcome, Response)

@@ -35,7 +35,10 @@ from redust.studio.studio import Studio
 from redust.studio.teaching import keep_model, start_teaching, undo_teaching
 from redust.studio.training_pairs import write_training_pairs
 
-_AMONG_ALL = frozenset(ScanStatus) - {ScanStatus.rejected}
+_STATES = {
+    "all": frozenset(ScanStatus) - {ScanStatus.rejected},
+    "accepted": frozenset({ScanStatus.accepted, ScanStatus.exported}),
+}
 
 
 def show_health(_: Call) -> Health:
@@ -93,7 +96,7 @@ def select_scans(studio: Studio, scans: Sequence[str] | str) -> list[str]:
             studio.library.find(scan_id)
         return list(scans)
     rows = studio.database.read_scans()
-    states = _AMONG_ALL if scans == "all" else {ScanStatus.accepted, ScanStatus.exported}
+    states = _STATES.get(scans, frozenset())
     chosen = [
         scan_id for scan_id in studio.library.ids()
         if (studio.database.count_edits(scan_id)[0] if scans == "corrected" else rows[scan_id]["state"] in states)

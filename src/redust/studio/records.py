@@ -87,6 +87,7 @@ class ScanDetail(ScanSummary):
     history: History
     level: float | None
     counts: dict[str, int]
+    orientation: int
     has_restored: bool
     max_level: int | None
     tile_size: int

@@ -54,14 +54,15 @@ def show_regions(opened: OpenScan) -> ShownRegions | None:
     if decision is None:
         return None
     automatic, by_hand = decision.regions, _list_by_hand(opened.corrections)
-    states = np.concatenate([
-        _states_at(opened.corrections, automatic.positions),
-        np.full(len(by_hand.areas), PixelState.by_hand, np.uint8),
-    ])  # fmt: skip
+    states = _states_at(opened.corrections, automatic.positions)
+    painted_over = states == PixelState.by_hand  # then part of a region by hand
     joined = RegionList(*(
-        np.concatenate([getattr(automatic, name), getattr(by_hand, name)]) for name in RegionList.__dataclass_fields__
+        np.concatenate([getattr(automatic, name)[~painted_over], getattr(by_hand, name)])
+        for name in RegionList.__dataclass_fields__
     ))  # fmt: skip
-    return ShownRegions(joined, states)
+    return ShownRegions(
+        joined, np.concatenate([states[~painted_over], np.full(len(by_hand.areas), PixelState.by_hand, np.uint8)])
+    )
 
 
 def count_marked_regions(opened: OpenScan) -> int | None:

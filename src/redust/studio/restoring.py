@@ -29,7 +29,7 @@ from redust.pipeline.pipeline import Pipeline
 from redust.studio.detecting import decide_opened, detect_scan, for_each
 from redust.studio.jobs import Job, JobCancelled, JobResult
 from redust.studio.open_scan import OpenScan, is_marked, tile_window
-from redust.studio.records import Box, ScanStatus
+from redust.studio.records import Box, JobRecord, ScanStatus
 from redust.studio.refusals import BadRequest, Conflict, NotKnown
 from redust.studio.restored_pixels import RestoredTile, cut_tiles
 from redust.studio.studio import Studio
@@ -74,6 +74,12 @@ def _repair_window(
     restored = Pipeline(settings).repair(window, mask) if mask.any() else window
     core = core_rows, core_columns
     return cut_tiles(restored.pixels[core], mask[core], (rows.start, columns.start))
+
+
+def start_export(studio: Studio, scan_id: str) -> JobRecord:
+    """Queue the restoration of a scan."""
+    studio.library.find(scan_id)
+    return studio.jobs.submit("export", lambda job: _export_next(studio, scan_id, job), scan_id)
 
 
 def export_scan(studio: Studio, scan_id: str, job: Job) -> JobResult:
@@ -177,14 +183,17 @@ def export_scans(studio: Studio, scan_ids: Sequence[str], job: Job) -> JobResult
     return {"exported": len(scan_ids) - len(failures), "failed": failures}
 
 
-def _export_next(studio: Studio, scan_id: str, job: Job) -> None:
+def _export_next(studio: Studio, scan_id: str, job: Job) -> JobResult:
+    """Export a scan; a failure is shown with it."""
     outcome = catch_failure(lambda: export_scan(studio, scan_id, job))
     if isinstance(outcome, Failure):
         if outcome.kind == JobCancelled.__name__:
             raise JobCancelled(outcome.sentence)
-        studio.database.update_scan(scan_id, error=outcome.sentence)
+        sentence = studio.hide_paths(outcome.sentence)
+        studio.database.update_scan(scan_id, error=sentence)
         studio.publish(scan_id)
-        raise Conflict(outcome.sentence)
+        raise Conflict(sentence)
+    return outcome
 
 
 def find_result(studio: Studio, scan_id: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
@@ -33,7 +34,7 @@ from redust.studio.records import (
 )
 from redust.studio.refusals import NotKnown
 from redust.studio.region_list import describe_region, show_regions, sort_regions
-from redust.studio.restoring import export_scan, find_result, repair_box
+from redust.studio.restoring import find_result, repair_box, start_export
 from redust.studio.uploads import receive_upload
 
 JPEG, PNG = "image/jpeg", "image/png"
@@ -114,8 +115,8 @@ def show_tile(layer: str) -> Callable[[Call], Response]:
 
     def answer(call: Call) -> Response:
         opened = call.studio.open(call.scan_id)
-        place = call.path["level"], call.path["x"], call.path["y"]
-        content = _draw_tile(opened, layer, place, call.query)
+        index = call.path["level"], call.path["x"], call.path["y"]
+        content = _draw_tile(opened, layer, index, call.query)
         if content is None:
             raise NotKnown("There is no such tile. Levels and tiles are those of Deep Zoom, 512 pixels a side.")
         return Response(content, media_type=PNG if layer == "mask" else JPEG, headers=_PRIVATE)
@@ -123,14 +124,14 @@ def show_tile(layer: str) -> Callable[[Call], Response]:
     return answer
 
 
-def _draw_tile(opened: OpenScan, layer: str, position: tuple[int, int, int], query: ToneQuery) -> bytes | None:
+def _draw_tile(opened: OpenScan, layer: str, index: tuple[int, int, int], query: ToneQuery) -> bytes | None:
     if layer == "mask":
-        return opened.mask_tile(*position)
+        return opened.mask_tile(*index)
     if layer == "scan":
-        return opened.scan_tile(*position, query.tone())
+        return opened.scan_tile(*index, query.tone())
     if not opened.restored.tiles:
         raise NotKnown("Nothing of this scan is restored. Repair what is on the screen, or export it.")
-    return opened.restored_tile(*position, query.tone())
+    return opened.restored_tile(*index, query.tone())
 
 
 def list_regions(call: Call) -> RegionPage:
@@ -183,10 +184,8 @@ def get_mask(call: Call) -> Response:
     """The mask as a file."""
     call.studio.library.find(call.scan_id)
     folder = TemporaryDirectory(prefix="redust-")  # lives until the answer is sent
-    path = f"{folder.name}/mask.png"
-    from pathlib import Path
-
-    save_mask(call.studio, call.scan_id, Path(path))
+    path = Path(folder.name, "mask.png")
+    save_mask(call.studio, call.scan_id, path)
     return FileResponse(path, media_type=PNG, filename="mask.png", background=BackgroundTask(folder.cleanup))
 
 
@@ -197,9 +196,7 @@ def repair(call: Call) -> Revision:
 
 def export(call: Call) -> JobRecord:
     """Queue the restoration of the whole scan."""
-    scan_id = call.scan_id
-    call.studio.library.find(scan_id)
-    return call.studio.jobs.submit("export", lambda job: export_scan(call.studio, scan_id, job), scan_id)
+    return start_export(call.studio, call.scan_id)
 
 
 def get_result(call: Call) -> Response:

@@ -66,6 +66,12 @@ class ScanLibrary:
         """The folder of uploads."""
         return self._output / _UPLOADS
 
+    def folders(self) -> set[str]:
+        """The folders of all scans, also with links resolved."""
+        with self._lock:
+            parents = {scan.source.parent for scan in self._scans.values()}
+        return {str(parent) for parent in parents} | {os.path.realpath(parent) for parent in parents}
+
     def ids(self) -> list[str]:
         """All identifiers, in order."""
         with self._lock:

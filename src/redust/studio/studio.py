@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from redust.batch.estimate import read_size
+from redust.batch.failures import Failure, catch_failure
 from redust.batch.storage import stat_file
 from redust.core.atomic import make_folder
 from redust.core.engines import MapSpec
@@ -39,6 +41,7 @@ from redust.studio.studio_settings import StudioSettings
 _CACHE = ".redust-studio"
 _HELD_BYTES = 500_000_000  # pixels of scans besides the one in use
 _OPEN_SCANS = 48
+_READERS = 2  # scans that are decoded at a time
 _NOTHING_MARKED = (
     "Nothing was found. Move the sensitivity towards eager, drag a rectangle with the boost tool where you see damage, "
     "or mark it with the brush."
@@ -71,6 +74,7 @@ class Studio:
         self._opened: OrderedDict[str, OpenScan] = OrderedDict()
         self._lock = threading.RLock()
         self._opening: dict[str, threading.Lock] = {}
+        self._reading = threading.BoundedSemaphore(_READERS)
         self._sizes: dict[str, tuple[int, int] | None] = {}
 
     def close(self) -> None:
@@ -150,10 +154,14 @@ class Studio:
         return float(SensitivityScale.of_engine(self.engine).levels()[step_of(choices.sensitivity)])
 
     def read(self, scan_id: str, columns: dict[str, Any]) -> Scan:
-        """Read a scan from its file."""
-        source = self.library.resolve(scan_id, columns)
-        scan = read_scan(source, max_megapixels=self.settings.max_megapixels)
-        self._hold(scan_id, scan.pixels.nbytes)
+        """Read a scan from its file; never many at a time."""
+        with self._reading:
+            source = self.library.resolve(scan_id, columns)
+            return read_scan(source, max_megapixels=self.settings.max_megapixels)
+
+    def _read_to_hold(self, scan_id: str, columns: dict[str, Any]) -> Scan:
+        scan = self.read(scan_id, columns)
+        self._make_room(scan_id, scan.pixels.nbytes)
         return scan
 
     def open(self, scan_id: str) -> OpenScan:
@@ -192,10 +200,11 @@ class Studio:
             for index, packed in self.database.read_restored(scan_id).items()
         }
         opened = OpenScan(
-            scan_id, lambda: self.read(scan_id, columns), overview,
+            scan_id, lambda: self._read_to_hold(scan_id, columns), overview,
             Corrections(shape, self.database.read_tiles(scan_id)), RestoredPixels(restored),
         )  # fmt: skip
         if scan is not None:
+            self._make_room(scan_id, scan.pixels.nbytes)
             opened.keep(scan)
         if columns["input_sha256"] and columns["state"] != ScanStatus.new:
             self.load_detection(opened, columns)
@@ -229,18 +238,25 @@ class Studio:
         write_overview(overview, path)
         self.database.update_scan(
             scan_id, raise_revision=False, width=scan.shape[1], height=scan.shape[0], bits=scan.bits,
-            channels=scan.channels,
+            channels=scan.channels, orientation=scan.orientation,
         )  # fmt: skip
         return overview, scan
 
-    def _hold(self, scan_id: str, size: int) -> None:
-        """Make room for the pixels of a scan."""
+    def _make_room(self, scan_id: str, size: int) -> None:
+        """Let go of other scans where the pixels of one more are too much."""
         with self._lock:
-            others = [opened for name, opened in self._opened.items() if name != scan_id and opened.bytes_held]
-            for opened in others:
-                if size + sum(scan.bytes_held for scan in others) <= _HELD_BYTES:
+            held = [opened for name, opened in self._opened.items() if name != scan_id and opened.bytes_held]
+            for opened in held:
+                if size + sum(scan.bytes_held for scan in held) <= _HELD_BYTES:
                     return
                 opened.release()
+
+    def hide_paths(self, sentence: str) -> str:
+        """A sentence without the folders of this machine: they are no business of a client's."""
+        folders = {str(self.output.absolute()), *self.library.folders()}
+        for folder in sorted(folders, key=len, reverse=True):
+            sentence = sentence.replace(folder.rstrip(os.sep) + os.sep, "")
+        return sentence
 
     # Records.
 
@@ -266,7 +282,8 @@ class Studio:
         return ScanDetail(
             **fields, settings=choices, history=History(undo=undo, redo=redo),
             level=None if columns["coverage"] is None else self.level(choices),
-            counts=columns["counts"], has_restored=self.database.has_restored(scan_id),
+            counts=columns["counts"], orientation=columns["orientation"],
+            has_restored=self.database.has_restored(scan_id),
             max_level=None if None in size else Pyramid(*size).max_level, tile_size=TILE_SIZE,
             message=_NOTHING_MARKED if columns["regions"] == 0 else None,
         )  # fmt: skip
@@ -292,7 +309,8 @@ class Studio:
 
     def _peek_size(self, scan_id: str, source: Path) -> tuple[int | None, int | None]:
         if scan_id not in self._sizes:
-            self._sizes[scan_id] = read_size(source)
+            size = catch_failure(lambda: read_size(source))  # a damaged header shows when the scan is opened
+            self._sizes[scan_id] = None if isinstance(size, Failure) else size
         return self._sizes[scan_id] or (None, None)
 
 
