@@ -1,6 +1,6 @@
 """Take the pictures of the studio that the docs show: the real page, on real scans, in both themes.
 
-    python scripts/studio_screenshots.py FOLDER DARK_SCAN LIGHT_SCAN [--output docs/images] [--chromium /usr/bin/chromium]
+    python scripts/studio_screenshots.py FOLDER DARK_SCAN LIGHT_SCAN [--output docs/images] [--chromium PROGRAM]
 
 Those in docs/images show scans of film by J. M. Torrente (github.com/jmtorrente/sleek, MIT licence).
 """
