@@ -55,7 +55,7 @@ class RunningStudio:
         self.process = None
 
 
-def write_dusty_scan(path: Path, specks: int = 40, seed: int = 0) -> Path:
+def write_dusty_scan(path: Path, specks: int = 40, seed: int = 0, orientation: int = 1) -> Path:
     """A 16-bit scan of 720 x 540 pixels with grain and specks, from faint to plain, one of them in the very middle."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:540, 0:720]
@@ -64,7 +64,7 @@ def write_dusty_scan(path: Path, specks: int = 40, seed: int = 0) -> Path:
         row, column = (268, 358) if index == specks - 1 else random.integers(8, (530, 710))
         light[row : row + 4, column : column + 4] += 0.015 + 0.4 * index / specks
     pixels = (np.clip(light, 0, 1)[..., None] * 65535).astype(np.uint16).repeat(3, axis=2)
-    write_scan(Scan(pixels), path)
+    write_scan(Scan(pixels, orientation=orientation), path)
     return path
 
 

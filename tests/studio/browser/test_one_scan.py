@@ -20,6 +20,8 @@ from running_studio import (
     wait_until_detected,
 )
 
+from redust.files import read_scan
+
 Opens = Callable[[Page, str], RunningStudio]
 
 
@@ -221,6 +223,27 @@ def test_a_pen_draws_and_then_a_finger_moves_the_picture(page: Page, open_scan: 
     device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     wait_for_tint(page, (x + 120, y), BY_HAND)  # the stroke has moved with the picture
     wait_for_tint(page, (x - 20, y), NOTHING)
+
+
+def test_a_turned_scan_is_shown_upright_and_corrected_as_it_is_stored(
+    page: Page, dusty_scan: Callable[..., Path], start_studio: Callable[..., RunningStudio], tmp_path: Path
+) -> None:
+    page.goto(start_studio(dusty_scan(orientation=6)).url)  # to be turned by 90 degrees, clockwise
+    wait_until_detected(page)
+    page.keyboard.press("1")
+    x, y = middle(page)
+    wait_for_tint(page, (x, y), AUTOMATIC)
+    page.keyboard.press("b")
+    corner = (x - 150, y - 200)
+    drag(page, corner, (x - 140, y - 200))
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+    wait_for_tint(page, corner, BY_HAND)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save mask").click()
+    download.value.save_as(tmp_path / "mask.png")
+    mask = read_scan(tmp_path / "mask.png").pixels[..., 0]
+    assert mask.shape == (540, 720)
+    assert mask[270 + 150, 360 - 200]
 
 
 def test_keyboard_alone(page: Page, open_scan: Opens) -> None:

@@ -65,6 +65,8 @@ export interface History {
 export interface ScanDetail extends ScanSummary {
   width: number;
   height: number;
+  /** As in EXIF, 1 to 8; tiles and coordinates are as the scan is stored. */
+  orientation?: number;
   settings: Settings;
   history: History;
   level: number;

@@ -1,38 +1,48 @@
-/** The part of a scan that a window shows: one scale, one offset. */
+/** Which part of a scan the window shows, and how it is turned. */
 
 import type { Box, Point } from "../types";
 
+/** A pixel (x, y) of the scan lies at `origin + x * right + y * down` in the window. */
 export interface Frame {
-  /** CSS pixels for each pixel of the scan. */
-  scale: number;
   /** Window position of the scan's top left corner, CSS pixels. */
-  left: number;
-  top: number;
+  origin: Point;
+  /** CSS pixels, across and down, for one step to the right and for one step down in the scan. */
+  right: Point;
+  down: Point;
+  /** Length of these steps. */
+  scale: number;
   /** Size of the window, CSS pixels. */
   width: number;
   height: number;
 }
 
-export function toScan(frame: Frame, [x, y]: Point): Point {
-  return [(x - frame.left) / frame.scale, (y - frame.top) / frame.scale];
+export function toScan({ origin, right, down, scale }: Frame, [x, y]: Point): Point {
+  const [across, along] = [x - origin[0], y - origin[1]];
+  const squared = scale * scale;
+  return [(across * right[0] + along * right[1]) / squared, (across * down[0] + along * down[1]) / squared];
 }
 
-export function toWindow(frame: Frame, [x, y]: Point): Point {
-  return [x * frame.scale + frame.left, y * frame.scale + frame.top];
+/** Whether a quarter turn lies between scan and window. */
+export const isUpended = ({ right }: Frame) => Math.abs(right[0]) < Math.abs(right[1]);
+
+/** The part of a scan between two positions of the window, in whole pixels of the scan. */
+export function boxBetween(frame: Frame, start: Point, end: Point, width: number, height: number): Box {
+  const corners = [toScan(frame, start), toScan(frame, end)];
+  const [left, right] = corners.map(([x]) => x).sort((one, two) => one - two);
+  const [top, bottom] = corners.map(([, y]) => y).sort((one, two) => one - two);
+  const x = Math.max(0, Math.floor(left ?? 0));
+  const y = Math.max(0, Math.floor(top ?? 0));
+  return [
+    x,
+    y,
+    Math.max(0, Math.min(width, Math.ceil(right ?? 0)) - x),
+    Math.max(0, Math.min(height, Math.ceil(bottom ?? 0)) - y),
+  ];
 }
 
 /** The visible part of a scan of this size, in whole pixels of the scan. */
 export function visibleBox(frame: Frame, width: number, height: number): Box {
-  const [left, top] = toScan(frame, [0, 0]);
-  const [right, bottom] = toScan(frame, [frame.width, frame.height]);
-  const x = Math.max(0, Math.floor(left));
-  const y = Math.max(0, Math.floor(top));
-  return [
-    x,
-    y,
-    Math.max(0, Math.min(width, Math.ceil(right)) - x),
-    Math.max(0, Math.min(height, Math.ceil(bottom)) - y),
-  ];
+  return boxBetween(frame, [0, 0], [frame.width, frame.height], width, height);
 }
 
 export function boxesMeet(one: Box, two: Box): boolean {

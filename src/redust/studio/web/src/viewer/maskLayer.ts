@@ -1,7 +1,7 @@
 /** The canvas above the picture: mask, strokes that the server has not answered yet, the shape under the pointer. */
 
 import type { Box, Edit, Point, ScanDetail } from "../types";
-import { boxesMeet, type Frame, toWindow, visibleBox } from "./frame";
+import { type Frame, visibleBox } from "./frame";
 import { MaskTiles, type TileView } from "./maskTiles";
 import { cssColour, maskState, tints } from "./maskTint";
 
@@ -99,13 +99,23 @@ export class MaskLayer {
       context.beginPath();
       context.rect(0, 0, frame.width * this.edge, frame.height);
       context.clip();
-      this.drawTiles(frame);
+      this.useScanPixels(frame);
+      this.drawTiles();
       context.restore();
-      for (const { edit } of this.pending) this.drawEdit(frame, edit);
-      context.globalAlpha = 1;
     }
+    context.save();
+    this.useScanPixels(frame);
+    context.globalAlpha = this.opacity;
+    for (const { edit } of this.shown ? this.pending : []) this.drawEdit(frame, edit);
+    context.globalAlpha = 1;
     this.drawMarker(frame, this.marker);
     this.drawMarker(frame, this.rubberBand);
+    context.restore();
+  }
+
+  /** From here on everything is drawn in pixels of the scan. */
+  private useScanPixels({ origin, right, down }: Frame): void {
+    this.context.transform(right[0], right[1], down[0], down[1], origin[0], origin[1]);
   }
 
   private fitCanvas(frame: Frame): void {
@@ -126,38 +136,36 @@ export class MaskLayer {
     return box[2] && box[3] ? this.tiles.view(box, this.frame.scale) : null;
   }
 
-  private drawTiles(frame: Frame): void {
+  private drawTiles(): void {
     const view = this.view();
     if (!view || !this.tiles) return;
     for (let y = view.rows[0]; y <= view.rows[1]; y++) {
       for (let x = view.columns[0]; x <= view.columns[1]; x++) {
         const picture = this.tiles.picture(view.level, x, y);
-        if (picture) this.drawTile(frame, picture, view.level, x, y);
-        else if (!this.tiles.isLoaded(view.level, x, y)) this.drawCoarser(frame, view.level, x, y);
+        if (picture) this.drawTile(picture, view.level, x, y);
+        else if (!this.tiles.isLoaded(view.level, x, y)) this.drawCoarser(view.level, x, y);
       }
     }
   }
 
-  private drawTile(frame: Frame, picture: HTMLCanvasElement, level: number, x: number, y: number): void {
+  private drawTile(picture: HTMLCanvasElement, level: number, x: number, y: number): void {
     const span = this.tiles?.span(level) ?? 0;
-    const [left, top] = toWindow(frame, [x * span, y * span]);
-    const pixel = (span / (this.scan?.tile_size ?? 512)) * frame.scale;
-    this.context.drawImage(picture, left, top, picture.width * pixel, picture.height * pixel);
+    const pixel = span / (this.scan?.tile_size ?? 512);
+    this.context.drawImage(picture, x * span, y * span, picture.width * pixel, picture.height * pixel);
   }
 
   /** Until a tile comes, the part of a coarser one that covers it. */
-  private drawCoarser(frame: Frame, level: number, x: number, y: number): void {
+  private drawCoarser(level: number, x: number, y: number): void {
     if (!this.tiles || !this.scan) return;
     for (let up = 1; up <= 4 && level - up >= 0; up++) {
       const picture = this.tiles.cachedPicture(level - up, x >> up, y >> up);
       if (!picture) continue;
       const span = this.tiles.span(level);
-      const [left, top] = toWindow(frame, [x * span, y * span]);
       this.context.save();
       this.context.beginPath();
-      this.context.rect(left, top, span * frame.scale, span * frame.scale);
+      this.context.rect(x * span, y * span, span, span);
       this.context.clip();
-      this.drawTile(frame, picture, level - up, x >> up, y >> up);
+      this.drawTile(picture, level - up, x >> up, y >> up);
       this.context.restore();
       return;
     }
@@ -169,14 +177,14 @@ export class MaskLayer {
     if (edit.kind === "stroke" || edit.kind === "unprotect") this.drawStroke(frame, edit);
     else if (edit.kind === "polygon") {
       this.chooseInk(edit.tool);
-      this.tracePath(frame, edit.points);
+      this.tracePath(edit.points);
       context.fill();
-      this.outlinePolygon(edit.tool);
+      this.outlinePolygon(frame, edit.tool);
     } else if (edit.kind === "scratch") {
       this.chooseInk("brush");
-      context.lineWidth = Math.max(1.5, edit.width * frame.scale);
-      context.setLineDash([6, 4]);
-      this.tracePath(frame, [edit.from, edit.to]);
+      context.lineWidth = Math.max(1.5 / frame.scale, edit.width);
+      context.setLineDash([6 / frame.scale, 4 / frame.scale]);
+      this.tracePath([edit.from, edit.to]);
       context.stroke();
     }
     context.restore();
@@ -185,12 +193,12 @@ export class MaskLayer {
   private drawStroke(frame: Frame, edit: Extract<Edit, { radius: number }>): void {
     const { context } = this;
     this.chooseInk(edit.kind === "stroke" ? edit.tool : "erase");
-    context.lineWidth = Math.max(1, edit.radius * 2 * frame.scale);
+    context.lineWidth = Math.max(1 / frame.scale, edit.radius * 2);
     context.lineCap = "round";
     context.lineJoin = "round";
-    this.tracePath(frame, edit.points);
+    this.tracePath(edit.points);
     const [first] = edit.points;
-    if (edit.points.length === 1 && first) context.lineTo(...toWindow(frame, [first[0] + 0.01, first[1]]));
+    if (edit.points.length === 1 && first) context.lineTo(first[0] + 0.01, first[1]);
     context.stroke();
   }
 
@@ -203,40 +211,34 @@ export class MaskLayer {
   }
 
   /** An eraser's lasso removes only what it covers: without a line, nothing would show it over bare ground. */
-  private outlinePolygon(paintTool: string): void {
+  private outlinePolygon(frame: Frame, paintTool: string): void {
     const { context } = this;
     context.globalCompositeOperation = "source-over";
     context.globalAlpha = 1;
     context.strokeStyle = cssColour(tints[pendingState[paintTool] ?? maskState.off] ?? [255, 255, 255]);
-    context.lineWidth = 1.5;
+    context.lineWidth = 1.5 / frame.scale;
     context.closePath();
     context.stroke();
   }
 
-  private tracePath(frame: Frame, points: Point[]): void {
+  private tracePath(points: Point[]): void {
     this.context.beginPath();
-    for (const point of points) this.context.lineTo(...toWindow(frame, point));
+    for (const point of points) this.context.lineTo(...point);
   }
 
   private drawMarker(frame: Frame, marker: Marker | null): void {
-    if (!marker || !boxesMeet(marker.box, visibleBox(frame, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER))) return;
+    if (!marker) return;
     const { context } = this;
-    const [left, top] = toWindow(frame, [marker.box[0], marker.box[1]]);
-    const margin = marker.dashed ? 0 : 6;
-    const rectangle = [
-      Math.round(left - margin) + 0.5,
-      Math.round(top - margin) + 0.5,
-      Math.max(marker.box[2] * frame.scale, 1) + 2 * margin,
-      Math.max(marker.box[3] * frame.scale, 1) + 2 * margin,
-    ] as const;
-    context.save();
-    context.lineWidth = 3;
+    const [x, y, width, height] = marker.box;
+    const pixel = 1 / frame.scale;
+    const margin = marker.dashed ? 0 : 6 * pixel;
+    const rectangle = [x - margin, y - margin, width + 2 * margin, height + 2 * margin] as const;
+    context.lineWidth = 3 * pixel;
     context.strokeStyle = "rgb(0 0 0 / 0.6)";
     context.strokeRect(...rectangle);
-    context.lineWidth = 1;
+    context.lineWidth = pixel;
     context.strokeStyle = "#fff";
-    if (marker.dashed) context.setLineDash([5, 4]);
+    context.setLineDash(marker.dashed ? [5 * pixel, 4 * pixel] : []);
     context.strokeRect(...rectangle);
-    context.restore();
   }
 }

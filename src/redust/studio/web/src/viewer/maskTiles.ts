@@ -24,7 +24,7 @@ export interface TileView {
   rows: [first: number, last: number];
 }
 
-const tileLimit = 400;
+const tileLimit = 250;
 
 export class MaskTiles {
   private tiles = new Map<string, MaskTile>();

@@ -5,13 +5,16 @@ import { attempt } from "../actions";
 import { repairBox, tileUrl } from "../api";
 import * as state from "../state";
 import type { Box, Point, ScanDetail } from "../types";
-import { type Frame, toScan, visibleBox } from "./frame";
+import { boxBetween, type Frame, isUpended, visibleBox } from "./frame";
 import { MaskLayer } from "./maskLayer";
 
 const { Point: ViewPoint, Rect } = OpenSeadragon;
 
 /** How long the view rests before what it shows is repaired, milliseconds. */
 const repairDelay = 250;
+
+/** Degrees by which the view is turned for the orientations of EXIF; mirrored ones are shown as they are stored. */
+const turns: Readonly<Record<number, number>> = { 3: 180, 6: 90, 8: 270 };
 
 const gestures = { clickToZoom: false, dblClickToZoom: false, flickEnabled: false };
 
@@ -91,6 +94,7 @@ export class ScanViewer {
     this.repairedBox = null;
     this.base = await this.add(this.source(scan, "scan", displayQuery(scan)), 1);
     this.mask.show(scan);
+    this.osd.viewport.setRotation(turns[scan.orientation ?? 1] ?? 0, true);
     this.osd.viewport.goHome(true);
     this.restoreView(scan);
     this.applyCompare();
@@ -133,18 +137,22 @@ export class ScanViewer {
     }
     const { width, height } = this.scan;
     const frame = this.frame();
-    const edge = Math.min(width, Math.max(0, toScan(frame, [state.curtain.value * frame.width, 0])[0]));
+    const edge: Point = [state.curtain.value * frame.width, 0];
+    const [x, y, w, h] = boxBetween(frame, edge, [frame.width, frame.height], width, height);
     // An empty clip would show all of it.
-    this.restored.setClip(new Rect(edge, 0, Math.max(width - edge, 1e-3), height));
+    this.restored.setClip(new Rect(x, y, Math.max(w, 1e-3), Math.max(h, 1e-3)));
   }
 
   frame(): Frame {
     const { viewport } = this.osd;
     const size = viewport.getContainerSize();
-    const origin = viewport.pixelFromPoint(new ViewPoint(0, 0), true);
-    const corner = viewport.pixelFromPoint(new ViewPoint(1, 0), true);
-    const scale = (corner.x - origin.x) / (this.scan?.width ?? 1);
-    return { scale, left: origin.x, top: origin.y, width: size.x, height: size.y };
+    const width = this.scan?.width ?? 1;
+    const at = (x: number, y: number) => viewport.pixelFromPoint(new ViewPoint(x, y), true);
+    const [origin, side, below] = [at(0, 0), at(1, 0), at(0, 1)];
+    const right: Point = [(side.x - origin.x) / width, (side.y - origin.y) / width];
+    const down: Point = [(below.x - origin.x) / width, (below.y - origin.y) / width];
+    const scale = Math.hypot(...right);
+    return { origin: [origin.x, origin.y], right, down, scale, width: size.x, height: size.y };
   }
 
   visibleBox(): Box {
@@ -161,7 +169,8 @@ export class ScanViewer {
   /** Stop a movement under way: the picture must not slide under a stroke. */
   freeze(): void {
     const { viewport } = this.osd;
-    viewport.fitBounds(viewport.getBounds(true), true);
+    viewport.zoomTo(viewport.getZoom(true), undefined, true);
+    viewport.panTo(viewport.getCenter(true), true);
   }
 
   fit(): void {
@@ -180,8 +189,9 @@ export class ScanViewer {
 
   /** Move by shares of the window. */
   panBy(x: number, y: number): void {
-    const bounds = this.osd.viewport.getBounds();
-    this.osd.viewport.panBy(new ViewPoint(x * bounds.width, y * bounds.height)).applyConstraints();
+    const { viewport } = this.osd;
+    const size = viewport.getContainerSize();
+    viewport.panBy(viewport.deltaPointsFromPixels(new ViewPoint(x * size.x, y * size.y))).applyConstraints();
   }
 
   /** Bring a region into the middle, at 100 % or more where it fits. */
@@ -189,12 +199,13 @@ export class ScanViewer {
     if (!this.scan) return;
     this.mask.marker = { box: [left, top, width, height], dashed: false };
     const frame = this.frame();
-    const room = Math.min(frame.width / (width * 2), frame.height / (height * 2));
+    const [across, along] = isUpended(frame) ? [frame.height, frame.width] : [frame.width, frame.height];
+    const room = Math.min(across / (width * 2), along / (height * 2));
     const full = 1 / (window.devicePixelRatio || 1);
     const scale = Math.min(room, Math.max(frame.scale, full));
     this.osd.viewport.zoomTo(this.viewportZoom(scale));
-    const x = clampCentre(left + width / 2, frame.width / scale, this.scan.width);
-    const y = clampCentre(top + height / 2, frame.height / scale, this.scan.height);
+    const x = clampCentre(left + width / 2, across / scale, this.scan.width);
+    const y = clampCentre(top + height / 2, along / scale, this.scan.height);
     this.osd.viewport.panTo(new ViewPoint(x / this.scan.width, y / this.scan.width));
     this.mask.requestDraw();
   }
@@ -208,8 +219,8 @@ export class ScanViewer {
     const frame = this.frame();
     this.mask.draw(frame);
     state.zoomPercent.value = frame.scale * (window.devicePixelRatio || 1) * 100;
-    const { viewport } = this.osd;
-    state.fitted.value = viewport.getZoom() <= viewport.getHomeZoom() * 1.001;
+    const [, , width, height] = this.visibleBox();
+    state.fitted.value = width === this.scan.width && height === this.scan.height;
     if (state.compareMode.value === "split") this.applyCurtain();
   }
 
