@@ -83,7 +83,7 @@ def test_corrections_teach_and_are_undone(page: Page, dusty_roll: Writes, start_
         page.keyboard.press("Escape")
     page.get_by_role("button", name="Judge the rest like this").click()
     dialog = page.get_by_role("dialog", name="Judge the rest like this")
-    expect(dialog.get_by_text("on the scans you have not corrected")).to_be_visible(timeout=60_000)
+    expect(dialog.get_by_text("Learned from your corrections.")).to_be_visible(timeout=60_000)
     dialog.get_by_role("button", name="Undo").click()
     expect(dialog).to_be_hidden()
     expect(page.get_by_text("the corrections teach nothing")).to_be_visible()

@@ -166,8 +166,8 @@ export const texts = {
   teach: {
     title: "Judge the rest like this",
     running: "Learning from your corrections. This takes up to a minute.",
-    intro: "Learned from your corrections. This is what changes on the scans you have not corrected:",
-    nothing: "Nothing changes on the scans you have not corrected.",
+    intro: "Learned from your corrections. This is what changes:",
+    nothing: "Learned from your corrections. Nothing changes.",
     scan: "Scan",
     added: "regions more",
     removed: "regions fewer",

@@ -116,7 +116,7 @@ function TeachResult({ changes }: { changes: TeachChange[] }) {
             type="text"
             value={name}
             required
-            pattern="[A-Za-z0-9][A-Za-z0-9_-]*"
+            pattern="[A-Za-z0-9][A-Za-z0-9_\-]*"
             onInput={(event) => setName(event.currentTarget.value)}
           />
         </label>

@@ -55,7 +55,7 @@ export class ScanViewer {
       animationTime: 0.25,
       springStiffness: 12,
       maxZoomPixelRatio: 16,
-      minZoomImageRatio: 0.6,
+      minZoomImageRatio: 0.4,
       visibilityRatio: 0.3,
       zoomPerScroll: 1.25,
       imageLoaderLimit: 6,
@@ -68,7 +68,7 @@ export class ScanViewer {
     this.osd.addHandler("update-viewport", () => this.onDraw());
     this.osd.addHandler("animation-finish", () => this.repairSoon());
     this.osd.addHandler("resize", () => {
-      if (state.fitted.value) this.osd.viewport.goHome(true);
+      if (state.fitted.value) this.fit(true);
     });
   }
 
@@ -95,7 +95,7 @@ export class ScanViewer {
     this.base = await this.add(this.source(scan, "scan", displayQuery(scan)), 1);
     this.mask.show(scan);
     this.osd.viewport.setRotation(turns[scan.orientation ?? 1] ?? 0, true);
-    this.osd.viewport.goHome(true);
+    this.fit(true);
     this.restoreView(scan);
     this.applyCompare();
   }
@@ -173,8 +173,11 @@ export class ScanViewer {
     viewport.panTo(viewport.getCenter(true), true);
   }
 
-  fit(): void {
-    this.osd.viewport.goHome();
+  fit(immediately = false): void {
+    if (!this.scan) return;
+    const { navigator, viewport } = this.osd;
+    fitWhole(viewport, this.scan, immediately);
+    if (immediately && navigator) fitWhole(navigator.viewport, this.scan, true);
   }
 
   /** Zoom to so many device pixels for each pixel of the scan: 1 is 100 %. */
@@ -347,6 +350,14 @@ function reserveStyleElement(): void {
   const style = document.createElementNS("urn:redust:inert", "style");
   style.setAttribute("data-openseadragon-mobile-css", "true");
   document.head.append(style);
+}
+
+/** Show the whole scan, turned or not: OpenSeadragon's own home forgets the turn. */
+function fitWhole(viewport: OpenSeadragon.Viewport, { width, height }: ScanDetail, immediately: boolean): void {
+  const upended = viewport.getRotation() % 180 !== 0;
+  const [across, along] = upended ? [height / width, 1] : [1, height / width];
+  viewport.zoomTo(1 / Math.max(across, along * viewport.getAspectRatio()), undefined, immediately);
+  viewport.panTo(new ViewPoint(0.5, height / width / 2), immediately);
 }
 
 /** A centre as near as the picture's edges allow: no empty ground beside a picture that fills the window. */
