@@ -32,7 +32,7 @@ COMMAND_LINE = """# Command line
 - Several scans keep their tree below the output folder. `a.tif` has the mask `a.png`; where a folder holds `a.tif` and
   `a.jpg`, they have `a.tif.png` and `a.jpg.png`. Scans whose results would still share a path, or take an input's,
   fail before any work starts; the others go on. A scan is never written over, under none of its names, not even with
-  `--overwrite`.
+  `--overwrite`; `restore --in-place` alone replaces one, and keeps the original beside it.
 - Files of a folder that are no scans by their suffix, and links, are counted and named at the end, and the report has
   them as `skipped`. Failures are listed once more at the end.
 - The report of `detect` grows line by line: after a crash it tells what was done. That of `restore` over several scans

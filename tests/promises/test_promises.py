@@ -26,6 +26,7 @@ from redust.core.errors import RedustError
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
 from redust.files import lossless, read_mask, read_scan, write_scan
+from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
 
 DEPTHS = (np.uint8, np.uint16, np.float32)
@@ -133,14 +134,22 @@ class TestTheOriginalIsSafe:
 
     @pytest.mark.parametrize("link", [os.symlink, os.link])
     def test_no_name_of_it_is_written_to(self, scan_file: ScanFile, tmp_path: Path, link: Callable[..., None]) -> None:
-        source = scan_file("a.png")
+        source = scan_file("a.tif")
         before = source.read_bytes()
-        link(source, tmp_path / "other.png")
-        for target in (source, tmp_path / "other.png"):
-            for result in ("target", "mask_out", "map_out", "compare"):
+        link(source, tmp_path / "other.tif")
+        for target in (source, tmp_path / "other.tif"):
+            for result in ("target", "mask_out", "map_out", "compare", "layers"):
                 with pytest.raises(RedustError):
                     Pipeline(RestoreSettings(overwrite=True), detector=Bright()).restore(source, **{result: target})
         assert source.read_bytes() == before
+
+    def test_only_in_place_replaces_it_and_then_it_stays_beside(self, scan_file: ScanFile, tmp_path: Path) -> None:
+        source = scan_file("a.tif")
+        before = source.read_bytes()
+        report = Pipeline(RestoreSettings(overwrite=True), detector=Bright()).run(Job(source, in_place=True))
+        assert report.target == str(source)
+        assert source.read_bytes() != before
+        assert (tmp_path / "a.original.tif").read_bytes() == before
 
 
 class TestShyVisibleCorrectable:

@@ -141,6 +141,20 @@ def test_a_budget_ends_the_run_and_the_learning_rate_falls_with_it(
         fit(changed(config))
 
 
+def test_a_budget_counts_from_the_start_of_the_command_and_a_slow_start_reserves_more_for_the_end(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redust.training.module.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("redust.training.run.time.monotonic", lambda: 1000.0)  # predictions take no time
+    reserved, seconds = [], []
+    for name, started in (("unknown", None), ("quick", 999.0), ("usual", 995.0), ("slow", 980.0)):
+        begun = fit(changed(config, name=name, budget_minutes=2.0), on_progress=interrupt_at(1), started=started)
+        reserved.append(begun.module.reserved_seconds)
+        seconds.append(begun.module.clock.total_seconds)
+    assert reserved == pytest.approx([12.0, 6.0, 11.5, 46.0], abs=0.1)
+    assert seconds == [0.0, 1.0, 5.0, 20.0]
+
+
 def test_frozen_batch_norms_keep_their_statistics(config: TrainConfig) -> None:
     old = shipped_folder("unet")
     before = load_file(old / "weights.safetensors")

@@ -57,12 +57,12 @@ def estimate_megapixels(entries: Sequence[LedgerEntry]) -> float:
 
 def read_megapixels(path: Path) -> float | None:
     """The megapixels of a scan by its header; None if it tells none."""
-    size = read_size(path)
-    return None if size is None else size[0] * size[1] / 1e6
+    shape = read_shape(path)
+    return None if shape is None else shape[0] * shape[1] / 1e6
 
 
-def read_size(path: Path) -> tuple[int, int] | None:
-    """Width and height of a scan by its header; None if it tells none."""
+def read_shape(path: Path) -> tuple[int, int] | None:
+    """The (height, width) of a scan by its header; None if it tells none."""
     from PIL import Image
     from tifffile import TiffFile, TiffFileError
 
@@ -71,11 +71,11 @@ def read_size(path: Path) -> tuple[int, int] | None:
     try:
         with TiffFile(path) as tiff:
             page = tiff.pages.first
-            return int(page.imagewidth), int(page.imagelength)
+            return int(page.imagelength), int(page.imagewidth)
     except (OSError, ValueError, IndexError, KeyError, TiffFileError):  # the last three: a damaged TIFF
         pass
     try:
         with Image.open(path) as image:
-            return image.size
+            return image.height, image.width
     except (OSError, ValueError, Image.DecompressionBombError):
         return None

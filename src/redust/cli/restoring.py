@@ -46,6 +46,22 @@ Compare: TypeAlias = Annotated[
         "--compare", "Draw before, mask and after side by side; a folder for several.", metavar="FILE.png|DIR"
     ),
 ]
+Layers: TypeAlias = Annotated[
+    Path | None,
+    _file_option(
+        "--layers", "Write the scan, its repaired pixels and the mask as layers, for Photoshop, GIMP, Krita; a folder "
+        "for several.", metavar="FILE.tif|FILE.ora|DIR",
+    ),
+]  # fmt: skip
+InPlace: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--in-place",
+        help="Replace the scan's file, in one step; the original stays beside it as scan.original.tif. For programs "
+        "that call ReDust as their external editor.",
+        rich_help_panel=BASIC,
+    ),
+]
 ReportFile: TypeAlias = Annotated[
     Path | None,
     _file_option("--report", "Write what was done: one JSON object per line and scan; of many also .html or .csv."),
@@ -77,10 +93,12 @@ def restore(
     output: Output = None,
     mask_out: MaskOut = None,
     compare: Compare = None,
+    layers: Layers = None,
     report: ReportFile = None,
     mask: WholeMask = None,
     add_mask: AddMask = None,
     not_mask: NotMask = None,
+    in_place: InPlace = False,
     preset: Preset = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -89,8 +107,8 @@ def restore(
 ) -> None:
     """Find the damage of scans and repair it.
 
-    Only damaged pixels change; the scans themselves are never written. Of many
-    scans, the same command run again does what is left.
+    Only damaged pixels change; the scans themselves are never written, unless you
+    say --in-place. Of many scans, the same command run again does what is left.
 
     \b
     redust restore scan.tif -o restored.tif
@@ -105,15 +123,18 @@ def restore(
     batch_choices = {name: choices.pop(name) for name in BatchSettings.model_fields if name in choices}
     settings, batch = _make_settings(RestoreSettings, preset, choices), BatchSettings.of(**batch_choices)
     find_work = partial(
-        make_worklist, scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
+        make_worklist, scans, target=output, restored_beside=True, in_place=in_place, mask_out=mask_out,
+        compare=compare, layers=layers, mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
+        all_pages=settings.page == "all",
     )  # fmt: skip
+    if in_place and (output is not None or not all(map(names_one_file, scans))):
+        raise SettingsError("--in-place replaces the files that it is given: name scans, and no folder and no output.")
     if output is None or (len(scans) == 1 and names_one_file(scans[0])):
         refuse_batch_flags(batch_choices, report)
         run_jobs(find_work(), settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
         return
     watched = scans if batch.watch else []
-    check_watched(watched, [path for path in (output, mask_out, compare, report) if path is not None])
+    check_watched(watched, [path for path in (output, mask_out, compare, layers, report) if path is not None])
     run_batch(find_work, settings, batch, output, report, Display(quiet, verbose, as_json), watched=watched)
 
 
@@ -149,7 +170,7 @@ def detect(
     settings = _make_settings(DetectSettings, preset, choices)
     worklist = make_worklist(
         scans, mask_out=None if as_map else output, map_out=output if as_map else None,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report), all_pages=settings.page == "all",
     )  # fmt: skip
     run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
@@ -160,6 +181,7 @@ def repair(
     mask: Annotated[Path, _file_option("--mask", "What to repair: a mask of the scan's size, non-zero = repair.")],
     output: Output = None,
     compare: Compare = None,
+    layers: Layers = None,
     report: ReportFile = None,
     not_mask: NotMask = None,
     preset: Preset = None,
@@ -184,6 +206,7 @@ def repair(
         target=output,
         restored_beside=True,
         compare=compare,
+        layers=layers,
         mask=mask,
         not_mask=not_mask,
         run_files=_list_of(report),

@@ -56,13 +56,14 @@ def train(
     **choices: Any,
 ) -> None:
     """Train a network to detect, to fill or to restore: on pairs with masks, or on photos with drawn damage."""
+    started = time.monotonic()
     flags = {name: value for name, value in choices.items() if value not in ([], ())}
     chosen = TrainConfig.load(config, flags | ({"start": start} if start else {}))
     with require_extra():
         from redust.training.run import train as run_training
 
     with training_screen(lambda: chosen.run.name) as show_progress:
-        result = run_training(chosen, resume=resume, on_progress=show_progress)
+        result = run_training(chosen, resume=resume, on_progress=show_progress, started=started)
     _show_result(result)
 
 
@@ -82,6 +83,7 @@ def study(
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
 ) -> None:
     """Repeat the questions of the thesis on a dataset, and write a report. Run it again to continue."""
+    started = time.monotonic()
     with require_extra():
         from redust.study.grid import StudyPlan
         from redust.study.study import run_study
@@ -96,7 +98,12 @@ def study(
 
     with training_screen(lambda: label) as show_progress:
         report = run_study(
-            plan, budget_minutes=budget_minutes, only=only or None, on_cell=name_cell, on_progress=show_progress
+            plan,
+            budget_minutes=budget_minutes,
+            only=only or None,
+            on_cell=name_cell,
+            on_progress=show_progress,
+            started=started,
         )
     typer.echo(report)
 

@@ -94,7 +94,7 @@ def _set_structure(tree: TiffTree, tags: dict[int, Tag], layout: Layout) -> None
     values_of: dict[int, tuple[int, ...]] = {
         256: (layout.width,),
         257: (layout.height,),
-        258: (8 * layout.dtype.itemsize,) * layout.samples,
+        258: (layout.stored_bits,) * layout.samples,
         259: (layout.compression,),
         262: (layout.photometric,),
         284: (2 if layout.planar else 1,),

@@ -7,58 +7,35 @@ the whole scan; its change of light is the damage map, and the masked pixels are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from redust.core.arrays import DamageMap, Mask
 from redust.core.composite import composite
 from redust.core.engines import Detector, DetectorSpec, EngineSpec, MapSpec
-from redust.core.logits import QuantisedMap, log_odds
+from redust.core.logits import log_odds
 from redust.core.scan import Scan
 from redust.core.settings import Provider, RestoreSettings, Weights
 from redust.core.tiles import Rectangle
 from redust.decision.filters import MaskDecision, filter_components
 from redust.decision.guard import GuardResult
 from redust.decision.region_classifier import RegionThreshold, threshold_of
-from redust.decision.sensitivity_steps import takes_quantised_map
+from redust.decision.regions import Regions
 from redust.decision.threshold import Threshold, adapt_posteriors
 from redust.detectors.choose_view import choose_view, describe_view
+from redust.detectors.film import choose_film, show_light
 from redust.detectors.frame_scratches import find_frame_scratches, mark_lines
 from redust.detectors.run_detector import iter_damage_tiles, join_tiles
 from redust.generators.run_generator import run_generator
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
+from redust.pipeline.detection import Detection, ProgressCallback, split_progress
 from redust.pipeline.engines import Engines
 from redust.pipeline.report_builder import ReportBuilder
 
-ProgressCallback: TypeAlias = Callable[[float], None] | None
-
 _MIN_GENERATED_SIZE = 2  # pixels: a single pixel that a generator changed is no damage
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """The damage of a scan before it is filtered.
-
-    Parameters
-    ----------
-    candidates : (H, W) bool
-        The thresholded damage map.
-    level
-        Where it was thresholded, 0..1.
-    damage : (H, W) float32 in 0..1, optional
-        The map, where it was to be kept.
-    restored
-        A generator's raw answer.
-    """
-
-    candidates: Mask
-    level: float
-    damage: DamageMap | None = None
-    restored: Scan | None = None
 
 
 class RestorationMethod(ABC):
@@ -86,6 +63,10 @@ class RestorationMethod(ABC):
     @abstractmethod
     def predict_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap:
         """The damage map of a scan."""
+
+    def threshold_map(self, damage: DamageMap, scan: Scan) -> Mask:
+        """The candidates (H, W) bool of a damage map of a scan."""
+        return self.threshold.apply(damage, scan.pixels)[0]
 
     @abstractmethod
     def detect_candidates(
@@ -140,8 +121,28 @@ class RestorationMethod(ABC):
 
     def decide(self, candidates: Mask, scan: Scan, areas: Areas) -> MaskDecision:
         """Filter candidates into the mask, and apply what a person has decided."""
+        decision = self._filter(candidates, scan, areas, self.settings.max_tile_coverage)
+        return replace(decision, mask=areas.apply(decision.mask), ungrown=areas.apply(decision.ungrown))
+
+    def add_marks(self, decision: MaskDecision, marks: Mask, scan: Scan, areas: Areas) -> tuple[MaskDecision, int]:
+        """Add marks (H, W) that are known from other frames to a decision; what it marks already stays as it is.
+
+        They are filtered as candidates are, but for the over-detection guard: they are no detector's opinion.
+
+        Returns
+        -------
+        decision : MaskDecision
+        count
+            How many marks pass the filters.
+        """
+        added = self._filter(marks, scan, areas, max_tile_coverage=1.0)
+        mask, ungrown = areas.apply(added.mask), areas.apply(added.ungrown)
+        merged = replace(decision, mask=decision.mask | mask, ungrown=decision.ungrown | ungrown)
+        return merged, Regions(added.ungrown).count
+
+    def _filter(self, candidates: Mask, scan: Scan, areas: Areas, max_tile_coverage: float) -> MaskDecision:
         settings = self.settings
-        decision = filter_components(
+        return filter_components(
             candidates,
             grow=settings.grow,
             min_size=max(settings.min_size, self.min_region),
@@ -149,11 +150,17 @@ class RestorationMethod(ABC):
             polarity=settings.polarity,
             only=settings.only,
             skip=settings.skip,
-            max_tile_coverage=settings.max_tile_coverage,
+            max_tile_coverage=max_tile_coverage,
             pixels=scan.pixels,
             protect=areas.protect,
         )
-        return replace(decision, mask=areas.apply(decision.mask), ungrown=areas.apply(decision.ungrown))
+
+    def as_positive(self, scan: Scan, report: ReportBuilder | None = None) -> Scan:
+        """The scan as detectors get it, a negative as a positive; `report` gets which of them it is."""
+        film = choose_film(scan.pixels, self.settings.film)
+        if report is not None:
+            report.set(film=film)
+        return scan.with_pixels(show_light(scan.pixels, film, linear=scan.linear))
 
     def choose_detector(self, scan: Scan) -> Detector:
         """The detector with the blur and test-time augmentation that this scan gets."""
@@ -186,7 +193,11 @@ class MaskMethod(RestorationMethod):
         return [self.engines.detector.spec]
 
     def predict_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap:
+        scan = self.as_positive(scan)
         return join_tiles(self.damage_tiles(scan, self.choose_detector(scan), progress), scan.pixels)
+
+    def threshold_map(self, damage: DamageMap, scan: Scan) -> Mask:
+        return super().threshold_map(damage, self.as_positive(scan))
 
     def detect_candidates(
         self,
@@ -197,6 +208,7 @@ class MaskMethod(RestorationMethod):
         report: ReportBuilder | None = None,
         progress: ProgressCallback = None,
     ) -> Detection:
+        scan = self.as_positive(scan, report)
         detector, threshold = self.choose_detector(scan), self.threshold
         if report is not None:
             self._record_detector(detector, report)
@@ -206,15 +218,8 @@ class MaskMethod(RestorationMethod):
         damage = join_tiles(tiles, scan.pixels)
         return Detection(*threshold.apply(damage, scan.pixels), damage)
 
-    def predict_smallest_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap | QuantisedMap:
-        """The damage map in the smallest form that its threshold takes."""
-        tiles = self.damage_tiles(scan, self.choose_detector(scan), progress)
-        if takes_quantised_map(self.map_source):
-            return QuantisedMap.from_tiles(tiles, scan.shape)
-        return join_tiles(tiles, scan.pixels)
-
     def record_detection(self, scan: Scan, report: ReportBuilder) -> None:
-        self._record_detector(self.choose_detector(scan), report)
+        self._record_detector(self.choose_detector(self.as_positive(scan, report)), report)
 
     def _record_detector(self, detector: Detector, report: ReportBuilder) -> None:
         sigma, computing = describe_view(detector)
@@ -300,7 +305,7 @@ class GeneratorMethod(RestorationMethod):
         """
         attention = None
         if self.engines.generator.spec.needs.attention:
-            detecting, progress = _split_progress(progress)
+            detecting, progress = split_progress(progress)
             attention = self._predict_attention(scan, detecting)
             if damaged is not None:
                 attention[damaged] = 1.0
@@ -311,7 +316,7 @@ class GeneratorMethod(RestorationMethod):
 
     def _predict_attention(self, scan: Scan, progress: ProgressCallback) -> DamageMap:
         """The damage map that a generator takes: adapted to the scan, its logits moved by the sensitivity."""
-        spec = self.engines.detector.spec
+        spec, scan = self.engines.detector.spec, self.as_positive(scan)
         level = spec.level_for(self.settings.sensitivity)
         bias = log_odds(spec.level) - log_odds(level) + self.engines.generator.spec.needs.attention_shift
         tiles = self.damage_tiles(scan, self.choose_detector(scan), progress)
@@ -343,10 +348,3 @@ class GeneratorMethod(RestorationMethod):
 
 def _follows_sensitivity(spec: MapSpec) -> bool:
     return bool(spec.levels) or (isinstance(spec, DetectorSpec) and spec.regions is not None)
-
-
-def _split_progress(progress: ProgressCallback) -> tuple[ProgressCallback, ProgressCallback]:
-    """One callback for the first half of a step, one for the second."""
-    if progress is None:
-        return None, None
-    return lambda share: progress(share / 2), lambda share: progress(0.5 + share / 2)

@@ -14,7 +14,6 @@ from redust.studio.detecting import decide_later, decide_opened
 from redust.studio.edit_scan import EditOutcome, apply_edit
 from redust.studio.open_scan import OpenScan
 from redust.studio.records import Edit, EditResult, History, ScanStatus
-from redust.studio.refusals import BadRequest
 from redust.studio.studio import Studio
 
 
@@ -113,9 +112,3 @@ def _state_of(studio: Studio, scan_id: str, *, edits: int) -> ScanStatus:
     if edits > 0:
         return ScanStatus.corrected
     return ScanStatus.new if studio.columns(scan_id)["coverage"] is None else ScanStatus.detected
-
-
-def check_size(content: bytes, limit: int) -> None:
-    """Refuse what is larger than `limit` bytes."""
-    if len(content) > limit:
-        raise BadRequest("That is too large for a mask. Save it as a PNG in grey.")

@@ -201,10 +201,12 @@ class StudioDatabase:
             _update(connection, scan_id, columns)
         return {(row, column): _unpack(states) for row, column, states in rows}
 
-    def store_restored(self, scan_id: str, tiles: Mapping[TileIndex, tuple[bytes, bytes]], *, whole: bool) -> None:
-        """Store repaired pixels by tile: packed positions and light; `whole` forgets all others."""
+    def store_restored(
+        self, scan_id: str, tiles: Mapping[TileIndex, tuple[bytes, bytes]], *, replace_all: bool
+    ) -> None:
+        """Store repaired pixels by tile: packed positions and light; `replace_all` forgets all others."""
         with self._writing() as connection:
-            if whole:
+            if replace_all:
                 connection.execute("DELETE FROM studio_restored WHERE scan = ?", (scan_id,))
             connection.executemany(
                 "INSERT OR REPLACE INTO studio_restored VALUES (?, ?, ?, ?, ?)",

@@ -80,12 +80,7 @@ class RegionList:
     def counts(self) -> dict[str, int]:
         """How many there are of each class."""
         counted = np.bincount(self.classes, minlength=len(CLASSES))
-        return {name.value: int(count) for name, count in zip(CLASSES, counts_of(counted), strict=True)}
-
-
-def counts_of(counted: NDArray[np.int64]) -> list[int]:
-    """Counts as plain numbers."""
-    return [int(count) for count in counted]
+        return {name.value: int(count) for name, count in zip(CLASSES, counted, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)

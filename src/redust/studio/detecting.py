@@ -7,8 +7,14 @@ from typing import Any
 
 from redust.batch.failures import Failure, catch_failure
 from redust.batch.storage import hash_file, stat_file
-from redust.decision.sensitivity_steps import count_marked_steps
+from redust.core.arrays import DamageMap
+from redust.core.logits import QuantisedMap
+from redust.core.scan import Scan
+from redust.decision.sensitivity_steps import count_marked_steps, takes_quantised_map
+from redust.detectors.run_detector import join_tiles
 from redust.inpainters import catalogue as inpainters
+from redust.pipeline.detection import ProgressCallback
+from redust.pipeline.methods import MaskMethod
 from redust.studio.decisions import Decision, decide_scan
 from redust.studio.jobs import Job, JobCancelled, JobResult
 from redust.studio.map_store import key_of_engine
@@ -76,11 +82,20 @@ def predict_steps(studio: Studio, opened: OpenScan, input_sha256: str, job: Job)
     key = key_of_engine(studio.engine, input_sha256)
     damage = studio.maps.read_map(key)
     if damage is None:
-        damage = method.predict_smallest_map(scan, lambda share: job.report_progress("detect", share))
+        damage = predict_smallest_map(method, scan, lambda share: job.report_progress("detect", share))
         studio.maps.write_map(key, damage)
         studio.detecting.engines.detector.release_memory()
     job.report_progress("judge", 0.0)
-    studio.maps.write_steps(key, count_marked_steps(studio.engine, damage, scan.pixels))
+    studio.maps.write_steps(key, count_marked_steps(studio.engine, damage, method.as_positive(scan).pixels))
+
+
+def predict_smallest_map(method: MaskMethod, scan: Scan, progress: ProgressCallback = None) -> DamageMap | QuantisedMap:
+    """The damage map of a scan in the smallest form that its threshold takes."""
+    positive = method.as_positive(scan)
+    tiles = method.damage_tiles(positive, method.choose_detector(positive), progress)
+    if takes_quantised_map(method.map_source):
+        return QuantisedMap.from_tiles(tiles, scan.shape)
+    return join_tiles(tiles, scan.pixels)
 
 
 def _hash_input(studio: Studio, scan_id: str) -> dict[str, Any]:

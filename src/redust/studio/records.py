@@ -104,7 +104,7 @@ class ScanPage(_Record):
 class RegionState(StrEnum):
     """What becomes of a region."""
 
-    kept = "kept"
+    marked = "kept"
     dropped = "dropped"
     by_hand = "by_hand"
     protected = "protected"
@@ -120,7 +120,7 @@ class RegionRecord(_Record):
     area: int
     box: tuple[int, int, int, int]
     point: tuple[int, int]
-    confidence: float
+    confidence: Annotated[float, Field(description="Share of the slider's positions that mark it; 1 by hand.")]
     state: RegionState
 
 

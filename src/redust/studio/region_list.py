@@ -19,7 +19,7 @@ from redust.studio.records import RegionRecord, RegionState
 Integers: TypeAlias = NDArray[np.int64]
 
 _STATES = {
-    PixelState.untouched: RegionState.kept,
+    PixelState.untouched: RegionState.marked,
     PixelState.by_hand: RegionState.by_hand,
     PixelState.off: RegionState.dropped,
     PixelState.protected: RegionState.protected,
@@ -107,17 +107,13 @@ def sort_regions(shown: ShownRegions, order: str) -> Integers:
     return np.argsort(regions.steps, kind="stable")
 
 
-def describe_region(shown: ShownRegions, index: int, levels: NDArray[np.float64]) -> RegionRecord:
-    """One region as the API shows it."""
+def describe_region(shown: ShownRegions, index: int) -> RegionRecord:
+    """One region as the API shows it; its confidence is the share of the slider's steps that mark it."""
     regions = shown.regions
     top, left, bottom, right = (int(side) for side in regions.boxes[index])
     row, column = (int(value) for value in regions.positions[index])
-    state = _STATES[PixelState(int(shown.states[index]))]
-    steps = int(regions.steps[index])
-    is_certain = state is RegionState.by_hand or steps == 0
     return RegionRecord(
         id=f"{column}_{row}", damage_class=CLASSES[int(regions.classes[index])].value, area=int(regions.areas[index]),
-        box=(left, top, right - left, bottom - top), state=state,
-        point=(column, row),
-        confidence=1.0 if is_certain else round(float(levels[min(_CERTAIN - steps, LAST_STEP)]), 4),
+        box=(left, top, right - left, bottom - top), point=(column, row),
+        confidence=round(int(regions.steps[index]) / _CERTAIN, 4), state=_STATES[PixelState(int(shown.states[index]))],
     )  # fmt: skip

@@ -23,8 +23,8 @@ from redust.core.settings import RestoreSettings
 from redust.core.tiles import with_margin
 from redust.decision.sensitivity_steps import candidates_at
 from redust.files import read_scan
+from redust.pipeline.detection import Detection
 from redust.pipeline.job import Job as RestoreJob
-from redust.pipeline.methods import Detection
 from redust.pipeline.pipeline import Pipeline
 from redust.studio.detecting import decide_opened, detect_scan, for_each
 from redust.studio.jobs import Job, JobCancelled, JobResult
@@ -54,7 +54,9 @@ def repair_box(studio: Studio, scan_id: str, box: Box) -> int:
     def repair(_: Job) -> JobResult:
         tiles = _repair_window(studio, opened, *tile_window(rows, columns, opened.shape))
         opened.put_restored(tiles)
-        studio.database.store_restored(scan_id, {index: tile.pack() for index, tile in tiles.items()}, whole=False)
+        studio.database.store_restored(
+            scan_id, {index: tile.pack() for index, tile in tiles.items()}, replace_all=False
+        )
         return None
 
     studio.jobs.run_fast("repair", repair, scan_id)
@@ -124,7 +126,7 @@ def _show_result(studio: Studio, opened: OpenScan, target: Path) -> None:
     tiles = {index: tile for index, tile in cut_tiles(restored.pixels, opened.mask()).items() if len(tile.positions)}
     tiles = tiles or cut_tiles(restored.pixels[:1, :1], np.zeros((1, 1), np.bool_))  # restored, and nothing changed
     opened.put_restored(tiles, replace_all=True)
-    studio.database.store_restored(opened.id, {index: tile.pack() for index, tile in tiles.items()}, whole=True)
+    studio.database.store_restored(opened.id, {index: tile.pack() for index, tile in tiles.items()}, replace_all=True)
 
 
 @contextmanager

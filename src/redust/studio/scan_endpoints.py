@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
-from redust.decision.sensitivity_steps import SensitivityScale
 from redust.studio.correcting import edit_scan, load_mask, redo_edit, save_mask, undo_edit
 from redust.studio.detecting import change_choices, start_detection, state_after_edits
 from redust.studio.display import Tone, draw_thumbnail
@@ -141,10 +140,9 @@ def list_regions(call: Call) -> RegionPage:
     shown = show_regions(studio.open(call.scan_id))
     if shown is None:
         return RegionPage(total=0, regions=[], counts=columns["counts"], coverage=columns["coverage"])
-    levels = SensitivityScale.of_engine(studio.engine).levels()
     order = sort_regions(shown, query.sort)[query.offset : query.offset + query.limit]
     return RegionPage(
-        total=len(shown.states), regions=[describe_region(shown, int(index), levels) for index in order],
+        total=len(shown.states), regions=[describe_region(shown, int(index)) for index in order],
         counts=columns["counts"], coverage=columns["coverage"],
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from redust.batch.estimate import read_size
+from redust.batch.estimate import read_shape
 from redust.batch.failures import Failure, catch_failure
 from redust.batch.storage import stat_file
 from redust.core.atomic import make_folder
@@ -309,8 +309,8 @@ class Studio:
 
     def _peek_size(self, scan_id: str, source: Path) -> tuple[int | None, int | None]:
         if scan_id not in self._sizes:
-            size = catch_failure(lambda: read_size(source))  # a damaged header shows when the scan is opened
-            self._sizes[scan_id] = None if isinstance(size, Failure) else size
+            size = catch_failure(lambda: read_shape(source))  # a damaged header shows when the scan is opened
+            self._sizes[scan_id] = None if size is None or isinstance(size, Failure) else size[::-1]
         return self._sizes[scan_id] or (None, None)
 
 

@@ -59,7 +59,8 @@ def teach_studio(studio: Studio, scan_ids: Sequence[str], job: Job) -> JobResult
     labelled = []
     for number, scan_id in enumerate(scan_ids):
         job.begin_item(number, 2 * len(scan_ids))
-        labelled.append(label_scan(detect_scan(studio, scan_id, job)))
+        opened = detect_scan(studio, scan_id, job)
+        labelled.append(label_scan(opened, studio.method.as_positive(opened.scan()).pixels))
     fitted, levels = fit_corrections(labelled)
     folder = _next_folder(studio.output / _MODELS)
     copy_detector(_model_folder(studio), folder)
@@ -97,7 +98,7 @@ def _decide_with(studio: Studio, spec: MapSpec, opened: OpenScan) -> Decision | 
     damage, verdict, scan = opened.damage, opened.verdict, opened.scan()
     if damage is None or verdict is None:
         return None
-    steps = count_marked_steps(spec, damage, scan.pixels)
+    steps = count_marked_steps(spec, damage, studio.method.as_positive(scan).pixels)
     studio.maps.write_steps(key_of_engine(spec, studio.columns(opened.id)["input_sha256"]), steps)
     return decide_scan(steps, scan, verdict.settings, verdict.step)
 

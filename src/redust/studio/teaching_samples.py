@@ -1,17 +1,19 @@
 """What corrections teach: the candidate regions of corrected scans, labelled by what became of them.
 
-Regions that a person corrected, and all others as they are marked now. The few corrected ones count as much as all
-others together, and each several times, or no leaf of a tree could hold them; so regions like them follow.
+A person corrects some regions and means others like them. So the labels spread first: of all that is marked, what is
+likelier one of the dropped counts as dropped too, and the same for what was marked by hand, by linear discriminant
+analysis repeated until nothing moves (self-training). Trees are then fitted to labels without contradictions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from redust.core.arrays import Pixels
 from redust.core.labels import Label
 from redust.core.settings import Sensitivity
 from redust.decision.candidates import find_candidates, measure_tone
@@ -24,7 +26,7 @@ from redust.training.region_trees import FittedTrees, RegionSample, fit_trees
 from redust.training.regions import label_regions
 
 _FOLDS = 4  # parts that the regions of all scans are split into
-_COPIES = 8  # of each corrected region
+_ROUNDS, _ALIKE = 10, 0.6  # of the analysis; likelihood from which on a region counts as alike
 _MIN_LEVEL, _MAX_LEVEL = 0.02, 0.98
 _FALSE_RATIO = {Sensitivity.shy: 0.2, Sensitivity.eager: 6.0}  # unmarked regions that score above, beside `normal`
 
@@ -47,13 +49,12 @@ class LabelledRegions:
     corrected: NDArray[np.bool_]
 
 
-def label_scan(opened: OpenScan) -> LabelledRegions:
-    """Measure and label the candidate regions of a scan that is detected and decided."""
+def label_scan(opened: OpenScan, pixels: Pixels) -> LabelledRegions:
+    """Measure and label the candidate regions of a scan that is detected and decided; `pixels` as detectors get it."""
     height, width = opened.shape
     bins = opened.map_bins(slice(0, height), slice(0, width))
     if bins is None:
         raise BadRequest("The scan is not searched for damage yet. Wait until it is.")
-    pixels = opened.scan().pixels
     tone = measure_tone(pixels)
     regions = Regions(find_candidates(bins, tone))
     table = measure_regions(regions, pixels, bins, tone)
@@ -74,30 +75,45 @@ def _touches(regions: Regions, area: States | NDArray[np.bool_]) -> NDArray[np.b
     return touched[1:]
 
 
-def make_samples(scans: Sequence[LabelledRegions]) -> list[RegionSample]:
-    """The samples to fit trees to.
+def spread_corrections(scan: LabelledRegions) -> NDArray[np.int16]:
+    """The labels, those of corrected regions spread to others like them; (count,) int16.
 
     Raises
     ------
     BadRequest
         If nothing that can be learnt was corrected.
     """
-    values, labels, corrected = (
-        np.concatenate([getattr(scan, name) for scan in scans]) for name in ("values", "labels", "corrected")
-    )
-    learnt = corrected & (labels != Label.ignore)
+    labels = scan.labels.copy()
+    learnt = scan.corrected & (labels != Label.ignore)
     if not learnt.any():
         raise BadRequest("No region that can be told apart was corrected. Drop or mark some, then teach again.")
-    samples = []
-    uncorrected = np.flatnonzero(~corrected)
-    for fold in range(_FOLDS):
-        rows = uncorrected[fold::_FOLDS]
-        samples.append(RegionSample(f"scans-{fold}", 1.0, values[rows], labels[rows]))
-    weight = max(1.0, len(uncorrected) / (np.count_nonzero(learnt) * _COPIES))
-    for copy in range(_COPIES):
-        taught = RegionSample(f"corrections-{copy}", 1.0, values[learnt], labels[learnt])
-        samples.append(replace(taught, weight=weight))
-    return samples
+    for label, opposite in ((Label.background, Label.damage), (Label.damage, Label.background)):
+        taught, doubtful = learnt & (scan.labels == label), ~scan.corrected & (scan.labels == opposite)
+        if taught.any() and doubtful.any():
+            labels[_find_alike(scan.values, taught, doubtful)] = label
+    return labels
+
+
+def _find_alike(
+    values: NDArray[np.float32], taught: NDArray[np.bool_], doubtful: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which of the doubtful regions are likelier alike to the taught ones than to each other, (count,) bool."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    (rows,) = np.nonzero(taught | doubtful)
+    is_taught, features = taught[rows], values[rows]
+    features = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
+    alike = is_taught.copy()
+    for _ in range(_ROUNDS):
+        analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
+        likelihood = analysis.fit(features, alike).predict_proba(features)[:, 1]
+        updated = is_taught | (likelihood > _ALIKE)
+        if updated.all() or np.array_equal(updated, alike):
+            break
+        alike = updated
+    result = np.zeros(len(values), np.bool_)
+    result[rows] = alike & ~is_taught
+    return result
 
 
 def fit_corrections(scans: Sequence[LabelledRegions]) -> tuple[FittedTrees, dict[Sensitivity, float]]:
@@ -106,11 +122,17 @@ def fit_corrections(scans: Sequence[LabelledRegions]) -> tuple[FittedTrees, dict
     Raises
     ------
     BadRequest
-        As :func:`make_samples`.
+        If nothing that can be learnt was corrected.
     TrainingError
         If there is no damage, or nothing else, to learn from.
     """
-    samples = make_samples(scans)
+    joined = LabelledRegions(*(
+        np.concatenate([getattr(scan, name) for scan in scans]) for name in LabelledRegions.__dataclass_fields__
+    ))  # fmt: skip
+    labels = spread_corrections(joined)
+    samples = [
+        RegionSample(f"part-{fold}", 1.0, joined.values[fold::_FOLDS], labels[fold::_FOLDS]) for fold in range(_FOLDS)
+    ]
     fitted = fit_trees(samples, folds=_FOLDS)
     return fitted, choose_levels(fitted, samples)
 
@@ -118,11 +140,10 @@ def fit_corrections(scans: Sequence[LabelledRegions]) -> tuple[FittedTrees, dict
 def choose_levels(fitted: FittedTrees, samples: Sequence[RegionSample]) -> dict[Sensitivity, float]:
     """The levels: ``normal`` parts damage from what is none best; the others by how much of the latter scores above."""
     scores, labels = np.concatenate(fitted.scores), np.concatenate([sample.labels for sample in samples])
-    weights = np.concatenate([np.full(len(sample.labels), sample.weight) for sample in samples])
     damaged, sound = labels == Label.damage, labels == Label.background
     order = np.argsort(-scores)
-    hits, falses = np.cumsum((weights * damaged)[order]), np.cumsum((weights * sound)[order])
-    f1 = 2 * hits / (hits + falses + (weights * damaged).sum() + 1e-9)
+    hits, falses = np.cumsum(damaged[order]), np.cumsum(sound[order])
+    f1 = 2 * hits / (hits + falses + np.count_nonzero(damaged) + 1e-9)
     normal = float(np.clip(scores[order][int(np.argmax(f1))], _MIN_LEVEL, _MAX_LEVEL))
     false_scores = np.sort(scores[sound])[::-1]
     above = int(np.count_nonzero(false_scores >= normal))

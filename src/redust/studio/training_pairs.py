@@ -24,7 +24,7 @@ def write_training_pairs(studio: Studio, scan_ids: Sequence[str], job: Job) -> J
     def write_pair(scan_id: str) -> None:
         source = studio.library.resolve(scan_id, studio.columns(scan_id))
         key = PurePosixPath(studio.library.find(scan_id).key)
-        stem = "_".join([*key.parent.parts, key.stem])
+        stem = "_".join(key.with_suffix("").parts)
         if _is_taken(stem, scan_id):
             stem = f"{stem}_{scan_id[:6]}"
         save_mask(studio, scan_id, folder / "masks" / f"{stem}.png")

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from redust.batch.estimate import read_size
+from redust.batch.estimate import read_shape
 from redust.batch.failures import Failure, catch_failure
 from redust.core.atomic import whole_file
 from redust.studio.endpoint import describe_refusal, refuse
@@ -75,10 +75,10 @@ async def _write_stream(path: Path, head: bytes, stream: AsyncIterator[bytes], l
 
 
 def _add(studio: Studio, path: Path) -> ScanSummary:
-    size = read_size(path)
-    if size is not None and size[0] * size[1] > studio.settings.max_megapixels * 1e6:
+    shape = read_shape(path)
+    if shape is not None and shape[0] * shape[1] > studio.settings.max_megapixels * 1e6:
         raise TooLarge(
-            f"It has {size[0]} x {size[1]} pixels; the limit is {studio.settings.max_megapixels:,.0f} megapixels. "
+            f"It has {shape[1]} x {shape[0]} pixels; the limit is {studio.settings.max_megapixels:,.0f} megapixels. "
             "Start the studio with a higher --max-megapixels."
         )
     return studio.summary(studio.library.add_upload(path))
