@@ -122,8 +122,8 @@ def find_violations(page: Page, axe: Path) -> list[dict[str, Any]]:
     if not page.evaluate("'axe' in window"):
         page.add_script_tag(path=axe)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-    found: dict[str, Any] = page.evaluate("(values) => axe.run({runOnly: {type: 'tag', values}})", tags)
+    answer: dict[str, Any] = page.evaluate("(values) => axe.run({runOnly: {type: 'tag', values}})", tags)
     return [
         {"rule": violation["id"], "nodes": [node["html"] + node["failureSummary"] for node in violation["nodes"]]}
-        for violation in found["violations"]
+        for violation in answer["violations"]
     ]

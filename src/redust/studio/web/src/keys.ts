@@ -2,6 +2,7 @@
 
 import { tinykeys } from "tinykeys";
 import * as actions from "./actions";
+import * as scanActions from "./scanActions";
 import * as state from "./state";
 import { texts } from "./strings";
 import { pointerTools, viewer } from "./viewer/current";
@@ -99,10 +100,10 @@ export function bindKeys(): () => void {
     d: single(() => void actions.toggleRegion(state.regionIndex.value)),
     BracketLeft: single(() => resizeBrush(1 / 1.2)),
     BracketRight: single(() => resizeBrush(1.2)),
-    k: single(() => void actions.decideScan("accepted"), inSheetOrEditor),
-    "Shift+x": single(() => void actions.decideScan("rejected"), inSheetOrEditor),
-    PageDown: staged(() => actions.stepScan(1)),
-    PageUp: staged(() => actions.stepScan(-1)),
+    k: single(() => void scanActions.decideScan("accepted"), inSheetOrEditor),
+    "Shift+x": single(() => void scanActions.decideScan("rejected"), inSheetOrEditor),
+    PageDown: staged(() => scanActions.stepScan(1)),
+    PageUp: staged(() => scanActions.stepScan(-1)),
     "Shift+?": single(openHelp, () => true),
     "?": single(openHelp, () => true),
     F1: always(openHelp, () => true),
@@ -120,7 +121,7 @@ export function bindKeys(): () => void {
     "$mod+z": always(() => void actions.undo()),
     "$mod+Shift+z": always(() => void actions.redo()),
     "$mod+y": always(() => void actions.redo()),
-    "$mod+e": always(() => void actions.exportCurrent()),
+    "$mod+e": always(() => void scanActions.exportCurrent()),
   });
   const unhold = bindHeldKeys();
   return () => {

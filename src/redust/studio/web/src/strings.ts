@@ -79,7 +79,6 @@ export const texts = {
     minSize: "Smallest",
     maxSize: "Largest",
     noLimit: "no limit",
-    more: "More",
     classes: "Kinds of damage",
     polarity: "Polarity",
     polarities: { both: "both", bright: "brighter", dark: "darker" },
@@ -108,7 +107,7 @@ export const texts = {
     label: "Regions",
     order: "Order",
     orders: { doubt: "largest doubt first", size: "largest first", position: "top to bottom" },
-    more: (hidden: number) => `Show more (${hidden.toLocaleString("en")})`,
+    showMore: (hidden: number) => `Show more (${hidden.toLocaleString("en")})`,
     none: "No regions.",
     row: (label: string, area: number, confidence: number) =>
       `${label}, ${count(area, "pixel", "pixels")}, confidence ${percent(confidence, 0)}`,
@@ -175,7 +174,7 @@ export const texts = {
     name: "Name of the model",
     undo: "Undo",
     undone: "As before: the corrections teach nothing.",
-    kept: (path: string) => `Model saved: ${path}`,
+    saved: (path: string) => `Model saved: ${path}`,
   },
 
   jobs: {

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { uploadFiles } from "../actions";
 import { bindKeys } from "../keys";
+import { uploadFiles } from "../scanActions";
 import * as state from "../state";
 import { texts } from "../strings";
 import { ContactSheet } from "./ContactSheet";

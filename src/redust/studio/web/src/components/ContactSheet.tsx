@@ -3,6 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import * as actions from "../actions";
 import { thumbnailUrl } from "../api";
+import * as scanActions from "../scanActions";
 import * as state from "../state";
 import { texts } from "../strings";
 import type { ScanState, ScanSummary } from "../types";
@@ -112,7 +113,7 @@ function AddScans() {
         hidden
         aria-label={texts.sheet.add}
         onChange={(event) => {
-          void actions.uploadFiles([...(event.currentTarget.files ?? [])]);
+          void scanActions.uploadFiles([...(event.currentTarget.files ?? [])]);
           event.currentTarget.value = "";
         }}
       />
@@ -131,28 +132,28 @@ function SheetActions() {
         type="button"
         disabled={!source}
         title={source ? texts.sheet.copyHint(source.name) : undefined}
-        onClick={() => source && void actions.copySettings(source.id)}
+        onClick={() => source && void scanActions.copySettings(source.id)}
       >
         {texts.sheet.copy}
       </button>
-      <button type="button" disabled={!corrected} onClick={() => void actions.teach()}>
+      <button type="button" disabled={!corrected} onClick={() => void scanActions.teach()}>
         {texts.sheet.teach}
       </button>
       <button
         type="button"
         disabled={!accepted && !chosen.length}
-        onClick={() => void actions.writeTrainingPairs(chosen.length ? chosen : "accepted")}
+        onClick={() => void scanActions.writeTrainingPairs(chosen.length ? chosen : "accepted")}
       >
         {texts.sheet.pairs}
       </button>
-      <button type="button" disabled={!accepted} onClick={() => void actions.exportScans("accepted")}>
+      <button type="button" disabled={!accepted} onClick={() => void scanActions.exportScans("accepted")}>
         {texts.sheet.exportAccepted}
       </button>
       <button
         type="button"
         class="primary"
         disabled={!state.scans.value.length}
-        onClick={() => void actions.exportScans(chosen.length ? chosen : "all")}
+        onClick={() => void scanActions.exportScans(chosen.length ? chosen : "all")}
       >
         {chosen.length ? texts.sheet.exportSelected : texts.sheet.exportAll}
       </button>

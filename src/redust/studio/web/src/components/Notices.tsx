@@ -1,6 +1,6 @@
 /** Sentences and running tasks at the edge of the page. */
 
-import * as actions from "../actions";
+import * as scanActions from "../scanActions";
 import * as state from "../state";
 import { texts } from "../strings";
 import type { Job } from "../types";
@@ -12,7 +12,7 @@ function JobRow({ job }: { job: Job }) {
     <li>
       <span>{label}</span>
       <progress aria-label={label} max={1} value={job.state === "running" ? job.progress : undefined} />
-      <IconButton icon="cross" label={`${texts.cancel}: ${label}`} onClick={() => void actions.cancelJob(job.id)} />
+      <IconButton icon="cross" label={`${texts.cancel}: ${label}`} onClick={() => void scanActions.cancelJob(job.id)} />
     </li>
   );
 }

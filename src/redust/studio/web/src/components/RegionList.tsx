@@ -64,7 +64,7 @@ export function RegionList() {
       </ul>
       {hidden > 0 && state.regionLimit.value < 5000 && (
         <button type="button" class="quiet" onClick={actions.showMoreRegions}>
-          {texts.regions.more(hidden)}
+          {texts.regions.showMore(hidden)}
         </button>
       )}
     </Section>

@@ -3,6 +3,7 @@
 import { useRef } from "preact/hooks";
 import * as actions from "../actions";
 import { maskUrl } from "../api";
+import * as scanActions from "../scanActions";
 import * as state from "../state";
 import { texts } from "../strings";
 import type { Polarity, ScanDetail, Settings } from "../types";
@@ -26,7 +27,7 @@ function Failure({ detail }: { detail: ScanDetail }) {
     <div class="figures nothing" role="alert">
       <strong>{texts.states.failed}</strong>
       <span>{detail.error}</span>
-      <button type="button" onClick={() => void actions.detectAgain()}>
+      <button type="button" onClick={() => void scanActions.detectAgain()}>
         {texts.panel.detectAgain}
       </button>
     </div>

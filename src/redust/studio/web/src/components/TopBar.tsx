@@ -1,4 +1,5 @@
 import * as actions from "../actions";
+import * as scanActions from "../scanActions";
 import * as state from "../state";
 import { texts } from "../strings";
 import { Icon, IconButton, type IconName } from "./icons";
@@ -30,7 +31,7 @@ function ScanSteps() {
         label={texts.top.previous}
         shortcut="PageUp"
         disabled={index <= 0}
-        onClick={() => actions.stepScan(-1)}
+        onClick={() => scanActions.stepScan(-1)}
       />
       <span class="position">{index >= 0 ? texts.top.position(index + 1, list.length) : ""}</span>
       <IconButton
@@ -38,7 +39,7 @@ function ScanSteps() {
         label={texts.top.next}
         shortcut="PageDown"
         disabled={index < 0 || index >= list.length - 1}
-        onClick={() => actions.stepScan(1)}
+        onClick={() => scanActions.stepScan(1)}
       />
     </div>
   );
@@ -81,7 +82,7 @@ function DecisionButton({ decision, icon, shortcut }: DecisionProps) {
       aria-keyshortcuts={shortcut}
       aria-pressed={state.detail.value?.state === decision}
       disabled={!state.detail.value}
-      onClick={() => void actions.decideScan(decision)}
+      onClick={() => void scanActions.decideScan(decision)}
     >
       <Icon name={icon} />
       <span class="button-text">{label}</span>
@@ -116,7 +117,7 @@ function EditorActions() {
         class="primary"
         title={`${texts.jobs.copyBesides(state.info.value?.output ?? "")} (Ctrl+E)`}
         disabled={!detail || exporting}
-        onClick={() => void actions.exportCurrent()}
+        onClick={() => void scanActions.exportCurrent()}
       >
         <Icon name="download" />
         <span class="button-text">{texts.top.export}</span>

@@ -3,8 +3,8 @@
 import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import * as actions from "../actions";
 import { keyList } from "../keys";
+import * as scanActions from "../scanActions";
 import * as state from "../state";
 import { texts } from "../strings";
 import type { TeachChange } from "../types";
@@ -107,7 +107,7 @@ function TeachResult({ changes }: { changes: TeachChange[] }) {
         class="teach-keep"
         onSubmit={(event) => {
           event.preventDefault();
-          void actions.keepTeaching(name);
+          void scanActions.keepTeaching(name);
         }}
       >
         <label>
@@ -123,7 +123,7 @@ function TeachResult({ changes }: { changes: TeachChange[] }) {
         <button type="submit" class="primary">
           {texts.teach.keep}
         </button>
-        <button type="button" onClick={() => void actions.undoTeaching()}>
+        <button type="button" onClick={() => void scanActions.undoTeaching()}>
           {texts.teach.undo}
         </button>
       </form>

@@ -28,8 +28,8 @@ export const isUpended = ({ right }: Frame) => Math.abs(right[0]) < Math.abs(rig
 /** The part of a scan between two positions of the window, in whole pixels of the scan. */
 export function boxBetween(frame: Frame, start: Point, end: Point, width: number, height: number): Box {
   const corners = [toScan(frame, start), toScan(frame, end)];
-  const [left, right] = corners.map(([x]) => x).sort((one, two) => one - two);
-  const [top, bottom] = corners.map(([, y]) => y).sort((one, two) => one - two);
+  const [left, right] = corners.map(([x]) => x).sort((first, second) => first - second);
+  const [top, bottom] = corners.map(([, y]) => y).sort((first, second) => first - second);
   const x = Math.max(0, Math.floor(left ?? 0));
   const y = Math.max(0, Math.floor(top ?? 0));
   return [
@@ -45,8 +45,13 @@ export function visibleBox(frame: Frame, width: number, height: number): Box {
   return boxBetween(frame, [0, 0], [frame.width, frame.height], width, height);
 }
 
-export function boxesMeet(one: Box, two: Box): boolean {
-  return one[0] < two[0] + two[2] && two[0] < one[0] + one[2] && one[1] < two[1] + two[3] && two[1] < one[1] + one[3];
+export function boxesMeet(first: Box, second: Box): boolean {
+  return (
+    first[0] < second[0] + second[2] &&
+    second[0] < first[0] + first[2] &&
+    first[1] < second[1] + second[3] &&
+    second[1] < first[1] + first[3]
+  );
 }
 
 /** The box that two corners span. */

@@ -1,17 +1,14 @@
 /** The picture: OpenSeadragon with the scan, its restored version under a curtain, and the mask above both. */
 
 import OpenSeadragon from "openseadragon";
-import { attempt } from "../actions";
-import { repairBox, tileUrl } from "../api";
+import { tileUrl } from "../api";
 import * as state from "../state";
 import type { Box, Point, ScanDetail } from "../types";
 import { boxBetween, type Frame, isUpended, visibleBox } from "./frame";
+import { LiveRepair } from "./liveRepair";
 import { MaskLayer } from "./maskLayer";
 
 const { Point: ViewPoint, Rect } = OpenSeadragon;
-
-/** How long the view rests before what it shows is repaired, milliseconds. */
-const repairDelay = 250;
 
 /** Degrees by which the view is turned for the orientations of EXIF; mirrored ones are shown as they are stored. */
 const turns: Readonly<Record<number, number>> = { 3: 180, 6: 90, 8: 270 };
@@ -19,13 +16,13 @@ const turns: Readonly<Record<number, number>> = { 3: 180, 6: 90, 8: 270 };
 const gestures = { clickToZoom: false, dblClickToZoom: false, flickEnabled: false };
 
 /** Zoom and centre, to be kept for the next picture. The centre is in shares of width and height. */
-interface KeptView {
+interface ViewPosition {
   imageZoom: number;
   centre: Point;
   fitted: boolean;
 }
 
-let keptView: KeptView | null = null;
+let lastView: ViewPosition | null = null;
 
 export class ScanViewer {
   readonly mask = new MaskLayer();
@@ -34,10 +31,10 @@ export class ScanViewer {
   private base: OpenSeadragon.TiledImage | null = null;
   private restored: OpenSeadragon.TiledImage | null = null;
   private restoredVersion = 0;
-  private repairTimer = 0;
-  private repairBusy = false;
-  private repairedBox: { box: Box; version: number } | null = null;
-  private maskVersion = 0;
+  private repair = new LiveRepair(
+    () => this.visibleBox(),
+    () => this.showRepair(),
+  );
 
   constructor(element: HTMLElement, navigator: HTMLElement) {
     reserveStyleElement();
@@ -66,7 +63,7 @@ export class ScanViewer {
     });
     this.osd.canvas.parentElement?.append(this.mask.canvas);
     this.osd.addHandler("update-viewport", () => this.onDraw());
-    this.osd.addHandler("animation-finish", () => this.repairSoon());
+    this.osd.addHandler("animation-finish", () => this.repair.start());
     this.osd.addHandler("resize", () => {
       if (state.fitted.value) this.fit(true);
     });
@@ -74,7 +71,7 @@ export class ScanViewer {
 
   destroy(): void {
     this.keepView();
-    clearTimeout(this.repairTimer);
+    this.repair.close();
     this.osd.destroy();
   }
 
@@ -84,14 +81,14 @@ export class ScanViewer {
     this.scan = scan;
     if (before?.id === scan.id && this.base) {
       if (displayQuery(before) !== displayQuery(scan)) await this.replaceBase(scan);
-      if (repairKey(before) !== repairKey(scan)) this.maskChanged();
+      this.repair.update(scan);
       this.mask.show(scan);
       return;
     }
     this.keepView();
     this.osd.close();
     this.base = this.restored = null;
-    this.repairedBox = null;
+    this.repair.open(scan);
     this.base = await this.add(this.source(scan, "scan", displayQuery(scan)), 1);
     this.mask.show(scan);
     this.osd.viewport.setRotation(turns[scan.orientation ?? 1] ?? 0, true);
@@ -102,21 +99,19 @@ export class ScanViewer {
 
   /** The server's pixels for `restored` have changed. */
   refreshRestored(): void {
+    this.repair.coverWhole();
+    void this.showRepair();
+  }
+
+  private async showRepair(): Promise<void> {
     this.restoredVersion += 1;
-    this.repairedBox = this.scan ? { box: [0, 0, this.scan.width, this.scan.height], version: this.maskVersion } : null;
-    void this.replaceRestored();
+    await this.replaceRestored();
   }
 
   /** An edit has changed the mask inside these boxes. Resolves once the mask on screen shows it. */
   async takeEdit(boxes: Box[], revision: number): Promise<void> {
     await this.mask.refresh(boxes, revision);
-    this.maskChanged();
-  }
-
-  /** The mask is another: what was repaired before is stale. */
-  private maskChanged(): void {
-    this.maskVersion += 1;
-    this.repairSoon();
+    this.repair.invalidate();
   }
 
   /** Show before, after, or both by the curtain, as the state says. */
@@ -126,7 +121,7 @@ export class ScanViewer {
     this.mask.edge = { before: 1, split: state.curtain.value, after: 0 }[mode];
     this.applyCurtain();
     this.osd.forceRedraw();
-    if (mode !== "before") this.repairSoon();
+    this.repair.start();
   }
 
   private applyCurtain(): void {
@@ -281,51 +276,11 @@ export class ScanViewer {
     this.applyCompare();
   }
 
-  /** Repair what is on screen, once the view rests. */
-  private repairSoon(): void {
-    clearTimeout(this.repairTimer);
-    this.repairTimer = window.setTimeout(() => void this.repairVisible(), repairDelay);
-  }
-
-  private async repairVisible(): Promise<void> {
-    const { scan } = this;
-    if (!scan || state.compareMode.value === "before" || scan.regions === null) return;
-    const box = this.visibleBox();
-    if (box[2] * box[3] === 0 || this.isRepaired(box)) return;
-    state.repairNeedsZoom.value = box[2] * box[3] > state.repairLimit.value;
-    if (state.repairNeedsZoom.value) {
-      if (scan.has_restored && !this.restored) await this.replaceRestored();
-      return;
-    }
-    if (this.repairBusy) return;
-    await this.requestRepair(scan, box);
-  }
-
-  private async requestRepair(scan: ScanDetail, box: Box): Promise<void> {
-    const version = this.maskVersion;
-    this.repairBusy = state.repairing.value = true;
-    const answer = await attempt(() => repairBox(scan.id, box));
-    this.repairBusy = state.repairing.value = false;
-    if (!answer || this.scan?.id !== scan.id) return;
-    this.repairedBox = { box, version };
-    this.restoredVersion += 1;
-    await this.replaceRestored();
-    if (version !== this.maskVersion) this.repairSoon();
-  }
-
-  private isRepaired([left, top, width, height]: Box): boolean {
-    if (!this.repairedBox || this.repairedBox.version !== this.maskVersion) return false;
-    const [x, y, w, h] = this.repairedBox.box;
-    const inside = left >= x && top >= y && left + width <= x + w && top + height <= y + h;
-    if (inside) state.repairNeedsZoom.value = false;
-    return inside;
-  }
-
   private keepView(): void {
     if (!this.scan || !this.base) return;
     const frame = this.frame();
     const [x, y] = this.centre();
-    keptView = {
+    lastView = {
       imageZoom: frame.scale,
       centre: [x / this.scan.width, y / this.scan.height],
       fitted: state.fitted.value,
@@ -333,9 +288,9 @@ export class ScanViewer {
   }
 
   private restoreView(scan: ScanDetail): void {
-    if (!keptView || keptView.fitted) return;
-    const [x, y] = keptView.centre;
-    this.osd.viewport.zoomTo(this.viewportZoom(keptView.imageZoom), undefined, true);
+    if (!lastView || lastView.fitted) return;
+    const [x, y] = lastView.centre;
+    this.osd.viewport.zoomTo(this.viewportZoom(lastView.imageZoom), undefined, true);
     this.osd.viewport.panTo(new ViewPoint(x, (y * scan.height) / scan.width), true);
     this.osd.viewport.applyConstraints(true);
   }
@@ -363,11 +318,6 @@ function fitWhole(viewport: OpenSeadragon.Viewport, { width, height }: ScanDetai
 /** A centre as near as the picture's edges allow: no empty ground beside a picture that fills the window. */
 function clampCentre(centre: number, shown: number, length: number): number {
   return shown >= length ? length / 2 : Math.min(length - shown / 2, Math.max(shown / 2, centre));
-}
-
-/** What the repair of a scan depends on, beside its corrections: those are counted by `takeEdit`. */
-function repairKey({ settings, regions }: ScanDetail): string {
-  return JSON.stringify([{ ...settings, exposure: 0, gamma: 1, invert: false }, regions === null]);
 }
 
 function displayQuery(scan: ScanDetail): string {
