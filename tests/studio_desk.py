@@ -46,7 +46,7 @@ class Desk:
     def wait(self, job: Any, state: str = "done") -> Any:
         """Wait for a job's end."""
         path = f"/api/jobs/{job['id']}"
-        wait_until(lambda: self.get(path)["state"] not in ("queued", "running"))
+        wait_until(lambda: self.get(path)["state"] not in ("queued", "running"), 300)
         record = self.get(path)
         assert record["state"] == state, record
         return record

@@ -225,3 +225,14 @@ def test_coverage_and_regions_follow(desk: Desk, scan_id: str) -> None:
     assert detail["regions"] == len(marked)
     assert [region["state"] for region in regions].count("by_hand") == 1
     assert all(mask[region["point"][1], region["point"][0]] for region in marked)
+
+
+def test_corrections_are_not_put_onto_a_file_of_another_size(
+    desk: Desk, scan_id: str, open_desk: Callable[..., Desk]
+) -> None:
+    desk.edit(scan_id, kind="stroke", tool="brush", points=[[590, 490]], radius=4)
+    source = desk.studio.library.find(scan_id).source
+    write_scan(Scan(np.full((100, 120, 3), 90, np.uint8)), source, overwrite=True)
+    answer = open_desk(source.parent).client.get(f"/api/scans/{scan_id}/dzi/mask/0/0_0")
+    assert answer.status_code == 409
+    assert "another size" in answer.json()["error"]

@@ -33,7 +33,7 @@ from redust.studio.map_store import MapStore, key_of_engine
 from redust.studio.open_scan import OpenScan, Verdict
 from redust.studio.overview_store import Overview, read_overview, write_overview
 from redust.studio.records import History, ScanChoices, ScanDetail, ScanPage, ScanStatus, ScanSummary
-from redust.studio.refusals import NotKnown
+from redust.studio.refusals import Conflict, NotKnown
 from redust.studio.restored_pixels import RestoredPixels, RestoredTile
 from redust.studio.scan_library import ScanLibrary
 from redust.studio.studio_settings import StudioSettings
@@ -234,6 +234,11 @@ class Studio:
         if overview is not None:
             return overview, None
         scan = self.read(scan_id, columns)
+        has_other_size = columns["width"] and (columns["height"], columns["width"]) != scan.shape
+        if has_other_size and self.database.count_edits(scan_id)[0]:
+            raise Conflict(
+                "The file has another size than when it was corrected. Put the earlier file back, or upload this one."
+            )
         overview = Overview.of_scan(scan)
         write_overview(overview, path)
         self.database.update_scan(
