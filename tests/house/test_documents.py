@@ -167,6 +167,7 @@ def test_links_lead_to_files(page: str) -> None:
 def test_files_named_in_code_exist(folder: str) -> None:
     pattern = r"\b(?:docs/[\w/-]+\.(?:md|py)|benchmarks/\w+\.py|recipes/[\w-]+\.toml|scripts/\w+\.py|configs/[\w.-]+)"
     suffixes = {".py", ".json", ".toml", ""}
-    files = [path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix in suffixes]
+    paths = [path for path in (ROOT / folder).rglob("*") if "node_modules" not in path.parts]
+    files = [path for path in paths if path.is_file() and path.suffix in suffixes]
     named = {match for path in files for match in re.findall(pattern, path.read_text(encoding="utf-8"))}
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
