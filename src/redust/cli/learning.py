@@ -17,7 +17,7 @@ def learn(
         typer.Argument(
             metavar="DIR[=WEIGHT]",
             help="Scans with masks: NAME.jpg beside NAME_mask.png, or images/ and masks/. A weight below 1 makes those "
-            "of a folder count less.",
+            "of a folder count less, their large marks more than specks.",
         ),
     ],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The new model folder.")],
@@ -51,9 +51,12 @@ def learn(
     with require_extra():
         from redust.training.region_variants import add_hard_negatives
         from redust.training.regions import Source, learn_regions
-    sources = [Source(find_splits(folder).train, weight) for folder, weight in map(_parse_weighted, data)]
+    sources = [
+        Source(find_splits(folder).train, weight, by_area=weight < 1, has_unmarked=weight == 1)
+        for folder, weight in map(_parse_weighted, data)
+    ]
     sources += [Source(find_photos(folder), calibrates=True) for folder in sound or ()]
-    sources += [Source(find_photos(folder), 0.5, add_hard_negatives, has_unmarked=False) for folder in photos or ()]
+    sources += [Source(find_photos(folder), 0.3, add_hard_negatives, has_unmarked=False) for folder in photos or ()]
     with progress_bar("learn") as show_share:
         card = learn_regions(
             sources, out, make_detector(detector, threads=threads), roll_pattern=roll, mask_level=mask_level,

@@ -138,14 +138,14 @@ class DetectSettings(ScanSettings):
             ge=0.0,
             le=1.0,
             description="Threshold of the damage map, applied exactly: pixels at or above it count as damaged; lower "
-            "finds more. Unless given, the model's own level, which follows how dirty the scan is.",
+            "finds more. Unless given, the detector that ships has its regions judged, others their own level.",
         ),
     ] = None
     sensitivity: Annotated[
         Sensitivity | None,
         Field(
             description="How readily damage is marked, in place of a level: shy, normal or eager. The model's card "
-            "says how many pixels of undamaged pictures are marked at each; normal unless given."
+            "says how many false spots or pixels are marked at each; normal unless given."
         ),
     ] = None
     frame_scratches: Annotated[

@@ -46,7 +46,7 @@ class RegionClassifier:
     """
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
-        from redust.models.runtime import open_model  # ONNX Runtime is loaded where a network is
+        from redust.models.runtime import open_model  # loads ONNX Runtime: only where regions are judged
 
         self.card, self._session = open_model(folder, "regions", threads=threads)
         names = list(self.card.options.get("features", ()))

@@ -127,8 +127,8 @@ def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
     for rows, labels in _labels_with_margin(regions, _RING // 2):
         if not labels.any():
             continue
-        window_rows, core = with_margin(rows, _RING // 2, pixels.shape[0])
-        planes = _planes(regions, pixels, map_bins, tone, window_rows)
+        padded, core = with_margin(rows, _RING // 2, pixels.shape[0])
+        planes = _planes(regions, pixels, map_bins, tone, padded)
         wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
         ring = _dilated(wide, _RING)
         ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
@@ -160,7 +160,7 @@ def _dilated(labels: NDArray[Any], side: int) -> NDArray[Any]:
 
 def _add(sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[Any], planes: Planes, core: slice) -> None:
     """Add a band's pixels to what is known of their regions."""
-    (positions,) = np.nonzero(labels.ravel())
+    positions = np.flatnonzero(labels != 0)
     if not len(positions):
         return
     region = labels.ravel()[positions].astype(np.int64)

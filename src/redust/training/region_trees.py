@@ -35,7 +35,8 @@ _RISING = {
 }
 _MAX_DAMAGED, _MAX_SOUND = 200, 1500  # regions learnt from one scan
 _DAMAGED_COUNT, _SOUND_COUNT = 60, 600  # regions from which on a scan counts no more
-_DOUBTED = 0.6  # score out of fold from which on an unmarked region may well be damage
+_DOUBTED = 0.85  # score out of fold from which on an unmarked region may well be damage
+_USUAL_AREA = 100  # pixels
 _DAMAGED_SHARE = 0.25  # of the weight of sound regions that damaged ones have in all
 
 
@@ -57,6 +58,8 @@ class RegionSample:
         Of the scan.
     has_unmarked
         Whether some of its damage may not be marked, as on every scan of film that people have masked.
+    by_area
+        Whether its large regions count more than its small ones, by the root of their area.
     """
 
     roll: str
@@ -65,6 +68,7 @@ class RegionSample:
     labels: NDArray[np.int16]
     weight: float = 1.0
     has_unmarked: bool = False
+    by_area: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ def fit_trees(samples: Sequence[RegionSample], *, seed: int = 0, folds: int = FO
     fold_of = assign_folds([sample.roll for sample in samples], [len(sample.labels) for sample in samples], folds)
     fitted = FittedTrees(scores=[np.zeros(len(sample.labels), np.float32) for sample in samples])
     for fold in sorted(set(fold_of)):
-        learnt = [sample for sample, held_fold in zip(samples, fold_of, strict=True) if held_fold != fold]
+        learnt = [sample for sample, held in zip(samples, fold_of, strict=True) if held != fold]
         trees = _fit_fold(learnt, seed + fold)
         fitted.committee.append(trees)
         for number, sample in enumerate(samples):
@@ -170,12 +174,21 @@ def _stack(
             chosen = rows if len(rows) <= limit else generator.choice(rows, limit, replace=False)
             values.append(sample.values[chosen])
             damaged.append(np.full(len(chosen), label == Label.damage))
-            weights.append(np.full(len(chosen), sample.weight * min(1.0, count / max(1, len(chosen)))))
+            share = sample.weight * min(1.0, count / max(1, len(chosen)))
+            weights.append(share * _area_weights(sample, chosen))
     is_damaged, weight = np.concatenate(damaged), np.concatenate(weights)
     if is_damaged.all() or not is_damaged.any():
         raise TrainingError("The masks show no damage, or nothing but damage, where any is found. Check the masks.")
     weight[is_damaged] *= _DAMAGED_SHARE * weight[~is_damaged].sum() / weight[is_damaged].sum()
     return np.concatenate(values), is_damaged, weight
+
+
+def _area_weights(sample: RegionSample, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Weights of some regions by their area, 1 at the usual one; all 1 for a sample that does not count by area."""
+    if not sample.by_area:
+        return np.ones(len(rows))
+    area = np.exp(sample.values[rows, FEATURES.index("area")].astype(np.float64))
+    return np.asarray(np.clip(np.sqrt(area / _USUAL_AREA), 0.1, 8))
 
 
 def trees_to_onnx(committee: Sequence[Any]) -> bytes:

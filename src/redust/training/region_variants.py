@@ -77,11 +77,16 @@ def _draw_night(light: Light, generator: np.random.Generator) -> None:
 def _draw_lines(light: Light, generator: np.random.Generator) -> None:
     for kind in generator.choice(_PLAIN_LINES, 2, replace=False):
         NEGATIVES[kind](light, generator)
+    height, width = light.shape[:2]
     for _ in range(int(generator.integers(1, 6))):
-        ends = [tuple(int(generator.integers(side)) for side in light.shape[1::-1]) for _ in range(2)]
+        first, second = ((int(generator.integers(width)), int(generator.integers(height))) for _ in range(2))
         low, high = (0.7, 1.0) if generator.random() < 0.7 else (0.0, 0.3)
-        colour = tuple(generator.uniform(low, high, 3).tolist())
-        cv2.line(light, ends[0], ends[1], colour, int(generator.integers(1, 9)), cv2.LINE_AA)
+        colour, thickness = tuple(generator.uniform(low, high, 3).tolist()), int(generator.integers(1, 9))
+        if generator.random() < 0.6:
+            cv2.line(light, first, second, colour, thickness, cv2.LINE_AA)
+        else:  # a circle of a court, or an arc of it
+            axes = int(generator.integers(20, width // 2)), int(generator.integers(20, height // 2))
+            cv2.ellipse(light, first, axes, 0, 0, int(generator.choice([180, 360])), colour, thickness, cv2.LINE_AA)
 
 
 def draw_lamps(light: Light, generator: np.random.Generator) -> None:
@@ -126,8 +131,8 @@ def _shrink_truth(truth: Truth, size: tuple[int, int]) -> Truth:
         for label in (Label.damage, Label.ignore)
     )
     small = np.where(damage >= 0.3, Label.damage, np.where(ignored > 0.3, Label.ignore, Label.background))
-    nearby_mask = cv2.dilate((small == Label.damage).astype(np.uint8), np.ones((5, 5), np.uint8))
-    vanished = cv2.dilate(((damage > 0) & (nearby_mask == 0)).astype(np.uint8), np.ones((3, 3), np.uint8))
+    around = cv2.dilate((small == Label.damage).astype(np.uint8), np.ones((5, 5), np.uint8))
+    vanished = cv2.dilate(((damage > 0) & (around == 0)).astype(np.uint8), np.ones((3, 3), np.uint8))
     return np.where(vanished > 0, Label.ignore, small).astype(np.uint8)
 
 

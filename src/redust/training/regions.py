@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from redust.training.region_trees import (
 from redust.training.region_variants import Picture, vary_picture
 
 FOLDER = "regions"
-FALSE_SPOTS = {Sensitivity.shy: 0.1, Sensitivity.normal: 0.5, Sensitivity.eager: 3.0}
+FALSE_SPOTS = {Sensitivity.shy: 0.3, Sensitivity.normal: 1.5, Sensitivity.eager: 5.0}
 """False spots per megapixel of sound scans at each sensitivity."""
 
 _MIN_DAMAGED = 0.5  # share of a region within 2 pixels of true damage from which on it is damage
@@ -64,6 +64,9 @@ class Source:
         Gives the pictures that are learnt in place of each.
     has_unmarked
         Whether some of their damage may not be marked.
+    by_area
+        Whether large regions count more than specks: so a kind that is not the main one teaches its large marks, and
+        leaves specks to the main one.
     calibrates
         Whether the false spots of its sound scans set the levels.
     """
@@ -72,6 +75,7 @@ class Source:
     weight: float = 1.0
     vary: Callable[[Picture, str], Iterator[Picture]] = field(default=lambda picture, name: vary_picture(picture, name))
     has_unmarked: bool = True
+    by_area: bool = False
     calibrates: bool = False
 
 
@@ -89,18 +93,16 @@ def roll_of(name: str, pattern: str = "") -> str:
 def label_regions(regions: Regions, truth: Truth) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     """The :class:`Label` of each region, (count,) int16, by what the truth (H, W) says of its pixels."""
     damage = cv2.dilate((truth == Label.damage).view(np.uint8), _DISC)
-    overlap, ignored = np.zeros((2, regions.count + 1))
+    damaged, ignored = np.zeros((2, regions.count + 1))
     for rows, labels in regions.bands():
-        overlap += np.bincount(labels.ravel(), weights=damage[rows].ravel(), minlength=regions.count + 1)
+        damaged += np.bincount(labels.ravel(), weights=damage[rows].ravel(), minlength=regions.count + 1)
         ignored += np.bincount(labels[truth[rows] == Label.ignore], minlength=regions.count + 1)
-    share, unknown = overlap[1:] / regions.sizes(), ignored[1:] / regions.sizes()
+    share, unknown = damaged[1:] / regions.sizes(), ignored[1:] / regions.sizes()
     labels = np.where((share > 0) | (unknown > _MAX_IGNORED), Label.ignore, Label.background)
     return np.where(share >= _MIN_DAMAGED, Label.damage, labels).astype(np.int16)
 
 
-def sample_regions(
-    picture: Picture, detector: Detector, roll: str, weight: float = 1.0, *, has_unmarked: bool = False
-) -> RegionSample:
+def sample_regions(picture: Picture, detector: Detector, roll: str) -> RegionSample:
     """Detect a scan, and measure and label its candidate regions."""
     pixels, truth = picture
     map_bins = quantise_logits(detect_damage(choose_view(detector, pixels), pixels))
@@ -109,8 +111,7 @@ def sample_regions(
     table = measure_regions(regions, pixels, map_bins, tone)
     judged = np.count_nonzero(truth != Label.ignore) / 1e6
     rows = table.has_evidence
-    labels = label_regions(regions, truth)
-    return RegionSample(roll, judged, table.values[rows], labels[rows], weight, has_unmarked)
+    return RegionSample(roll, judged, table.values[rows], label_regions(regions, truth)[rows])
 
 
 def collect_samples(
@@ -135,7 +136,10 @@ def collect_samples(
             )
             for number, picture in enumerate(source.vary((pixels, truth), pair.name)):
                 roll = roll_of(pair.name, roll_pattern)
-                samples.append(sample_regions(picture, detector, roll, source.weight, has_unmarked=source.has_unmarked))
+                sample = sample_regions(picture, detector, roll)
+                samples.append(
+                    replace(sample, weight=source.weight, has_unmarked=source.has_unmarked, by_area=source.by_area)
+                )
                 calibrating.append(number == 0 and source.calibrates)
             done += 1
             if progress:
