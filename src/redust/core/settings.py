@@ -195,6 +195,9 @@ class DetectSettings(ScanSettings):
             "is marked. 1 accepts everything.",
         ),
     ] = 0.05
+    guard: Annotated[
+        bool, Field(description="Scene guard: do not repair what looks like lettering or like the pupils of a face.")
+    ] = True
     tile: Annotated[
         int | None,
         Field(ge=64, le=16384, description="Tile side in pixels: it changes memory and time, not the result."),

@@ -89,6 +89,11 @@ class RegionTable:
         return np.asarray(map_max + 0.6 * np.minimum(hat_max, 10) >= _EVIDENCE)
 
     @property
+    def highest_bins(self) -> NDArray[np.float32]:
+        """The highest bin of the damage map in each region, (count,) float32."""
+        return np.rint(self.values[:, FEATURES.index("map_max")] * BINS_PER_UNIT)
+
+    @property
     def is_certain(self) -> NDArray[np.bool_]:
         """Whether the map holds a pixel of the region for certain, as it does scratches of a frame's length."""
         return np.asarray(self.values[:, FEATURES.index("map_max")] >= (BINS - 1) / BINS_PER_UNIT)

@@ -145,6 +145,7 @@ class RestorationMethod(ABC):
             only=settings.only,
             skip=settings.skip,
             max_tile_coverage=settings.max_tile_coverage,
+            scene_guard=settings.guard,
             pixels=scan.pixels,
             protect=areas.protect,
         )

@@ -48,7 +48,7 @@ def make_mask(
     with report.step("decide"):
         decision = method.decide(detection.candidates, scan, areas)
         report.record_classes(decision.ungrown)
-    report.add_warnings(decision.guard.warnings(settings.max_tile_coverage))
+    report.add_warnings(decision.warnings(settings.max_tile_coverage))
     report.record_mask(decision.mask, intended=settings.everywhere)
     return decision.mask, detection.restored
 

@@ -8,8 +8,9 @@ the classifier is the mean of these trees' logits. So the levels are calibrated 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,9 +18,18 @@ from numpy.typing import NDArray
 
 from redust.core.errors import TrainingError
 from redust.core.labels import Label
+from redust.core.settings import Sensitivity
 from redust.decision.region_features import FEATURES
 
 Scores: TypeAlias = NDArray[np.float32]
+
+
+class ScanKind(StrEnum):
+    """The kinds of scans that have trees of their own."""
+
+    ordinary = "ordinary"
+    heavy = "heavy"
+
 
 FOLDS = 5
 # More of these never makes damage less likely: what keeps a few scans from teaching the contrary.
@@ -58,8 +68,10 @@ class RegionSample:
         Of the scan.
     has_unmarked
         Whether some of its damage may not be marked, as on every scan of film that people have masked.
-    by_area
-        Whether its large regions count more than its small ones, by the root of their area.
+    kinds
+        Of scans, whose trees learn from it: ``ordinary``, ``heavy`` (heavily damaged), or both.
+    marked : (count,) bool by sensitivity
+        Whether the detector's own threshold marks each region; see :class:`RegionThreshold`.
     """
 
     roll: str
@@ -68,7 +80,8 @@ class RegionSample:
     labels: NDArray[np.int16]
     weight: float = 1.0
     has_unmarked: bool = False
-    by_area: bool = False
+    kinds: frozenset[ScanKind] = frozenset(ScanKind)
+    marked: Mapping[Sensitivity, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +105,12 @@ class FittedTrees:
         return np.asarray(1 / (1 + np.exp(-np.mean(logits, axis=0))), np.float32)
 
 
-def fit_trees(samples: Sequence[RegionSample], *, seed: int = 0, folds: int = FOLDS) -> FittedTrees:
-    """Fit a committee out of fold.
+def fit_trees(
+    samples: Sequence[RegionSample], kind: ScanKind = ScanKind.ordinary, *, seed: int = 0, folds: int = FOLDS
+) -> FittedTrees:
+    """Fit a committee out of fold to the samples of a kind; it scores those of other kinds as a whole.
+
+    On heavily damaged scans regions count by the root of their area: large marks and lines of a scene more than specks.
 
     Raises
     ------
@@ -103,8 +120,9 @@ def fit_trees(samples: Sequence[RegionSample], *, seed: int = 0, folds: int = FO
     fold_of = assign_folds([sample.roll for sample in samples], [len(sample.labels) for sample in samples], folds)
     fitted = FittedTrees(scores=[np.zeros(len(sample.labels), np.float32) for sample in samples])
     for fold in sorted(set(fold_of)):
-        learnt = [sample for sample, held in zip(samples, fold_of, strict=True) if held != fold]
-        trees = _fit_fold(learnt, seed + fold)
+        learnt = [sample for sample, held_fold in zip(samples, fold_of, strict=True)
+                  if held_fold != fold and kind in sample.kinds]  # fmt: skip
+        trees = _fit_fold(learnt, seed + fold, by_area=kind is ScanKind.heavy)
         fitted.committee.append(trees)
         for number, sample in enumerate(samples):
             if fold_of[number] == fold and len(sample.labels):
@@ -147,10 +165,10 @@ def assign_folds(rolls: Sequence[str], sizes: Sequence[int], folds: int) -> list
     return [fold_of[roll] for roll in rolls]
 
 
-def _fit_fold(samples: Sequence[RegionSample], seed: int) -> Any:
+def _fit_fold(samples: Sequence[RegionSample], seed: int, *, by_area: bool) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    values, damaged, weights = _stack(samples, seed)
+    values, damaged, weights = _stack(samples, seed, by_area=by_area)
     trees = HistGradientBoostingClassifier(
         max_iter=160, learning_rate=0.06, max_leaf_nodes=12, min_samples_leaf=40, l2_regularization=10,
         max_features=0.3, early_stopping=False, random_state=seed,
@@ -160,7 +178,7 @@ def _fit_fold(samples: Sequence[RegionSample], seed: int) -> Any:
 
 
 def _stack(
-    samples: Sequence[RegionSample], seed: int
+    samples: Sequence[RegionSample], seed: int, *, by_area: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
     """Values, whether damaged, and weights of what is learnt: scans count evenly, whatever they hold."""
     generator = np.random.default_rng(seed)
@@ -175,7 +193,7 @@ def _stack(
             values.append(sample.values[chosen])
             damaged.append(np.full(len(chosen), label == Label.damage))
             share = sample.weight * min(1.0, count / max(1, len(chosen)))
-            weights.append(share * _area_weights(sample, chosen))
+            weights.append(share * (_area_weights(sample.values[chosen]) if by_area else np.ones(len(chosen))))
     is_damaged, weight = np.concatenate(damaged), np.concatenate(weights)
     if is_damaged.all() or not is_damaged.any():
         raise TrainingError("The masks show no damage, or nothing but damage, where any is found. Check the masks.")
@@ -183,16 +201,14 @@ def _stack(
     return np.concatenate(values), is_damaged, weight
 
 
-def _area_weights(sample: RegionSample, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Weights of some regions by their area, 1 at the usual one; all 1 for a sample that does not count by area."""
-    if not sample.by_area:
-        return np.ones(len(rows))
-    area = np.exp(sample.values[rows, FEATURES.index("area")].astype(np.float64))
+def _area_weights(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Weights of regions by their area, 1 at the usual one, (count,)."""
+    area = np.exp(values[:, FEATURES.index("area")].astype(np.float64))
     return np.asarray(np.clip(np.sqrt(area / _USUAL_AREA), 0.1, 8))
 
 
-def trees_to_onnx(committee: Sequence[Any]) -> bytes:
-    """The mean of the committee's logits, through a sigmoid, as ONNX: (N, features) float32 to (N, 1).
+def trees_to_onnx(committees: Sequence[Sequence[Any]]) -> bytes:
+    """The mean of each committee's logits, through a sigmoid, as ONNX: (N, features) to (N, committees) float32.
 
     One ``TreeEnsembleRegressor`` of the operator set ``ai.onnx.ml`` 3.
     """
@@ -202,13 +218,16 @@ def trees_to_onnx(committee: Sequence[Any]) -> bytes:
                                                          "truenodeids", "falsenodeids")}  # fmt: skip
     leaves: dict[str, list[Any]] = {"treeids": [], "nodeids": [], "ids": [], "weights": []}
     number = 0
-    for member in committee:
-        for (predictor,) in member._predictors:
-            _add_tree(predictor.nodes, number, 1 / len(committee), trees, leaves)
-            number += 1
-    base = float(np.mean([member._baseline_prediction for member in committee]))
+    for target, committee in enumerate(committees):
+        for member in committee:
+            for (predictor,) in member._predictors:
+                _add_tree(predictor.nodes, number, 1 / len(committee), trees, leaves)
+                number += 1
+        leaves["ids"] += [target] * (len(leaves["weights"]) - len(leaves["ids"]))
+    bases = [float(np.mean([member._baseline_prediction for member in committee])) for committee in committees]
     node = helper.make_node(
-        "TreeEnsembleRegressor", ["features"], ["logit"], domain="ai.onnx.ml", n_targets=1, base_values=[base],
+        "TreeEnsembleRegressor", ["features"], ["logit"], domain="ai.onnx.ml",
+        n_targets=len(committees), base_values=bases,
         **{f"nodes_{name}": entries for name, entries in trees.items()},
         **{f"target_{name}": entries for name, entries in leaves.items()},
     )  # fmt: skip
@@ -216,7 +235,7 @@ def trees_to_onnx(committee: Sequence[Any]) -> bytes:
         [node, helper.make_node("Sigmoid", ["logit"], ["score"])],
         "regions",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(FEATURES)])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, len(committees)])],
     )
     versions = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
     content: bytes = helper.make_model(graph, opset_imports=versions, ir_version=9).SerializeToString()
@@ -239,5 +258,4 @@ def _add_tree(
     (ends,) = np.nonzero(is_leaf)
     leaves["treeids"] += [number] * len(ends)
     leaves["nodeids"] += ends.tolist()
-    leaves["ids"] += [0] * len(ends)
     leaves["weights"] += (nodes["value"][ends] * share).tolist()

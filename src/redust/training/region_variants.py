@@ -17,24 +17,26 @@ from redust.synthesis.negatives import NEGATIVES, NIGHT
 
 Picture: TypeAlias = tuple[Pixels, Truth]
 
-_CROP = 1700  # pixels: side of the part that is learnt as a negative and with other tones
+_CROP = 1700  # pixels: side of the part that is learnt as a negative
 _PLAIN_SIDE = 800  # pixels: side of a plain scene
 _PLAIN_LINES = ("court-lines", "wires", "window-bars", "lettering")
 
 
 def vary_picture(picture: Picture, name: str) -> Iterator[Picture]:
-    """A scan as it is, then as people meet it elsewhere; the same for the same name.
-
-    Shrunk by 1.5 to 3, sharpened and JPEG compressed; a part of it inverted; a part with another gamma and contrast.
-    """
+    """A scan as it is, shrunk as on a web page, and a part of it inverted; the same for the same name."""
     yield picture
-    generator = np.random.default_rng(zlib.crc32(name.encode()))
     eight_bit = _to_eight_bit(picture[0]), picture[1]
-    yield shrink_picture(eight_bit, generator)
-    pixels, truth = _crop(eight_bit, generator)
-    yield _bend_tone(255 - pixels, generator.uniform(0.8, 1.25), 1.0), truth
-    pixels, truth = _crop(eight_bit, generator)
-    yield _bend_tone(pixels, generator.uniform(0.65, 1.5), generator.uniform(0.6, 1.2)), truth
+    yield shrink_picture(eight_bit, _generator_of(name + "web"))
+    yield invert_picture(eight_bit, _generator_of(name + "inv"))
+
+
+def keep_picture(picture: Picture, name: str) -> Iterator[Picture]:  # noqa: ARG001  # as the others
+    """A scan as it is."""
+    yield picture
+
+
+def _generator_of(name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 def add_hard_negatives(picture: Picture, name: str) -> Iterator[Picture]:
@@ -44,7 +46,7 @@ def add_hard_negatives(picture: Picture, name: str) -> Iterator[Picture]:
     same for the same name.
     """
     yield picture
-    generator = np.random.default_rng(zlib.crc32(name.encode()))
+    generator = _generator_of(name)
     light = np.array(to_light(picture[0]))
     light = np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light
     plain = _blur(light[:_PLAIN_SIDE, :_PLAIN_SIDE], generator.uniform(10, 60))
@@ -136,15 +138,11 @@ def _shrink_truth(truth: Truth, size: tuple[int, int]) -> Truth:
     return np.where(vanished > 0, Label.ignore, small).astype(np.uint8)
 
 
-def _crop(picture: Picture, generator: np.random.Generator) -> Picture:
+def invert_picture(picture: Picture, generator: np.random.Generator) -> Picture:
+    """A part of a scan as its negative, with another gamma."""
     pixels, truth = picture
     top, left = (int(generator.integers(0, max(1, length - _CROP + 1))) for length in truth.shape)
     window = slice(top, top + _CROP), slice(left, left + _CROP)
-    return np.ascontiguousarray(pixels[window]), np.ascontiguousarray(truth[window])
-
-
-def _bend_tone(pixels: Pixels, gamma: float, contrast: float) -> Pixels:
-    """8-bit light with another gamma, and another contrast around middle grey."""
-    steps = np.clip(((np.arange(256) / 255) ** gamma - 0.5) * contrast + 0.5, 0, 1)
-    bent: Pixels = np.round(255 * steps).astype(np.uint8)[pixels]
-    return bent
+    steps = (255 * (np.arange(256) / 255.0) ** generator.uniform(0.8, 1.25)).astype(np.uint8)
+    negative: Pixels = steps[255 - pixels[window]]
+    return negative, np.ascontiguousarray(truth[window])
