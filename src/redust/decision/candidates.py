@@ -12,6 +12,7 @@ scan's size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import LUMA, Mask, Pixels, full_scale
 from redust.core.logits import LogitBins
 from redust.core.tiles import bands, with_margin
+from redust.files.threads import in_order
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
@@ -78,9 +80,13 @@ def measure_tone(pixels: Pixels) -> ScanTone:
     high = max(high, low + full_scale(pixels.dtype) / 64)  # a flat scan is not stretched until its noise is a scene
     height, width = pixels.shape[:2]
     grey = np.empty((height, width), np.uint8)
-    for rows in bands(height, _BAND):
+
+    def stretch_rows(rows: slice) -> None:
         grey[rows] = _luma(_stretch(pixels[rows], low, high))
-    noise = np.concatenate([_noise_blocks(grey, rows) for rows in bands(height, _BAND)])
+
+    for _ in in_order(stretch_rows, bands(height, _BAND)):
+        pass
+    noise = np.concatenate(list(in_order(partial(_noise_blocks, grey), bands(height, _BAND))))
     smooth = cv2.blur(cv2.medianBlur(noise, 5), (5, 5)) + 1
     return ScanTone(low, high, grey, np.asarray(smooth, np.float32).reshape(noise.shape))
 
@@ -141,9 +147,13 @@ def find_candidates(map_bins: LogitBins, tone: ScanTone) -> Mask:
     mask : (H, W) bool
     """
     mask = np.empty(map_bins.shape, np.bool_)
-    for rows in bands(map_bins.shape[0], _BAND):
+
+    def find_in_rows(rows: slice) -> None:
         padded, core = with_margin(rows, MARGIN, map_bins.shape[0])
         mask[rows] = _candidates(map_bins[padded], tone.grey[padded], tone.noise_at(padded))[core]
+
+    for _ in in_order(find_in_rows, bands(map_bins.shape[0], _BAND)):
+        pass
     return mask
 
 

@@ -6,7 +6,7 @@ pixels, light in 8 bits of the scan's own range, contrasts in units of the local
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
@@ -28,6 +28,7 @@ from redust.decision.candidates import (
 )
 from redust.decision.region_company import Columns, Neighbourhood, Sums, company_columns
 from redust.decision.regions import Labels, Regions
+from redust.files.threads import in_order
 
 Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[Any]]
 Planes: TypeAlias = dict[str, Plane]
@@ -124,26 +125,56 @@ def measure_regions(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone:
 
 
 def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone) -> _Gathered:
-    """Go through the scan once and add up what is known of each region."""
+    """Go through the scan once, in threads, and add up what is known of each region."""
     gathered = _Gathered(
-        *({name: np.zeros(regions.count + 1) for name in names}
+        *({name: np.zeros(regions.count) for name in names}
           for names in (_SUMMED_INSIDE, _MAXIMA_INSIDE, _SUMMED_RIM, _SUMMED_RING, _MAXIMA_RING))
     )  # fmt: skip
-    for rows, labels in _labels_with_margin(regions, _RING // 2):
-        if not labels.any():
-            continue
-        padded, core = with_margin(rows, _RING // 2, pixels.shape[0])
-        planes = _planes(regions, pixels, map_bins, tone, padded)
-        wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
-        ring = _dilated(wide, _RING)
-        ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
-        _add(gathered.inside, gathered.inside_max, labels[core], planes, core)
-        _add(gathered.rim, {}, _dilated(wide, _RIM)[core], planes, core)
-        _add(gathered.ring, gathered.ring_max, ring[core], planes, core)
-    return _Gathered(
-        *({name: values[1:] for name, values in sums.items()}
-          for sums in (gathered.inside, gathered.inside_max, gathered.rim, gathered.ring, gathered.ring_max))
-    )  # fmt: skip
+
+    def gather_band(band: tuple[slice, Labels]) -> list[_BandPart]:
+        return _gather_band(band, regions, pixels, map_bins, tone)
+
+    totals = (gathered.inside, gathered.inside_max), (gathered.rim, {}), (gathered.ring, gathered.ring_max)
+    for parts in in_order(gather_band, _labels_with_margin(regions, _RING // 2)):
+        for (sums, maxima), part in zip(totals, parts, strict=True):
+            part.add_to(sums, maxima)
+    return gathered
+
+
+@dataclass(frozen=True, eq=False)
+class _BandPart:
+    """Sums and maxima over a band's pixels, of the regions from `first` on."""
+
+    first: int
+    sums: dict[str, Sums]
+    maxima: dict[str, Sums]
+
+    def add_to(self, sums: dict[str, Sums], maxima: dict[str, Sums]) -> None:
+        """Add it to those of the whole scan."""
+        for name, values in self.sums.items():
+            sums[name][self.first : self.first + len(values)] += values
+        for name, values in self.maxima.items():
+            highest = maxima[name][self.first : self.first + len(values)]
+            np.maximum(highest, values, out=highest)
+
+
+def _gather_band(
+    band: tuple[slice, Labels], regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone
+) -> list[_BandPart]:
+    """What a band's pixels add to their regions: their own, those of the rims, those of the rings."""
+    rows, labels = band
+    if not labels.any():
+        return [_BandPart(0, {}, {})] * 3
+    padded, core = with_margin(rows, _RING // 2, pixels.shape[0])
+    planes = _planes(regions, pixels, map_bins, tone, padded)
+    wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
+    ring = _dilated(wide, _RING)
+    ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
+    return [
+        _sum_band(labels[core], planes, core, _SUMMED_INSIDE, _MAXIMA_INSIDE),
+        _sum_band(_dilated(wide, _RIM)[core], planes, core, _SUMMED_RIM, ()),
+        _sum_band(ring[core], planes, core, _SUMMED_RING, _MAXIMA_RING),
+    ]
 
 
 def _labels_with_margin(regions: Regions, margin: int) -> Iterator[tuple[slice, Labels]]:
@@ -163,20 +194,23 @@ def _dilated(labels: NDArray[Any], side: int) -> NDArray[Any]:
     return np.asarray(cv2.dilate(labels, np.ones((side, side), np.uint8)))
 
 
-def _add(sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[Any], planes: Planes, core: slice) -> None:
-    """Add a band's pixels to what is known of their regions."""
+def _sum_band(
+    labels: NDArray[Any], planes: Planes, core: slice, summed: Sequence[str], highest: Sequence[str]
+) -> _BandPart:
+    """Sums and maxima of planes over a band's pixels by their labels, 1..count."""
     positions = np.flatnonzero(labels != 0)
     if not len(positions):
-        return
-    region = labels.ravel()[positions].astype(np.int64)
-    count = len(next(iter(sums.values())))
-    values: dict[str, NDArray[Any]] = {}
-    for name in sums.keys() | maxima.keys():
-        values[name] = planes[name](positions, core)
-    for name, total in sums.items():
-        total += np.bincount(region, weights=values[name], minlength=count)
-    for name, highest in maxima.items():
-        np.maximum.at(highest, region, values[name].astype(np.float64))
+        return _BandPart(0, {}, {})
+    region = labels.ravel()[positions].astype(np.int64) - 1
+    first = int(region.min())
+    region -= first
+    count = int(region.max()) + 1
+    values = {name: planes[name](positions, core) for name in {*summed, *highest}}
+    sums = {name: np.bincount(region, weights=values[name], minlength=count) for name in summed}
+    maxima = {name: np.zeros(count) for name in highest}
+    for name, maximum in maxima.items():
+        np.maximum.at(maximum, region, values[name].astype(np.float64))
+    return _BandPart(first, sums, maxima)
 
 
 def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone, rows: slice) -> Planes:
