@@ -160,15 +160,16 @@ def find_candidates(map_bins: LogitBins, tone: ScanTone) -> Mask:
 def _candidates(map_bins: LogitBins, grey: Bytes, noise: Bytes) -> Mask:
     """The candidates of some rows; wrong within `MARGIN` of their ends."""
     hats = [hat for width in TOP_HAT_WIDTHS for hat in top_hats(grey, width)]
-    contrast = np.zeros(grey.shape, np.bool_)
+    contrast = np.zeros(grey.shape, np.uint8)
     rim = cv2.convertScaleAbs(noise, alpha=_RIM / _NOISE_STEPS)
     for hat in hats:
-        contrast |= (hat >= rim) & (hat >= _local_peak(hat) // 2)
+        lowest = cv2.max(rim, _local_peak(hat) >> 1)
+        contrast = np.asarray(cv2.max(contrast, cv2.compare(hat, lowest, cv2.CMP_GE)))
     strength = cv2.divide(np.maximum(hats[0], hats[1]), noise, scale=6 * _NOISE_STEPS)
     evidence = _local_peak(np.asarray(cv2.add(map_bins, np.minimum(strength, 60)), np.uint8))
     from_map = cut_beside_peaks(map_bins)
     near_map = cv2.dilate(from_map.view(np.uint8), np.ones((_CLEARANCE, _CLEARANCE), np.uint8)).view(np.bool_)
-    return np.asarray((from_map | (contrast & ~near_map)) & (evidence >= _EVIDENCE))
+    return np.asarray((from_map | ((contrast > 0) & ~near_map)) & (evidence >= _EVIDENCE))
 
 
 def cut_beside_peaks(map_bins: LogitBins, lowest: int = _LOWEST_BIN) -> Mask:

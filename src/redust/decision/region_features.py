@@ -34,6 +34,7 @@ Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[Any]]
 Planes: TypeAlias = dict[str, Plane]
 
 _RIM, _GAP, _RING = 3, 5, 13  # pixels: sides of the squares that reach a region's rim, what is left out, its ring
+_EDGE_DEPTH = 1.4  # pixels: less deep is the edge
 _EVEN, _LIKELY = 81, 62  # logit bins: probabilities of 0.5 and 0.13
 
 _EVIDENCE = 6.0  # in units of log odds above the lowest bin, with 0.6 for each unit of local noise
@@ -134,7 +135,9 @@ def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
     def gather_band(band: tuple[slice, Labels]) -> list[_BandPart]:
         return _gather_band(band, regions, pixels, map_bins, tone)
 
-    totals = (gathered.inside, gathered.inside_max), (gathered.rim, {}), (gathered.ring, gathered.ring_max)
+    totals: tuple[tuple[dict[str, Sums], dict[str, Sums]], ...] = (
+        (gathered.inside, gathered.inside_max), (gathered.rim, {}), (gathered.ring, gathered.ring_max),
+    )  # fmt: skip
     for parts in in_order(gather_band, _labels_with_margin(regions, _RING // 2)):
         for (sums, maxima), part in zip(totals, parts, strict=True):
             part.add_to(sums, maxima)
@@ -206,7 +209,7 @@ def _sum_band(
     region -= first
     count = int(region.max()) + 1
     values = {name: planes[name](positions, core) for name in {*summed, *highest}}
-    sums = {name: np.bincount(region, weights=values[name], minlength=count) for name in summed}
+    sums = {name: np.asarray(np.bincount(region, weights=values[name], minlength=count), np.float64) for name in summed}
     maxima = {name: np.zeros(count) for name in highest}
     for name, maximum in maxima.items():
         np.maximum.at(maximum, region, values[name].astype(np.float64))
@@ -225,6 +228,9 @@ def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
     def of(plane: NDArray[Any]) -> Plane:
         return lambda positions, band: plane[band].ravel()[positions]
 
+    def at_least(plane: NDArray[Any], lowest: int) -> Plane:
+        return lambda positions, band: plane[band].ravel()[positions] >= lowest
+
     def channel(number: int) -> Plane:
         return lambda positions, band: tone.stretch(light[band].reshape(-1, light.shape[2])[positions, number])
 
@@ -239,9 +245,10 @@ def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
         "xx": at(lambda x, _: x * x), "yy": at(lambda _, y: y * y), "xy": at(lambda x, y: x * y),
         "grey": of(grey), "grey2": lambda positions, band: np.square(grey[band].ravel()[positions].astype(np.float64)),
         "red": channel(0), "green": channel(light.shape[2] // 2), "blue": channel(light.shape[2] - 1),
-        "bins": of(bins), "likely": of(bins >= _LIKELY), "even": of(bins >= _EVEN),
+        "bins": of(bins), "likely": at_least(bins, _LIKELY), "even": at_least(bins, _EVEN),
         "bright": of(hats[0]), "dark": of(hats[1]), "bright_wide": of(hats[2]), "dark_wide": of(hats[3]),
-        "edge": of(depth < 1.4), "depth": of(depth), "gradient": of(gradient),
+        "edge": lambda positions, band: depth[band].ravel()[positions] < _EDGE_DEPTH,
+        "depth": of(depth), "gradient": of(gradient),
     }  # fmt: skip
 
 
