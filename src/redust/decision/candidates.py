@@ -30,6 +30,7 @@ Floats: TypeAlias = NDArray[np.float32]
 BLOCK = 8  # pixels: side of the squares by which the local noise is known
 TOP_HAT_WIDTHS = (9, 23)  # pixels: what is wider than this is no detail
 MARGIN = 40  # rows around a band that the filters reach
+THREADS = 4  # bands at a time at most: each takes some 25 bytes per pixel
 _BAND = 512  # rows; a multiple of BLOCK
 _GROUND = 21  # pixels: side of the mean that light is compared with
 _LOWEST_BIN = 35  # a probability of 0.01
@@ -84,9 +85,9 @@ def measure_tone(pixels: Pixels) -> ScanTone:
     def stretch_rows(rows: slice) -> None:
         grey[rows] = _luma(_stretch(pixels[rows], low, high))
 
-    for _ in in_order(stretch_rows, bands(height, _BAND)):
+    for _ in in_order(stretch_rows, bands(height, _BAND), THREADS):
         pass
-    noise = np.concatenate(list(in_order(partial(_noise_blocks, grey), bands(height, _BAND))))
+    noise = np.concatenate(list(in_order(partial(_noise_blocks, grey), bands(height, _BAND), THREADS)))
     smooth = cv2.blur(cv2.medianBlur(noise, 5), (5, 5)) + 1
     return ScanTone(low, high, grey, np.asarray(smooth, np.float32).reshape(noise.shape))
 
@@ -152,7 +153,7 @@ def find_candidates(map_bins: LogitBins, tone: ScanTone) -> Mask:
         padded, core = with_margin(rows, MARGIN, map_bins.shape[0])
         mask[rows] = _candidates(map_bins[padded], tone.grey[padded], tone.noise_at(padded))[core]
 
-    for _ in in_order(find_in_rows, bands(map_bins.shape[0], _BAND)):
+    for _ in in_order(find_in_rows, bands(map_bins.shape[0], _BAND), THREADS):
         pass
     return mask
 

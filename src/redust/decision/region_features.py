@@ -21,6 +21,7 @@ from redust.core.tiles import with_margin
 from redust.decision.candidates import (
     BLOCK,
     MARGIN,
+    THREADS,
     TOP_HAT_WIDTHS,
     Floats,
     ScanTone,
@@ -138,7 +139,7 @@ def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
     totals: tuple[tuple[dict[str, Sums], dict[str, Sums]], ...] = (
         (gathered.inside, gathered.inside_max), (gathered.rim, {}), (gathered.ring, gathered.ring_max),
     )  # fmt: skip
-    for parts in in_order(gather_band, _labels_with_margin(regions, _RING // 2)):
+    for parts in in_order(gather_band, _labels_with_margin(regions, _RING // 2), THREADS):
         for (sums, maxima), part in zip(totals, parts, strict=True):
             part.add_to(sums, maxima)
     return gathered
