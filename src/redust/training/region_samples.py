@@ -100,8 +100,8 @@ class MapCache:
         if self.folder is None:
             return self._detect(pixels)
         path = self.folder / f"{self._hash(pixels)}.png"
-        if path.is_file() and (kept := cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) is not None:
-            return np.asarray(kept, np.uint8)
+        if path.is_file() and (stored := cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) is not None:
+            return np.asarray(stored, np.uint8)
         bins = self._detect(pixels)
         with whole_file(path) as draft:
             draft.write(cv2.imencode(".png", bins)[1].tobytes())
