@@ -80,7 +80,9 @@ def test_heavy_scans_get_trees_of_their_own_and_maps_are_kept(scans: Path, tmp_p
         picture, truth = dusty_picture(20 + number)
         cv2.imwrite(str(tmp_path / "heavy" / f"print{'ab'[number]}.png"), picture)
         cv2.imwrite(str(tmp_path / "heavy" / f"print{'ab'[number]}_mask.png"), truth)
-    command = ("learn", scans, "--heavy", f"{tmp_path / 'heavy'}=0.5", "--cache", tmp_path / "maps")
+    (tmp_path / "card.toml").write_text('licence = "mine"')
+    command = ("learn", scans, "--heavy", f"{tmp_path / 'heavy'}=0.5", "--cache", tmp_path / "maps",
+               "--card", tmp_path / "card.toml")  # fmt: skip
     run(*command, "-o", tmp_path / "first")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "maps").iterdir()}
     assert len(kept) == 4 * 3 + 2
@@ -89,6 +91,7 @@ def test_heavy_scans_get_trees_of_their_own_and_maps_are_kept(scans: Path, tmp_p
     first, second = (read_card(tmp_path / name / "regions") for name in ("first", "second"))
     assert first == second  # weights, levels and all
     assert first.options["pixel_share"] > 0
+    assert first.licence == "mine"
 
 
 def test_a_map_is_kept_for_a_picture_and_a_detector(tmp_path: Path) -> None:

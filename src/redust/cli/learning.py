@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,6 +71,9 @@ def learn(
         Path | None,
         typer.Option(metavar="DIR", help="Keep damage maps here: a stopped run goes on, the next is quick."),
     ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="Fields of the classifier's card, such as data and licence.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
 ) -> None:
     """Teach a detector which regions are damage, by scans with corrected masks: minutes, no network is trained."""
@@ -80,13 +84,22 @@ def learn(
         from redust.training.regions import learn_regions
     sources = _find_sources(data, heavy or (), sound or (), (photos or (), photo_count), uncounted, dust)
     with progress_bar("learn") as show_share:
-        card = learn_regions(
+        written = learn_regions(
             sources, out, make_detector(detector, threads=threads), roll_pattern=roll, mask_level=mask_level,
-            cache=cache, progress=show_share,
+            cache=cache, facts=_read_facts(card) if card else None, progress=show_share,
         )  # fmt: skip
-    levels = ", ".join(f"{name.value} {level:g}" for name, level in card.levels.items())
+    levels = ", ".join(f"{name.value} {level:g}" for name, level in written.levels.items())
     typer.echo(f"levels: {levels}")
     typer.echo(f"model:  {out}   (redust detect --detector {out} SCAN -o masks)")
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    from redust.core.errors import TrainingError
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} cannot be read as TOML: {error}. Mend it.") from error
 
 
 def _find_sources(
