@@ -103,7 +103,8 @@ class MapCache:
         if path.is_file() and (stored := cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) is not None:
             return np.asarray(stored, np.uint8)
         bins = self._detect(pixels)
-        with whole_file(path) as draft:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, overwrite=True) as draft:
             draft.write(cv2.imencode(".png", bins)[1].tobytes())
         return bins
 
