@@ -155,7 +155,7 @@ def test_marks_that_vanish_when_shrunk_are_ignored() -> None:
 def test_hard_negatives_are_drawn_on_sound_pictures(name: str) -> None:
     pixels, _ = dusty_picture(1)
     variants = list(add_hard_negatives((pixels, np.zeros((SIDE, SIDE), np.uint8)), name))
-    assert len(variants) == 3
+    assert len(variants) == 5
     for drawn, truth in variants:
         assert drawn.dtype == np.uint8
         assert not truth.any()

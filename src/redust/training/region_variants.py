@@ -42,8 +42,8 @@ def _generator_of(name: str) -> np.random.Generator:
 def add_hard_negatives(picture: Picture, name: str) -> Iterator[Picture]:
     """An undamaged photo as it is, with things of a scene that resemble damage, and such things on plain ground.
 
-    The plain ground is the photo blurred, in turn by night with stars, crossed by lines, and with crisp lamps. The
-    same for the same name.
+    The plain ground is the photo blurred, by night with stars, crossed by lines, and with crisp lamps. The same for
+    the same name.
     """
     yield picture
     generator = _generator_of(name)
@@ -53,8 +53,10 @@ def add_hard_negatives(picture: Picture, name: str) -> Iterator[Picture]:
     for kind in generator.choice(sorted(NEGATIVES), int(generator.integers(2, 5)), replace=False):
         NEGATIVES[kind](light, generator)
     yield _develop(light, generator)
-    (_draw_night, _draw_lines, draw_lamps)[int(generator.integers(3))](plain, generator)
-    yield _develop(_blur(plain, generator.uniform(0.3, 1.2)), generator)
+    for draw in (_draw_night, _draw_lines, draw_lamps):
+        scene = plain.copy()
+        draw(scene, generator)
+        yield _develop(_blur(scene, generator.uniform(0.3, 1.2)), generator)
 
 
 def _blur(light: Light, sigma: float) -> Light:
