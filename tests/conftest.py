@@ -28,7 +28,8 @@ settings.load_profile("house")
 
 _PLUGINS = {
     "redust.detectors": {
-        "bright": "doubles:Bright", "blind-to-pink": "doubles:FailsOnWhite", "explains": "doubles:Explains",
+        "bright": "doubles:Bright", "wary": "doubles:Wary", "blind-to-pink": "doubles:FailsOnWhite",
+        "explains": "doubles:Explains",
     },
     "redust.inpainters": {"mean": "doubles:Mean", "runaway": "doubles:Runaway", "no-fill": "doubles:NoFill"},
     "redust.generators": {"dimmer": "doubles:Dimmer"},

@@ -94,7 +94,7 @@ def run(*arguments: object) -> str:
 
 
 def write_material(folder: Path) -> Path:
-    """A folder of material: five frames of three rolls, two plates, two sound frames of 128 x 144, three photos."""
+    """A folder of material: five frames of three rolls, two plates, two sound frames (128 x 144), photos, skies."""
     for kind, names in (("film", ("a-1", "a-2", "b-1", "c-1", "c-2")), ("plates", ("d_R", "e_R"))):
         (folder / kind).mkdir(parents=True)
         for number, name in enumerate(names):
@@ -105,6 +105,7 @@ def write_material(folder: Path) -> Path:
     for name in ("s-1", "s-2"):
         cv2.imwrite(str(folder / "film_sound" / f"{name}.png"), _frame(len(name), specks=0)[0][..., ::-1])
     write_photos(folder / "photos", 3)
+    write_photos(folder / "skies", 2)
     return folder
 
 

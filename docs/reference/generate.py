@@ -1,4 +1,4 @@
-"""Writes `command-line.md` and `settings.md` from the program itself: `python docs/reference/generate.py`."""
+"""Writes `command-line.md`, `settings.md` and `http-api.md` from the program: `python docs/reference/generate.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import Any, get_args, get_origin
 from redust.cli.app import app
 from redust.cli.flags import describe, flag_name
 from redust.core.settings import DetectSettings, RepairSettings, RestoreSettings, ScanSettings
+from redust.studio.app import ENDPOINTS
+from redust.studio.endpoint import Endpoint
+from redust.studio.openapi import described_path
+from redust.studio.records import Edit
+from redust.studio.refusals import STATUS_BY_KIND
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Made by docs/reference/generate.py; change the program, not this page. -->\n"
@@ -27,7 +32,7 @@ COMMAND_LINE = """# Command line
 - Several scans keep their tree below the output folder. `a.tif` has the mask `a.png`; where a folder holds `a.tif` and
   `a.jpg`, they have `a.tif.png` and `a.jpg.png`. Scans whose results would still share a path, or take an input's,
   fail before any work starts; the others go on. A scan is never written over, under none of its names, not even with
-  `--overwrite`.
+  `--overwrite`; `restore --in-place` alone replaces one, and keeps the original beside it.
 - Files of a folder that are no scans by their suffix, and links, are counted and named at the end, and the report has
   them as `skipped`. Failures are listed once more at the end.
 - The report of `detect` grows line by line: after a crash it tells what was done. That of `restore` over several scans
@@ -72,6 +77,39 @@ Flags and keywords win over a preset, a preset over the defaults. One preset ser
 value out of bounds is an error that says which.
 """
 
+HTTP_API = """# HTTP API
+
+{note}
+What the studio's page does, a program can do: `redust studio` serves the page and this API. The description in OpenAPI
+3.1 is served at `/api/openapi.json`. [How to serve the studio](../how-to/serve-the-studio.md).
+
+- **Token.** Send `Authorization: Bearer TOKEN` with every request but `/api/health`. The token is that of the address
+  that `redust studio` prints, or of the environment variable `REDUST_STUDIO_TOKEN`. A browser that opens that address
+  gets a session in a cookie; whatever changes something then bears the header `X-Redust: 1` as well.
+- **Scans** have opaque identifiers. A client never names a file or folder of the server.
+- **Coordinates** are pixels of the scan as it is stored, x right, y down; a box is x, y, width, height.
+- **Jobs.** What takes a while answers 202 with a job. Ask for it, or listen to `/api/events`.
+- **Errors** are JSON: `error`, a sentence that says what to do, and `code`.
+
+```python
+import json, pathlib, time, urllib.parse, urllib.request
+
+
+def call(method, path, body=None, **headers):
+    headers["Authorization"] = "Bearer " + TOKEN
+    request = urllib.request.Request("http://127.0.0.1:8000" + path, body, headers, method=method)
+    return urllib.request.urlopen(request).read()
+
+
+file = pathlib.Path("scan.tif")
+scan = json.loads(call("POST", "/api/scans", file.read_bytes(), **{{"X-Filename": urllib.parse.quote(file.name)}}))
+job = json.loads(call("POST", f"/api/scans/{{scan['id']}}/export", b"{{}}"))  # detects first
+while json.loads(call("GET", f"/api/jobs/{{job['id']}}"))["state"] in ("queued", "running"):
+    time.sleep(1)
+pathlib.Path("restored.tif").write_bytes(call("GET", f"/api/scans/{{scan['id']}}/result"))
+```
+"""
+
 
 def command_line() -> str:
     """The page on the commands."""
@@ -89,6 +127,28 @@ def settings() -> str:
     parts.append(f"## {_first_line(RestoreSettings).split('.')[0]}\n")
     parts.append(_table(("setting", "type", "meaning"), _rows_of(RestoreSettings)))
     return "\n".join(parts)
+
+
+def http_api() -> str:
+    """The page on the HTTP API."""
+    codes = sorted({(str(status), f"`{code}`") for status, code in STATUS_BY_KIND.values()} | {("500", "`engine`")})
+    return "\n".join([
+        HTTP_API.format(note=NOTE),
+        "## Endpoints\n",
+        _table(("", "takes", "answers", ""), map(_endpoint, ENDPOINTS)),
+        "## Errors\n",
+        _table(("status", "code"), codes),
+    ])  # fmt: skip
+
+
+def _endpoint(endpoint: Endpoint) -> tuple[str, str, str, str]:
+    query = ", ".join(f"`{name}`" for name in endpoint.query.model_fields) if endpoint.query else ""
+    body = "" if endpoint.body is None else "Edit" if endpoint.body is Edit else endpoint.body.__name__
+    takes = f"`{endpoint.body_type}`" if body == "bytes" else body
+    answer = endpoint.answer if isinstance(endpoint.answer, str) else endpoint.answer.__name__
+    answer = f"`{answer}`" if "/" in answer else answer
+    path = described_path(endpoint)
+    return f"`{endpoint.method} {path}`", takes or query, f"{endpoint.status} {answer}", endpoint.summary
 
 
 def _rows_of(kind: type[ScanSettings]) -> Iterator[tuple[str, str, str]]:
@@ -148,3 +208,4 @@ def _table(heading: tuple[str, ...], rows: Any) -> str:
 if __name__ == "__main__":
     (HERE / "command-line.md").write_text(command_line(), encoding="utf-8")
     (HERE / "settings.md").write_text(settings(), encoding="utf-8")
+    (HERE / "http-api.md").write_text(http_api(), encoding="utf-8")

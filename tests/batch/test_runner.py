@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,10 +20,11 @@ from redust.batch.ledger import MAX_ATTEMPTS, Ledger
 from redust.batch.ledger_database import LedgerError, is_network_share
 from redust.batch.ledger_entry import ScanState
 from redust.batch.local_executor import LocalExecutor
-from redust.batch.plan import in_shard, key_of, make_plan, plan_run
+from redust.batch.plan import hash_models, in_shard, key_of, make_plan, plan_run
 from redust.batch.runner import BatchRun, Runner
 from redust.batch.worker import ScanOutcome, ScanTask
-from redust.core.settings import RestoreSettings
+from redust.core.settings import Method, RestoreSettings
+from redust.models import shipped_folder
 from redust.pipeline.job import Job
 
 SETTINGS = RestoreSettings(detector="tophat", fill="navier-stokes", threads=1)
@@ -74,6 +76,21 @@ def test_unchanged_work_is_skipped(roll: dict[str, Job], tmp_path: Path) -> None
     before = hashes_of(tmp_path / "out")
     assert run_batch(roll, tmp_path / "out") == ([], [])
     assert hashes_of(tmp_path / "out") == before
+
+
+def test_the_hash_of_models_covers_weights_fill_and_nested_folders(model: Path, tmp_path: Path) -> None:
+    fill = tmp_path / "fill"
+    shutil.copytree(shipped_folder("fill"), fill)
+    settings = RestoreSettings(detector=str(model), fill=str(fill))
+    hashes = [hash_models(settings)]
+    for path in (model / "model.onnx", model / "soft/card.json", model / "soft/model.onnx", fill / "card.json"):
+        path.write_bytes(path.read_bytes() + b"\n")
+        hashes.append(hash_models(settings))
+    assert len(set(hashes)) == 5
+    (model / "notes.txt").write_text("no model")
+    assert hash_models(settings) == hashes[-1]
+    assert hash_models(settings.model_copy(update={"method": Method.generator})) != hashes[-1]
+    assert hash_models(SETTINGS) == hash_models(SETTINGS.model_copy(update={"generator": "another"}))
 
 
 def test_changed_settings_inputs_and_lost_results_are_done_again(roll: dict[str, Job], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from redust.batch.worklist import Worklist, make_worklist, split_clashes
+from redust.cli.run_jobs import summarise_skipped
 from redust.core.errors import SettingsError
 from redust.pipeline.job import Job, beside
 
@@ -195,7 +196,7 @@ def test_a_file_is_no_place_for_several(tree: Path, tmp_path: Path) -> None:
         make_worklist([tree], target=tmp_path / "x.tif")
 
 
-@pytest.mark.parametrize("name", ["out.tfi", "out.dng"])
+@pytest.mark.parametrize("name", ["out.tfi", "out.nef"])
 def test_a_suffix_that_cannot_be_written_makes_no_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match=rf"{name} is neither a folder that exists .* \.tif"):
         make_worklist([tmp_path / "a.tif"], target=tmp_path / name)
@@ -234,6 +235,11 @@ def test_companions_of_scans_are_no_scans(tmp_path: Path) -> None:
     assert sources(worklist, tmp_path) == ["alone_IR.tif", "fir.tif", "mask.png", "roll_1.tif"]
     assert [path.name for path in worklist.skipped] == ["notes.txt"]
     assert len(worklist.companions) == 7
+    notes = [summarise_skipped(Worklist([], companions=worklist.companions[:count]))[0] for count in (1, 2)]
+    assert [note.split(",")[0] for note in notes] == [
+        "Left alone 1 companion of a scan",
+        "Left alone 2 companions of scans",
+    ]
     named = [tmp_path / "roll_1.tif", tmp_path / "roll_1_IR.tif"]
     assert sources(make_worklist(named, mask_out=tmp_path / "m"), tmp_path) == ["roll_1.tif"]
     assert sources(make_worklist(named[1:], mask_out=tmp_path / "m"), tmp_path) == ["roll_1_IR.tif"]

@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from redust.batch.estimate import choose_workers, estimate_megapixels, read_megapixels
 from redust.core.settings import RestoreSettings
@@ -150,6 +155,23 @@ def test_flags_for_many_scans_need_an_output_folder(redust_command: Command, rol
 def test_the_html_report_shows_pictures(redust_command: Command, roll: Path, tmp_path: Path) -> None:
     redust_command("restore", roll, "-o", tmp_path / "out", "--report", tmp_path / "r.html", *FAST)
     assert (tmp_path / "r.html").read_text().count('"before": ') == 3
+
+
+@pytest.mark.parametrize("report_later", [False, True])
+def test_scans_left_for_review_are_shown_with_what_would_be_repaired(
+    redust_command: Command, roll: Path, tmp_path: Path, report_later: bool
+) -> None:
+    report = ("--report", tmp_path / "r.html")
+    command = ("restore", roll, "-o", tmp_path / "out", "--max-change", "0.01%", *FAST)
+    assert redust_command(*command, *(("--mask-out", tmp_path / "masks") if report_later else report)).code == 8
+    if report_later:
+        redust_command("status", tmp_path / "out", *report)
+    page = (tmp_path / "r.html").read_text()
+    assert page.count('"before": ') == 3
+    (before, after), *_ = re.findall(r'"before": "([^"]+)", "after": "([^"]+)"', page)
+    pictures = [np.asarray(Image.open(BytesIO(b64decode(data)))).astype(int) for data in (before, after)]
+    redness = [(picture[..., 0] - picture[..., 1]).max() for picture in pictures]
+    assert redness[0] > 100 > 50 > redness[1]
 
 
 def start(roll: Path, out: Path, *flags: str) -> subprocess.Popen[str]:

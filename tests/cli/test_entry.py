@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -62,7 +63,9 @@ def test_a_command_that_is_not_understood_is_explained(
     assert word in ended.out + ended.err
 
 
-COMMANDS = ("restore", "detect", "repair", "models", "doctor", "train", "evaluate", "calibrate", "study", "synthesize")
+COMMANDS = (
+    "restore", "detect", "repair", "models", "doctor", "train", "learn", "evaluate", "calibrate", "study", "synthesize",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
@@ -74,6 +77,7 @@ def test_help_fits_80_columns_and_names_every_flag(
     assert ended.code == 0
     assert max(map(len, ended.out.splitlines())) <= 80
     assert "--" in ended.out
+    assert not re.search(r"<(int|float|str|list|Path)", ended.out), "types of Python are no words for people"
 
 
 @pytest.mark.parametrize("command", ["restore", "detect", "repair"])

@@ -45,6 +45,46 @@ def test_restore_one_scan(redust_command: Command, scan_file: ScanFile, tmp_path
     assert read_scan(tmp_path / "c.png").channels == 3
 
 
+def test_layers_go_to_a_file_or_a_folder(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    source = scan_file("roll/a.tif")
+    ended = redust_command(
+        "restore", source, "-o", tmp_path / "o.tif", "--layers", tmp_path / "l.ora", "--json", *BRIGHT
+    )
+    assert json.loads(ended.out)["layers_file"] == str(tmp_path / "l.ora")
+    mask = np.zeros((48, 64), np.bool_)
+    mask[:, :3] = True
+    write_mask(mask, tmp_path / "mask.png")
+    ended = redust_command(
+        "repair", source, "--mask", tmp_path / "mask.png", "-o", tmp_path / "p.tif", "--layers", tmp_path / "l.tif",
+        "--fill", "mean",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    ended = redust_command(
+        "restore", tmp_path / "roll", "-o", tmp_path / "out", "--layers", tmp_path / "layers", *BRIGHT
+    )
+    assert ended.code == 0, ended.err
+    assert contents(tmp_path / "layers") == ["a.tif"]
+    ended = redust_command("restore", source, "-o", tmp_path / "q.tif", "--layers", tmp_path / "l.png", *BRIGHT)
+    assert ended.code != 0
+    assert ".ora" in ended.err
+    assert not (tmp_path / "q.tif").exists()
+
+
+def test_in_place_replaces_files_that_are_named(redust_command: Command, scan_file: ScanFile, tmp_path: Path) -> None:
+    source = scan_file("roll/a.tif")
+    before = source.read_bytes()
+    for refused in (("-o", tmp_path / "o.tif"), (tmp_path / "roll",)):
+        ended = redust_command("restore", source, "--in-place", *refused, *BRIGHT)
+        assert ended.code != 0
+        assert "--in-place" in ended.err
+    ended = redust_command("restore", source, "--in-place", *BRIGHT)
+    assert ended.code == 0, ended.err
+    assert "roll/a.original.tif" in ended.out
+    assert (tmp_path / "roll" / "a.original.tif").read_bytes() == before
+    assert source.read_bytes() != before
+    assert contents(tmp_path / "roll") == ["a.original.tif", "a.tif"]
+
+
 def test_without_o_the_result_goes_beside_the_scan(redust_command: Command, scan_file: ScanFile) -> None:
     source = scan_file("roll/a.tif")
     assert redust_command("restore", source, *BRIGHT).code == 0

@@ -24,6 +24,7 @@ DONE = Report(
             {"status": "detected", "target": None, "mask_file": "m.png", "classes": {"dust": 2}},
             "a.tif -> m.png: 1.481% marked: 2 dust, 1.0 s",
         ),
+        ({"film": "negative"}, "a.tif -> b.tif: 1.481% repaired in 49 regions (a negative), 1.0 s"),
         ({"coverage": 0.0, "regions": 0}, "a.tif -> b.tif: nothing to repair, 1.0 s"),
         ({"level": 0.8001}, "a.tif -> b.tif: 1.481% repaired in 49 regions (level 0.8), 1.0 s"),
     ],

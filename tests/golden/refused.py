@@ -146,7 +146,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "tiff-int16": _tiff(picture(3).astype(np.int16), photometric="rgb"),
     "tiff-uint32": _tiff(picture(3).astype(np.uint32), photometric="rgb"),
     "tiff-complex": _tiff(picture(1, np.float32)[..., 0].astype(np.complex64), photometric="minisblack"),
-    "tiff-half": _tiff(picture(3, np.float32).astype(np.float16), photometric="rgb"),
+    "tiff-11-bit": _tiff(picture(3, np.uint16) >> 5, photometric="rgb", bitspersample=11),
     "tiff-six-channels": _tiff(picture(6), photometric="rgb", planarconfig="contig"),
     "tiff-bilevel": _tiff(picture(1)[..., 0] > 99, photometric="minisblack"),
     "tiff-nan": _nan,

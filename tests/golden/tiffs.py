@@ -113,6 +113,15 @@ def _twelve_bit(code: int, **options: Any) -> Callable[[Path], None]:
     return write
 
 
+def _packed(path: Path) -> None:
+    """Twelve bits a sample, three bytes for two of them."""
+    _write(path, picture(3, np.uint16) >> 4, bitspersample=12, rowsperstrip=9)
+
+
+def _half(path: Path) -> None:
+    _write(path, picture(3, np.float32).astype(np.float16), compression="zlib", predictor=3)
+
+
 def _alpha_and_infrared(path: Path) -> None:
     _write(path, picture(5, np.uint16), extrasamples=["unassalpha", "unspecified"])
 
@@ -148,5 +157,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "tiff-pages": _pages,
     "tiff-twelve-bit": _twelve_bit(281, rowsperstrip=9),
     "tiff-twelve-bit-smax": _twelve_bit(341, compression="zlib", predictor=True),
+    "tiff-twelve-bit-packed": _packed,
+    "tiff-half": _half,
     "tiff-lying-maximum": _kind(3, np.uint16, extratags=[(281, 3, 3, (4095, 4095, 4095), True)]),
 }

@@ -36,7 +36,9 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("page", "maker"), [("command-line.md", "command_line"), ("settings.md", "settings")])
+@pytest.mark.parametrize(
+    ("page", "maker"), [("command-line.md", "command_line"), ("settings.md", "settings"), ("http-api.md", "http_api")]
+)
 def test_generated_pages_are_fresh(generator: ModuleType, page: str, maker: str) -> None:
     written = (DOCS / "reference" / page).read_text(encoding="utf-8")
     assert written == getattr(generator, maker)(), "run: python docs/reference/generate.py"
@@ -62,6 +64,7 @@ NOT_RUN = {
     "docs/explanation/speed.md": "benchmarks of minutes",
     "docs/explanation/two-ways.md": "a benchmark of minutes and trainings of hours",
     "docs/explanation/what-it-finds.md": "a benchmark of minutes",
+    "docs/how-to/infrared.md": "scans of the reader's; tests/pipeline/test_infrared_joined.py runs every layout",
     "docs/how-to/make-the-shipped-network.md": "a training of hours on material that does not ship",
     "docs/how-to/synthesize-damage.md": "draws thousands of pairs on the reader's photos; tests/cli runs it small",
     "docs/how-to/the-thesis-in-five-commands.md": "trainings of hours; tests/training and tests/study run them small",
@@ -164,6 +167,7 @@ def test_links_lead_to_files(page: str) -> None:
 def test_files_named_in_code_exist(folder: str) -> None:
     pattern = r"\b(?:docs/[\w/-]+\.(?:md|py)|benchmarks/\w+\.py|recipes/[\w-]+\.toml|scripts/\w+\.py|configs/[\w.-]+)"
     suffixes = {".py", ".json", ".toml", ""}
-    files = [path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix in suffixes]
+    paths = [path for path in (ROOT / folder).rglob("*") if "node_modules" not in path.parts]
+    files = [path for path in paths if path.is_file() and path.suffix in suffixes]
     named = {match for path in files for match in re.findall(pattern, path.read_text(encoding="utf-8"))}
     assert sorted(name for name in named if not (ROOT / name).exists()) == []

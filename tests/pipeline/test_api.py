@@ -71,6 +71,15 @@ def test_arrays_and_images_can_give_a_report() -> None:
     assert (image.mode, report.status, report.coverage) == ("RGB", "repaired", mask.mean())
 
 
+def test_detect_can_give_a_report_too(scan_file: Any) -> None:
+    mask, report = redust.detect(draw(), report=True, detector="bright", grow=1)
+    np.testing.assert_array_equal(mask, redust.detect(draw(), detector="bright", grow=1))
+    assert (report.status, report.detector, report.classes["dust"]) == ("detected", "bright", 3)
+    damage, second = redust.detect(scan_file(), as_map=True, report=True, detector="bright", grow=1)
+    np.testing.assert_array_equal(damage, redust.detect(draw(), as_map=True, detector="bright"))
+    assert (second.coverage, second.mask_sha256) == (mask.mean(), report.mask_sha256)
+
+
 def test_the_map_instead_of_the_mask() -> None:
     damage = redust.detect(draw(), as_map=True, detector="bright")
     assert (damage.dtype, damage.shape, damage.max()) == (np.float32, (48, 64), 1.0)

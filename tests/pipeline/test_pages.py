@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from drawing import draw
-from redust.files import read_scan
+from redust.files import read_mask, read_scan
 from redust.pipeline.pipeline import Pipeline
 
 Command = Callable[..., Any]
@@ -81,14 +81,54 @@ def test_pages_that_are_left_are_named(redust_command: Command, pages: Path, tmp
     np.testing.assert_array_equal(read_scan(tmp_path / "one.tif", page=3).pixels, read_scan(pages, page=3).pixels)
 
 
-@pytest.mark.parametrize("flag", ["--mask-out", "--compare"])
-def test_what_is_of_one_page_is_refused(redust_command: Command, pages: Path, tmp_path: Path, flag: str) -> None:
-    flags = ("--page", "all", flag, tmp_path / "m.png", *BRIGHT)
+@pytest.mark.parametrize(
+    ("flag", "name", "sentence"),
+    [
+        ("--mask-out", "m.png", "cannot hold 3 masks. Name it .tif"),
+        ("--compare", "m.png", "3 pages: maps, comparisons and layers are of one page"),
+        ("--layers", "m.ora", "3 pages: maps, comparisons and layers are of one page"),
+    ],
+)
+def test_what_is_of_one_page_is_refused(
+    redust_command: Command, pages: Path, tmp_path: Path, flag: str, name: str, sentence: str
+) -> None:
+    flags = ("--page", "all", flag, tmp_path / name, *BRIGHT)
     ended = redust_command("restore", pages, "-o", tmp_path / "all.tif", *flags)
     assert ended.code == 4
-    assert "has 3 pages: masks, maps and comparisons are of one page" in ended.err
+    assert sentence in ended.err
     assert not (tmp_path / "all.tif").exists()
     assert redust_command("restore", pages, "-o", tmp_path / "all.png", "--page", "all", *BRIGHT).code == 4
+
+
+def test_each_page_has_its_mask(redust_command: Command, pages: Path, tmp_path: Path) -> None:
+    masks, flags = tmp_path / "masks.tif", ("--page", "all", "--mask-out", tmp_path / "masks.tif", *BRIGHT)
+    assert redust_command("restore", pages, "-o", tmp_path / "all.tif", *flags).code == 0
+    for index, number in enumerate((1, 3, 4)):
+        alone = tmp_path / f"{number}.png"
+        redust_command("restore", pages, "-o", tmp_path / "x.tif", "--page", number, "--mask-out", alone, "--overwrite",
+                       *BRIGHT)  # fmt: skip
+        mask = read_mask(alone, read_scan(pages, page=number - 1).shape)
+        np.testing.assert_array_equal(read_mask(masks, mask.shape, index=index), mask)
+    assert redust_command("restore", tmp_path / "in", "-o", tmp_path / "twice", "--mask", masks, "--page", "all",
+                          "--fill", "mean").code == 0  # fmt: skip
+    assert (tmp_path / "twice/pages.tif").read_bytes() == (tmp_path / "all.tif").read_bytes()
+
+
+def test_detect_writes_and_restore_takes_masks_of_all_pages_in_folders(
+    redust_command: Command, pages: Path, tmp_path: Path
+) -> None:
+    all_pages = ("--page", "all")
+    folder, direct, masks = pages.parent, tmp_path / "direct", tmp_path / "m"
+    assert redust_command("restore", folder, "-o", direct, "--mask-out", tmp_path / "w", *all_pages, *BRIGHT).code == 0
+    assert redust_command("detect", folder, "-o", masks, *all_pages, "--detector", "bright").code == 0
+    assert (masks / "pages.tif").read_bytes() == (tmp_path / "w/pages.tif").read_bytes()
+    redust_command("restore", folder, "-o", tmp_path / "two", "--mask", masks, *all_pages, "--fill", "mean")
+    assert (tmp_path / "two/pages.tif").read_bytes() == (direct / "pages.tif").read_bytes()
+    with tifffile.TiffWriter(tmp_path / "short.tif") as file:
+        for height, width in ((48, 64), (40, 70)):
+            file.write(np.zeros((height, width), np.uint8), metadata=None)
+    ended = redust_command("restore", pages, "-o", tmp_path / "s.tif", "--mask", tmp_path / "short.tif", *all_pages)
+    assert (ended.code, "has 2 pages, the scan more" in ended.err) == (3, True)
 
 
 def test_a_file_of_one_page_takes_all_as_any(redust_command: Command, scan_file: Any, tmp_path: Path) -> None:
@@ -100,9 +140,11 @@ def test_a_file_of_one_page_takes_all_as_any(redust_command: Command, scan_file:
 
 
 def test_one_page_that_changes_too_much_leaves_the_file(redust_command: Command, pages: Path, tmp_path: Path) -> None:
-    flags = ("--page", "all", "--max-change", 0.01, *BRIGHT)
-    redust_command("restore", pages, "-o", tmp_path / "all.tif", *flags)
+    flags = ("--page", "all", "--max-change", 0.01, "--mask-out", tmp_path / "masks.tif", *BRIGHT)
+    assert redust_command("restore", pages, "-o", tmp_path / "all.tif", *flags).code == 8
     assert not (tmp_path / "all.tif").exists()
+    with tifffile.TiffFile(tmp_path / "masks.tif") as masks:  # to look at
+        assert len(masks.pages) == 3
 
 
 def test_there_is_never_more_than_one_page_in_memory(

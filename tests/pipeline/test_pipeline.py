@@ -20,6 +20,7 @@ from redust.core.scan import Scan
 from redust.core.settings import Polarity, RestoreSettings
 from redust.files import read_map, read_mask, read_scan, write_mask, write_scan
 from redust.pipeline.areas import Areas
+from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
 
 ScanFile = Callable[..., Path]
@@ -87,6 +88,14 @@ def test_a_given_mask_needs_no_detector_and_is_applied_as_it_is(scan_file: ScanF
     changed = (read_scan(tmp_path / "out.tif").pixels != read_scan(source).pixels).any(axis=2)
     assert not (changed & ~mask).any()
     assert report.coverage == pytest.approx(mask.mean())
+    assert (report.regions, sum(report.classes.values())) == (1, 1)
+
+
+def test_regions_of_a_given_mask_are_counted_as_they_are(scan_file: ScanFile) -> None:
+    mask = np.zeros((48, 64), np.bool_)
+    mask[20, 20:32:4] = True  # growing by 2 would join them
+    report = Pipeline(RestoreSettings(grow=2), inpainter=Mean()).run(Job(scan_file(), mask=mask))
+    assert (report.regions, report.classes["dust"]) == (3, 3)
 
 
 def test_people_add_and_protect(scan_file: ScanFile, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -41,6 +42,18 @@ def test_night_skies_are_dark_with_bright_points(name: str) -> None:
         skies.append(light)
     assert np.median([sky.mean() for sky in skies]) < 0.6
     assert np.mean([sky.max() > sky.mean() + 0.25 for sky in skies]) > 0.7
+
+
+def test_a_field_of_stars_has_few_bright_and_many_faint_ones_on_any_scene() -> None:
+    shares = []
+    for seed in range(20):
+        light = scene(0.8)
+        NEGATIVES["star-field"](light, np.random.default_rng(seed))
+        grey = cv2.GaussianBlur(light.mean(axis=2), (0, 0), 0.7)
+        peaks = grey[(grey == cv2.dilate(grey, np.ones((5, 5)))) & (grey > np.median(grey) + 0.1)] - np.median(grey)
+        shares.append(np.median(peaks) / peaks.max() if len(peaks) > 5 else np.nan)
+    assert np.isfinite(shares).mean() > 0.4
+    assert np.nanmedian(shares) < 0.6
 
 
 def test_highlights_only_brighten() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,11 @@ def data(material_config: TrainConfig) -> TrainingData:
     return prepare_detection(material_config, 16)
 
 
-def test_half_of_the_patches_are_authentic_film() -> None:
-    film = (Source.film, Source.film_shrunk, Source.film_drawn, Source.transplants)
+def test_most_patches_are_authentic_film_and_a_fifth_undamaged_photos() -> None:
+    film = (Source.film, Source.film_shrunk, Source.film_drawn, Source.transplants, Source.film_sound)
     assert sum(SHARES.values()) == pytest.approx(1)
-    assert sum(SHARES[source] for source in film) == pytest.approx(0.5)
+    assert sum(SHARES[source] for source in film) > 0.5
+    assert sum(SHARES[source] for source in (Source.photos, Source.night_skies)) == pytest.approx(0.19)
 
 
 @pytest.mark.parametrize("source", list(Source))
@@ -46,7 +48,17 @@ def test_every_source_draws_patches(data: TrainingData, source: Source) -> None:
         assert light.dtype == np.float32
         assert set(np.unique(truth)) <= set(Label)
         damaged += int((truth == Label.damage).any())
-    assert (damaged > 0) is (source not in (Source.film_sound, Source.photos))
+    assert (damaged > 0) is (source not in (Source.film_sound, Source.photos, Source.night_skies))
+
+
+def test_skies_are_drawn_where_the_material_has_none(material_config: TrainConfig) -> None:
+    assert material_config.data.material is not None
+    shutil.rmtree(material_config.data.material / "skies")
+    data = prepare_detection(material_config, 16)
+    for number in range(6):
+        light, truth = data.patches.draw_patch(Source.night_skies, number, np.random.default_rng(number))
+        assert light.shape == (32, 32, 3)
+        assert not truth.any()
 
 
 def test_a_number_decides_its_patch(data: TrainingData, material_config: TrainConfig) -> None:

@@ -141,6 +141,20 @@ def test_a_budget_ends_the_run_and_the_learning_rate_falls_with_it(
         fit(changed(config))
 
 
+def test_a_budget_counts_from_the_start_of_the_command_and_a_slow_start_reserves_more_for_the_end(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redust.training.module.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("redust.training.run.time.monotonic", lambda: 1000.0)  # predictions take no time
+    reserved, seconds = [], []
+    for name, started in (("unknown", None), ("quick", 999.0), ("usual", 995.0), ("slow", 980.0)):
+        begun = fit(changed(config, name=name, budget_minutes=2.0), on_progress=interrupt_at(1), started=started)
+        reserved.append(begun.module.reserved_seconds)
+        seconds.append(begun.module.clock.total_seconds)
+    assert reserved == pytest.approx([12.0, 6.0, 11.5, 46.0], abs=0.1)
+    assert seconds == [0.0, 1.0, 5.0, 20.0]
+
+
 def test_frozen_batch_norms_keep_their_statistics(config: TrainConfig) -> None:
     old = shipped_folder("unet")
     before = load_file(old / "weights.safetensors")
@@ -190,4 +204,19 @@ def test_what_does_not_fit_is_refused_at_once(config: TrainConfig, tmp_path: Pat
     write_pairs(tmp_path / "one/images", tmp_path / "one/masks", range(1))
     with pytest.raises(TrainingError, match="too few"):
         fit(changed(config, data=tmp_path / "one"))
+    (tmp_path / "card.toml").write_text('license = "MIT"\n')
+    with pytest.raises(SettingsError, match="license"):
+        train(changed(config, card=tmp_path / "card.toml"))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_card_says_what_its_file_says_of_the_data(config: TrainConfig, tmp_path: Path) -> None:
+    result = train(changed(config, epochs=1))
+    assert result.card
+    assert (result.card.licence, len(result.card.data)) == ("", 2)
+    (tmp_path / "card.toml").write_text('summary = "Finds dust."\ndata = ["ten scans: CC0"]\nlicence = "MIT"\n')
+    again = train(changed(config, epochs=1, card=tmp_path / "card.toml"), resume=True)  # exported anew, not trained
+    assert again.card
+    assert (again.card.summary, again.card.licence) == ("Finds dust.", "MIT")
+    assert again.card.data == ["ten scans: CC0", *result.card.data]
+    assert again.card.sha256["safetensors"] == result.card.sha256["safetensors"]

@@ -23,6 +23,14 @@ class BatchSettings(Settings):
         False
     )
     premis: Annotated[bool, Field(description="Write a PREMIS 3 document beside each result.")] = False
+    roll: Annotated[
+        bool,
+        Field(description="Compare the frames of one size first; repair also what many of them have at one place."),
+    ] = False
+    blank: Annotated[
+        Path | None,
+        Field(description="A blank frame, such as the scanner's bare glass: repair also what it shows, at its place."),
+    ] = None
     checksums: Annotated[
         Path | None,
         Field(description="Check each scan against this manifest of `sha256sum` or BagIt before it is worked on."),
@@ -57,4 +65,10 @@ class BatchSettings(Settings):
     def _share_exists(self) -> Self:
         if self.share and self.share[0] > self.share[1]:
             raise ValueError(f"there is no share {self.shard}")
+        return self
+
+    @model_validator(mode="after")
+    def _roll_is_complete(self) -> Self:
+        if self.roll and self.watch:
+            raise ValueError("roll compares all frames before the first is restored, watch waits for more: choose one")
         return self

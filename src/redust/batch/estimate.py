@@ -57,6 +57,12 @@ def estimate_megapixels(entries: Sequence[LedgerEntry]) -> float:
 
 def read_megapixels(path: Path) -> float | None:
     """The megapixels of a scan by its header; None if it tells none."""
+    shape = read_shape(path)
+    return None if shape is None else shape[0] * shape[1] / 1e6
+
+
+def read_shape(path: Path) -> tuple[int, int] | None:
+    """The (height, width) of a scan by its header; None if it tells none."""
     from PIL import Image
     from tifffile import TiffFile, TiffFileError
 
@@ -65,11 +71,11 @@ def read_megapixels(path: Path) -> float | None:
     try:
         with TiffFile(path) as tiff:
             page = tiff.pages.first
-            return float(page.imagewidth * page.imagelength / 1e6)
-    except (OSError, ValueError, TiffFileError):
+            return int(page.imagelength), int(page.imagewidth)
+    except (OSError, ValueError, IndexError, KeyError, TiffFileError):  # the last three: a damaged TIFF
         pass
     try:
         with Image.open(path) as image:
-            return image.width * image.height / 1e6
+            return image.height, image.width
     except (OSError, ValueError, Image.DecompressionBombError):
         return None

@@ -66,6 +66,8 @@ class Ledger:
         The folder that holds it; it exists.
     create
         Make the file where there is none.
+    any_thread
+        Let any thread use it; the caller lets one in at a time.
 
     Raises
     ------
@@ -74,11 +76,11 @@ class Ledger:
         on a network share.
     """
 
-    def __init__(self, folder: Path, *, create: bool = True) -> None:
+    def __init__(self, folder: Path, *, create: bool = True, any_thread: bool = False) -> None:
         self.path = folder / LEDGER_NAME
         if not create and not self.path.is_file():
             raise LedgerError(f"{folder} has no ledger ({LEDGER_NAME}). Name the output folder of a batch run.")
-        self._database = LedgerDatabase(self.path)
+        self._database = LedgerDatabase(self.path, any_thread=any_thread)
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +91,11 @@ class Ledger:
     def close(self) -> None:
         """Close the file."""
         self._database.connection.close()
+
+    @property
+    def database(self) -> LedgerDatabase:
+        """The open file, for further tables."""
+        return self._database
 
     def entries(self, keys: Iterable[str] | None = None) -> dict[str, LedgerEntry]:
         """Read entries by key, in the order of their positions.

@@ -28,6 +28,8 @@ class LedgerDatabase:
     ----------
     path
         Its file; made where there is none.
+    any_thread
+        Let any thread use it; the caller lets one in at a time.
 
     Raises
     ------
@@ -35,12 +37,14 @@ class LedgerDatabase:
         If the file is no ledger or of a later version, or is in use by another process on a network share.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, any_thread: bool = False) -> None:
         self._path = path
         self._shared = not is_network_share(path.parent)
         with self._explained():
             timeout = _BUSY_SECONDS if self._shared else 0.0
-            self.connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
+            self.connection = sqlite3.connect(
+                path, timeout=timeout, isolation_level=None, check_same_thread=not any_thread
+            )
             self.connection.row_factory = sqlite3.Row
             self._prepare()
 

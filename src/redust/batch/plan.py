@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from zlib import crc32
 
@@ -17,10 +17,12 @@ from redust.batch.ledger import Ledger
 from redust.batch.ledger_entry import LedgerEntry, OutputFile, ScanState
 from redust.batch.storage import absolute_path, file_exists, hash_file, stat_file
 from redust.batch.worker import relative_to_root
-from redust.core.settings import RestoreSettings
+from redust.core.settings import Method, RestoreSettings
 from redust.models import shipped_folder
 from redust.models.card import CARD_NAME
-from redust.pipeline.job import Job
+from redust.pipeline.job import OUTPUT_FIELDS, Job
+
+_WEIGHT_SUFFIXES = (".onnx", ".safetensors")
 
 # They change speed, memory or what is refused, never a pixel of the result.
 _WITHOUT_EFFECT = {"threads", "tile", "overwrite", "max_megapixels", "max_change"}
@@ -83,9 +85,9 @@ def hash_settings(settings: RestoreSettings, outputs: Iterable[str]) -> str:
 
 
 def hash_models(settings: RestoreSettings) -> str:
-    """SHA-256 of the program's version and of the weights that the settings name."""
-    cards = {name: _hash_card(name) for name in (settings.detector, settings.fill, settings.generator)}
-    return _hash_json([redust.__version__, cards])
+    """SHA-256 of the program's version and of all files of the models that the settings use, nested ones included."""
+    last = settings.generator if settings.method is Method.generator else settings.fill
+    return _hash_json([redust.__version__, {name: _hash_model(name) for name in (settings.detector, last)}])
 
 
 def make_plan(
@@ -219,25 +221,31 @@ def _stat(path: Path) -> tuple[int, int]:
 
 
 def _output_kinds(job: Job) -> tuple[str, ...]:
-    names = ("target", "mask_out", "map_out", "compare")
-    outputs = (job.target, job.mask_out, job.map_out, job.compare)
-    pairs = zip(names, outputs, strict=True)
-    return tuple(f"{name}{path.suffix.lower()}" for name, path in pairs if path is not None)
+    outputs = ((name, getattr(job, name)) for name in OUTPUT_FIELDS)
+    return tuple(f"{name}{path.suffix.lower()}" for name, path in outputs if path is not None)
 
 
 def _describe_areas(job: Job) -> str:
     areas = {"mask": job.mask, "add": job.add_mask, "protect": job.not_mask}
-    described = {name: [absolute_path(path), *_stat(path)] for name, path in areas.items() if isinstance(path, Path)}
+    described: dict[str, object] = {
+        name: [absolute_path(path), *_stat(path)] for name, path in areas.items() if isinstance(path, Path)
+    }
+    if job.common_marks is not None:
+        described["common marks"] = job.common_marks.sha256
     return json.dumps(described, sort_keys=True) if described else ""
 
 
-def _hash_card(name: str) -> str:
-    """SHA-256 of a model's card, which names the hashes of its weights; the name itself for an engine without one."""
-    for folder in (shipped_folder(name), Path(name)):
-        card = folder / CARD_NAME
-        if card.is_file():
-            return hash_file(card)
-    return name
+def _hash_model(name: str) -> str:
+    """SHA-256 of a model folder's cards and weights; by a name of a catalogue, of all that ship: some use several."""
+    folder = Path(name) if (Path(name) / CARD_NAME).is_file() else shipped_folder("")
+    files = sorted(path for path in folder.rglob("*") if path.name == CARD_NAME or path.suffix in _WEIGHT_SUFFIXES)
+    stamps = [(path, *_stat(path)) for path in files]
+    return _hash_json([[str(path.relative_to(folder)), _hash_unchanged(path, *stamp)] for path, *stamp in stamps])
+
+
+@lru_cache(maxsize=256)
+def _hash_unchanged(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  # the file has not changed since
+    return hash_file(path)
 
 
 def _hash_json(value: object) -> str:

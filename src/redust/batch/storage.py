@@ -18,10 +18,9 @@ from typing import Any, BinaryIO
 
 from redust.core.atomic import whole_file
 from redust.core.errors import SettingsError
-from redust.pipeline.job import Job
+from redust.pipeline.job import OUTPUT_FIELDS, Job
 
 _MTIME_FIELDS = ("LastModified", "mtime", "last_modified", "updated", "created")
-_OUTPUT_FIELDS = ("target", "mask_out", "map_out", "compare")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +116,12 @@ def stage_job(job: Job) -> Iterator[Job]:
 
     Nothing is uploaded if the block raises. Object stores show a file when it is whole.
     """
-    outputs = {name: path for name in _OUTPUT_FIELDS if (path := getattr(job, name)) is not None and is_remote(path)}
+    outputs = {name: path for name in OUTPUT_FIELDS if (path := getattr(job, name)) is not None and is_remote(path)}
     if not outputs and not is_remote(job.source):
         yield job
         return
     with TemporaryDirectory(prefix="redust-") as folder:
-        staged = {name: Path(folder, name, path.name) for name, path in outputs.items()}
+        staged: dict[str, Any] = {name: Path(folder, name, path.name) for name, path in outputs.items()}
         for path in staged.values():
             path.parent.mkdir()
         if is_remote(job.source):

@@ -30,6 +30,8 @@ def draw_thumbnails(source: Path, target: Path, *, page: int = 0, mask_file: Pat
 
     Parameters
     ----------
+    target
+        The result; the scan itself where it was left for review.
     mask_file
         The mask; unless given, what differs between the two, which in a lossy format is more than was repaired.
 
@@ -55,17 +57,28 @@ def complete_thumbnails(entries: Sequence[LedgerEntry], ledger: Ledger, root: Pa
     root
         The output folder.
     """
-    done = [entry for entry in entries if entry.state is ScanState.done and not ledger.read_thumbnails(entry.key)]
-    paths = [(Path(entry.source), root / entry.key, ledger.read_report(entry.key)) for entry in done]
+    done = [entry for entry in entries if _is_drawable(entry) and not ledger.read_thumbnails(entry.key)]
+    reports = [ledger.read_report(entry.key) for entry in done]
 
-    def draw(files: tuple[Path, Path, dict[str, Any]]) -> tuple[bytes, bytes] | Failure:
-        source, target, report = files
-        return catch_failure(lambda: draw_thumbnails(source, target, page=report["page"] - 1))
+    def draw(entry: LedgerEntry, report: dict[str, Any]) -> tuple[bytes, bytes] | Failure:
+        return catch_failure(lambda: _draw_entry(entry, report["page"] - 1, root))
 
     with ThreadPoolExecutor() as threads:
-        for entry, pictures in zip(done, threads.map(draw, paths), strict=True):
+        for entry, pictures in zip(done, threads.map(draw, done, reports), strict=True):
             if not isinstance(pictures, Failure):
                 ledger.store_thumbnails(entry.key, *pictures)
+
+
+def _draw_entry(entry: LedgerEntry, page: int, root: Path) -> tuple[bytes, bytes]:
+    source = Path(entry.source)
+    if entry.state is ScanState.review:
+        return draw_thumbnails(source, source, page=page, mask_file=root / entry.outputs[0].path)
+    return draw_thumbnails(source, root / entry.key, page=page)
+
+
+def _is_drawable(entry: LedgerEntry) -> bool:
+    """Whether there is what to draw: a result, or the mask of a scan left for review, its only file."""
+    return entry.state is ScanState.done or (entry.state is ScanState.review and len(entry.outputs) == 1)
 
 
 def _find_changes(original: Pixels, restored: Pixels) -> Mask:

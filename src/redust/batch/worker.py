@@ -20,6 +20,7 @@ from redust.batch.ledger_entry import OutputFile
 from redust.batch.storage import absolute_path, hash_file, stage_job, stat_file
 from redust.core.errors import ScanError, UnreadableScan
 from redust.core.settings import RestoreSettings
+from redust.detectors.common_marks import FrameResiduals
 from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
 
@@ -44,6 +45,8 @@ class ScanTask:
         What the input must hash to, by a checksum manifest; None where there is none.
     thumbnails
         Whether to draw small pictures for the report of the run.
+    survey
+        Measure what the scan has in common with others, and restore nothing; see :mod:`redust.batch.roll`.
     """
 
     key: str
@@ -52,6 +55,7 @@ class ScanTask:
     root: Path
     expected_sha256: str | None = None
     thumbnails: bool = False
+    survey: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class ScanOutcome:
         Why it was not restored; None if it was.
     thumbnails
         Small pictures before and after, encoded as JPEG.
+    residuals
+        Of a survey.
     """
 
     key: str
@@ -80,6 +86,7 @@ class ScanOutcome:
     input_sha256: str = ""
     failure: Failure | None = None
     thumbnails: tuple[bytes, bytes] | None = None
+    residuals: FrameResiduals | None = None
 
 
 def prepare_process(megabytes: int | None) -> None:
@@ -114,7 +121,7 @@ def _end_with_parent() -> None:
 def restore_task(task: ScanTask) -> ScanOutcome:
     """Restore one scan; whatever goes wrong is part of the outcome."""
     with _ONE_SCAN:
-        outcome = catch_failure(lambda: _restore(task))
+        outcome = catch_failure(lambda: _survey(task) if task.survey else _restore(task))
     return ScanOutcome(task.key, {}, failure=outcome) if isinstance(outcome, Failure) else outcome
 
 
@@ -132,9 +139,20 @@ def _restore(task: ScanTask) -> ScanOutcome:
     return ScanOutcome(task.key, _name_files(report, job), tuple(outputs), input_sha256, thumbnails=thumbnails)
 
 
+def _survey(task: ScanTask) -> ScanOutcome:
+    scan = _load_pipeline(task.settings).read(task.job.source)
+    return ScanOutcome(task.key, {}, residuals=FrameResiduals.of_frame(scan.pixels))
+
+
 def _name_files(report: dict[str, Any], job: Job) -> dict[str, Any]:
     """The report with the job's own paths: those of a remote job were staged."""
-    paths = {"target": job.target, "mask_file": job.mask_out, "map_file": job.map_out, "compare_file": job.compare}
+    paths = {
+        "target": job.target,
+        "mask_file": job.mask_out,
+        "map_file": job.map_out,
+        "compare_file": job.compare,
+        "layers_file": job.layers,
+    }
     return report | {
         "source": str(job.source),
         **{name: str(path) if path and report.get(name) else None for name, path in paths.items()},
@@ -176,6 +194,8 @@ def _check_sha256(source: Path, sha256: str, expected_sha256: str | None) -> Non
 def _draw_thumbnails(job: Job, report: dict[str, Any], page: int) -> tuple[bytes, bytes] | None:
     from redust.batch.thumbnails import draw_thumbnails
 
+    if report["status"] == "review" and job.mask_out is not None and job.mask_out.exists():
+        return draw_thumbnails(job.source, job.source, page=page, mask_file=job.mask_out)
     if not report["target"] or job.target is None:
         return None
     return draw_thumbnails(job.source, job.target, page=page, mask_file=job.mask_out)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from redust.batch.find_scans import FoundScan, PathResolver, Refusal, find_scans
 from redust.core.errors import SettingsError, TargetError
 from redust.files import is_scan_path
-from redust.pipeline.job import Job, beside
+from redust.files.formats import LAYERED_SUFFIXES, SCAN_SUFFIXES
+from redust.pipeline.job import Job, beside, writable_name
 
 _LISTED = 10  # clashes that one message names
 
@@ -32,13 +33,16 @@ def make_worklist(
     *,
     target: Path | None = None,
     restored_beside: bool = False,
+    in_place: bool = False,
     mask_out: Path | None = None,
     map_out: Path | None = None,
     compare: Path | None = None,
+    layers: Path | None = None,
     mask: Path | None = None,
     add_mask: Path | None = None,
     not_mask: Path | None = None,
     run_files: Sequence[Path] = (),
+    all_pages: bool = False,
 ) -> Worklist:
     """Make a job of every scan that `sources` name.
 
@@ -46,29 +50,34 @@ def make_worklist(
 
     Parameters
     ----------
-    target, mask_out, map_out, compare
+    target, mask_out, map_out, compare, layers
         Where results go: a file for one scan, a folder for several.
     restored_beside
         Whether restored scans go beside the scans where there is no `target`.
+    in_place
+        Whether restored scans take the place of the scans.
     mask, add_mask, not_mask
         A file for all scans, or a folder with a mask for each, named as `redust detect` names them;
         a scan without a mask in the folders `add_mask` and `not_mask` has no such area.
     run_files
         Further files the run writes, such as a report.
+    all_pages
+        Whether all pages of TIFFs are worked on: their masks are TIFFs too.
 
     Raises
     ------
     SettingsError
         If no job is left; the message names why for each scan.
     """
-    paths = [path for path in (target, mask_out, map_out, compare, mask, add_mask, not_mask, *run_files) if path]
-    search = find_scans(sources, leave_out=paths)
+    files = (target, mask_out, map_out, compare, layers, mask, add_mask, not_mask, *run_files)
+    search = find_scans(sources, leave_out=[path for path in files if path])
     scans, pictures = search.scans, name_pictures(search.scans)
-    names = [scan.relative_path for scan in scans]
+    names = [writable_name(scan.relative_path) for scan in scans]
+    masks = [_name_mask(name, scan.path, all_pages=all_pages) for name, scan in zip(pictures, scans, strict=True)]
     one_file = len(sources) == 1 and not os.path.isdir(sources[0])
     targets: Sequence[Path | None] = (
         [beside(scan.path) for scan in scans]
-        if restored_beside and target is None
+        if restored_beside and target is None and not in_place
         else place_outputs(names, target, one_file=one_file)
     )
     jobs = [
@@ -76,16 +85,17 @@ def make_worklist(
         for fields in zip(
             [scan.path for scan in scans],
             targets,
-            [_find_area(name, mask, required=True) for name in pictures],
-            [_find_area(name, add_mask) for name in pictures],
-            [_find_area(name, not_mask) for name in pictures],
-            place_outputs(pictures, mask_out, one_file=one_file),
+            [_find_area(name, mask, required=True) for name in masks],
+            [_find_area(name, add_mask) for name in masks],
+            [_find_area(name, not_mask) for name in masks],
+            place_outputs(masks, mask_out, one_file=one_file),
             place_outputs(pictures, map_out, one_file=one_file),
             place_outputs(pictures, compare, one_file=one_file),
+            place_outputs(name_layers(pictures), layers, one_file=one_file, suffixes=LAYERED_SUFFIXES),
             strict=True,
         )
     ]
-    jobs, clashes = split_clashes(jobs, run_files)
+    jobs, clashes = split_clashes([replace(job, in_place=in_place) for job in jobs], run_files)
     refusals = [*search.refusals, *clashes]
     if not jobs:
         raise SettingsError(_join_refusals(refusals))
@@ -105,7 +115,20 @@ def name_pictures(scans: Sequence[FoundScan]) -> list[Path]:
     ]
 
 
-def place_outputs(names: Sequence[Path], output: Path | None, *, one_file: bool) -> Sequence[Path | None]:
+def _name_mask(picture: Path, scan: Path, *, all_pages: bool) -> Path:
+    """The name of a scan's mask: a TIFF's is a TIFF where it is to have all pages."""
+    is_tiff = scan.suffix.lower() in (".tif", ".tiff")
+    return picture.with_suffix(".tif") if all_pages and is_tiff else picture
+
+
+def name_layers(pictures: Sequence[Path]) -> list[Path]:
+    """The relative paths of the scans' files in layers: those of their pictures, as TIFF."""
+    return [path.with_suffix(".tif") for path in pictures]
+
+
+def place_outputs(
+    names: Sequence[Path], output: Path | None, *, one_file: bool, suffixes: Sequence[str] = SCAN_SUFFIXES
+) -> Sequence[Path | None]:
     """Where each scan's result goes.
 
     Parameters
@@ -113,9 +136,11 @@ def place_outputs(names: Sequence[Path], output: Path | None, *, one_file: bool)
     names
         The results' paths below an output folder.
     output
-        None for nowhere; a file if `one_file` and its suffix is that of a scan; otherwise a folder.
+        None for nowhere; a file if `one_file` and its suffix is one of `suffixes`; otherwise a folder.
     one_file
         Whether a single file is the source, and no folder.
+    suffixes
+        Of the files that the result can be; those of scans unless given.
 
     Raises
     ------
@@ -125,18 +150,18 @@ def place_outputs(names: Sequence[Path], output: Path | None, *, one_file: bool)
     if output is None:
         return [None] * len(names)
     if not os.path.isdir(output):
-        if one_file and is_scan_path(output):
+        if one_file and output.suffix.lower() in suffixes:
             return [output]
-        _refuse_file_name(output, one_file)
+        _refuse_file_name(output, one_file, suffixes)
     return [output / name for name in names]
 
 
-def _refuse_file_name(output: Path, one_file: bool) -> None:
+def _refuse_file_name(output: Path, one_file: bool, suffixes: Sequence[str]) -> None:
     """Refuse an output that is meant as a file: it exists, or has a suffix where one file is to be written."""
     if one_file and output.suffix:
         raise SettingsError(
             f"{output} is neither a folder that exists nor a file ReDust can write. "
-            "Name the result with one of .tif, .png, .jpg, .webp, .jp2, or make the folder first."
+            f"Name the result with one of {', '.join(suffixes)}, or make the folder first."
         )
     if os.path.exists(output) or is_scan_path(output):
         raise SettingsError(f"{output} is a file name, and results of a folder need a folder. Name a folder.")

@@ -12,7 +12,7 @@ from redust.cli.usage import Command
 # Each module is light: what a command needs is imported when it runs.
 _ROOMS = (
     "redust.cli.restoring", "redust.cli.batch_commands", "redust.cli.showing", "redust.cli.training",
-    "redust.cli.synthesizing",
+    "redust.cli.synthesizing", "redust.cli.studio",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -46,6 +46,22 @@ Compare: TypeAlias = Annotated[
         "--compare", "Draw before, mask and after side by side; a folder for several.", metavar="FILE.png|DIR"
     ),
 ]
+Layers: TypeAlias = Annotated[
+    Path | None,
+    _file_option(
+        "--layers", "Write the scan, its repaired pixels and the mask as layers, for Photoshop, GIMP, Krita; a folder "
+        "for several.", metavar="FILE.tif|FILE.ora|DIR",
+    ),
+]  # fmt: skip
+InPlace: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--in-place",
+        help="Replace the scan's file, in one step; the original stays beside it as scan.original.tif. For programs "
+        "that call ReDust as their external editor.",
+        rich_help_panel=BASIC,
+    ),
+]
 ReportFile: TypeAlias = Annotated[
     Path | None,
     _file_option("--report", "Write what was done: one JSON object per line and scan; of many also .html or .csv."),
@@ -77,10 +93,12 @@ def restore(
     output: Output = None,
     mask_out: MaskOut = None,
     compare: Compare = None,
+    layers: Layers = None,
     report: ReportFile = None,
     mask: WholeMask = None,
     add_mask: AddMask = None,
     not_mask: NotMask = None,
+    in_place: InPlace = False,
     preset: Preset = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -89,8 +107,8 @@ def restore(
 ) -> None:
     """Find the damage of scans and repair it.
 
-    Only damaged pixels change; the scans themselves are never written. Of many
-    scans, the same command run again does what is left.
+    Only damaged pixels change; the scans themselves are never written, unless you
+    say --in-place. Of many scans, the same command run again does what is left.
 
     \b
     redust restore scan.tif -o restored.tif
@@ -102,18 +120,22 @@ def restore(
     from redust.cli.run_batch import Display, run_batch
     from redust.cli.run_jobs import run_jobs
 
+    refuse_shared_infrared(choices, scans)
     batch_choices = {name: choices.pop(name) for name in BatchSettings.model_fields if name in choices}
     settings, batch = _make_settings(RestoreSettings, preset, choices), BatchSettings.of(**batch_choices)
     find_work = partial(
-        make_worklist, scans, target=output, restored_beside=True, mask_out=mask_out, compare=compare,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
+        make_worklist, scans, target=output, restored_beside=True, in_place=in_place, mask_out=mask_out,
+        compare=compare, layers=layers, mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
+        all_pages=settings.page == "all",
     )  # fmt: skip
+    if in_place and (output is not None or not all(map(names_one_file, scans))):
+        raise SettingsError("--in-place replaces the files that it is given: name scans, and no folder and no output.")
     if output is None or (len(scans) == 1 and names_one_file(scans[0])):
         refuse_batch_flags(batch_choices, report)
         run_jobs(find_work(), settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
         return
     watched = scans if batch.watch else []
-    check_watched(watched, [path for path in (output, mask_out, compare, report) if path is not None])
+    check_watched(watched, [path for path in (output, mask_out, compare, layers, report) if path is not None])
     run_batch(find_work, settings, batch, output, report, Display(quiet, verbose, as_json), watched=watched)
 
 
@@ -146,10 +168,11 @@ def detect(
     from redust.batch.worklist import make_worklist
     from redust.cli.run_jobs import run_jobs
 
+    refuse_shared_infrared(choices, scans)
     settings = _make_settings(DetectSettings, preset, choices)
     worklist = make_worklist(
         scans, mask_out=None if as_map else output, map_out=output if as_map else None,
-        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report),
+        mask=mask, add_mask=add_mask, not_mask=not_mask, run_files=_list_of(report), all_pages=settings.page == "all",
     )  # fmt: skip
     run_jobs(worklist, settings, report, quiet=quiet, verbose=verbose, as_json=as_json)
 
@@ -160,6 +183,7 @@ def repair(
     mask: Annotated[Path, _file_option("--mask", "What to repair: a mask of the scan's size, non-zero = repair.")],
     output: Output = None,
     compare: Compare = None,
+    layers: Layers = None,
     report: ReportFile = None,
     not_mask: NotMask = None,
     preset: Preset = None,
@@ -184,6 +208,7 @@ def repair(
         target=output,
         restored_beside=True,
         compare=compare,
+        layers=layers,
         mask=mask,
         not_mask=not_mask,
         run_files=_list_of(report),
@@ -204,6 +229,16 @@ def refuse_batch_flags(choices: Collection[str], report: Path | None) -> None:
     flags += ["--report FILE.html or .csv"] if report is not None and report.suffix.lower() in (".html", ".csv") else []
     if flags:
         raise SettingsError(f"{', '.join(flags)}: for several scans and an output folder. Name the folder with -o.")
+
+
+def refuse_shared_infrared(choices: Mapping[str, Any], scans: Sequence[Path]) -> None:
+    """Refuse one infrared file for several scans."""
+    infrared = choices.get("infrared", "auto")
+    if infrared not in ("auto", "off", "channel") and (len(scans) > 1 or not names_one_file(scans[0])):
+        raise SettingsError(
+            f"--infrared {infrared}: one file for several scans. Lay the infrared of each beside it, as scan_IR.tif, "
+            "and leave the flag out; or restore one scan at a time."
+        )
 
 
 def _make_settings(kind: type[S], preset: Path | None, choices: dict[str, Any]) -> S:

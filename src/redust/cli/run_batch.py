@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,14 @@ from redust.batch.ledger import Ledger
 from redust.batch.ledger_entry import LEDGER_NAME, LedgerEntry
 from redust.batch.plan import BatchPlan, in_shard, key_of, make_plan, plan_run
 from redust.batch.receipts import complete_receipts
+from redust.batch.roll import (
+    RollKnowledge,
+    check_roll,
+    compare_frames,
+    load_knowledge,
+    read_blank,
+    save_knowledge,
+)
 from redust.batch.run_report import check_report, write_report
 from redust.batch.runner import BatchRun, Runner
 from redust.batch.storage import is_remote
@@ -80,8 +88,10 @@ def run_batch(
         Before any work, if something the run needs is missing.
     """
     worklist = Worklist([]) if watched else find_work()
+    if batch.roll or batch.blank is not None:
+        check_roll(worklist.jobs, settings)
     if batch.dry_run:
-        show_dry_run(select_jobs(worklist, batch, root), settings, batch, root)
+        show_dry_run(worklist, settings, batch, root)
         return
     if report_file is not None:
         _make_report_folder(report_file, root)
@@ -104,6 +114,7 @@ class Batch:
 
     def run(self, worklist: Worklist) -> None:
         """Do what is left, and leave with an exit code unless all is well."""
+        worklist = replace(worklist, jobs=self._learn_roll(worklist.jobs).assign(worklist.jobs))
         jobs = select_jobs(worklist, self._batch, self._root)
         checksums = self._match_checksums(jobs)
         with self._open_ledger() as ledger:
@@ -125,11 +136,13 @@ class Batch:
     def watch(self, find_work: Callable[[], Worklist], folders: Sequence[Path]) -> None:
         """Do scans as they appear, until Ctrl-C."""
         tracker, known_refusals, failures = SettleTracker(), set[Path](), list[tuple[str, Failure]]()
+        roll = self._learn_roll([])
         with self._open_ledger() as ledger, self._open_executor(count_cores()) as executor:
             for has_changed in wait_for_changes(folders):
                 if not has_changed and not tracker.is_waiting:
                     continue
                 worklist = _find_work(find_work)
+                worklist = replace(worklist, jobs=roll.assign(worklist.jobs))
                 refusals = [refusal for refusal in worklist.refusals if refusal.path not in known_refusals]
                 known_refusals.update(refusal.path for refusal in refusals)
                 jobs = select_jobs(worklist, self._batch, self._root)
@@ -148,6 +161,35 @@ class Batch:
             self._write_report(ledger, [])
         if failures:
             raise typer.Exit(failures[0][1].exit_code)
+
+    def _learn_roll(self, jobs: Sequence[Job]) -> RollKnowledge:
+        """What the frames have in common with each other and with a blank frame, as far as that is wanted."""
+        batch, knowledge = self._batch, RollKnowledge()
+        if batch.blank is None and not batch.roll:
+            return knowledge
+        with Screen(len(jobs), **vars(self._display)) as screen:
+            if batch.blank is not None:
+                knowledge = read_blank(batch.blank, self._settings)
+            if batch.roll:
+                knowledge = self._compare_frames(jobs, screen).merge(knowledge)
+            for note in knowledge.notes:
+                screen.print_note(note)
+        return knowledge
+
+    def _compare_frames(self, jobs: Sequence[Job], screen: Screen) -> RollKnowledge:
+        folder = prepare_ledger_folder(self._batch, self._root)
+        if (earlier := load_knowledge(jobs, folder)) is not None:
+            return earlier
+        with self._open_executor(len(jobs)) as executor:
+            knowledge = compare_frames(
+                jobs,
+                self._settings,
+                executor,
+                self._root,
+                lambda count: screen.show_progress(count, "comparing"),
+            )
+        save_knowledge(knowledge, jobs, folder)
+        return knowledge
 
     def _open_ledger(self) -> Ledger:
         return Ledger(prepare_ledger_folder(self._batch, self._root))
@@ -231,9 +273,13 @@ def prepare_ledger_folder(batch: BatchSettings, root: Path) -> Path:
     return folder
 
 
-def show_dry_run(jobs: Mapping[str, Job], settings: RestoreSettings, batch: BatchSettings, root: Path) -> None:
-    """Print what would be done and how long it may take; nothing is written."""
+def show_dry_run(worklist: Worklist, settings: RestoreSettings, batch: BatchSettings, root: Path) -> None:
+    """Print what would be done and how long it may take; nothing is written, and frames are not compared."""
     folder, known, pace = batch.ledger or root, dict[str, LedgerEntry](), None
+    knowledge = read_blank(batch.blank, settings) if batch.blank is not None else RollKnowledge()
+    if batch.roll:
+        knowledge = (load_knowledge(worklist.jobs, folder) or RollKnowledge()).merge(knowledge)
+    jobs = select_jobs(replace(worklist, jobs=knowledge.assign(worklist.jobs)), batch, root)
     if (folder / LEDGER_NAME).is_file():
         with Ledger(folder, create=False) as ledger:
             known, pace = ledger.entries(jobs), ledger.summarise().seconds_per_megapixel

@@ -76,7 +76,7 @@ def load_engines(pipeline: Pipeline, jobs: Sequence[Job]) -> None:
     """Load what the jobs need: an engine that cannot be made stops the run before the first scan."""
     pipeline.method.load_engines(
         detects=any(job.mask is None for job in jobs),
-        fills=any(job.target is not None or job.compare is not None for job in jobs),
+        fills=any(job.repairs for job in jobs),
     )
 
 
@@ -212,7 +212,9 @@ def summarise_skipped(worklist: Worklist) -> list[str]:
         notes.append(f"Passed over {files} ReDust takes from a folder {kinds}")
     if worklist.companions:
         kinds = _count_suffixes(worklist.companions)
-        notes.append(f"Left alone {len(worklist.companions)} companions of scans, such as infrared channels {kinds}")
+        count = len(worklist.companions)
+        files = "1 companion of a scan" if count == 1 else f"{count} companions of scans"
+        notes.append(f"Left alone {files}, such as infrared channels {kinds}")
     return notes
 
 

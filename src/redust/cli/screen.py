@@ -26,6 +26,7 @@ from rich.progress import (
 from redust.batch.failures import Failure
 from redust.core.escape import escape_controls
 from redust.core.report import Report
+from redust.core.settings import Film
 
 # Where each step begins and ends on the bar: their usual share of the time.
 _STEPS = {
@@ -135,8 +136,10 @@ def indent_trace(trace: str) -> str:
 
 def summarise_scan(report: Report) -> str:
     """A report in one line."""
-    paths = [report.target, report.mask_file, report.map_file, report.compare_file]
+    paths = [report.target, report.mask_file, report.map_file, report.compare_file, report.layers_file]
     results = ", ".join(path for path in paths if path is not None)
+    if report.original_file is not None:
+        results += f" (original: {report.original_file})"
     if report.status == "review":
         return f"{report.source}: left alone, {report.coverage:.3%} would be repaired"
     verb = "marked" if report.status == "detected" else "repaired"
@@ -144,6 +147,7 @@ def summarise_scan(report: Report) -> str:
     # Classes count components as they were detected, regions after growing: both in one line would contradict.
     share = f"{report.coverage:.3%} {verb}{f': {kinds}' if kinds else f' in {report.regions} regions'}"
     share = share if report.regions else "nothing to repair"
+    share += " (a negative)" if report.film == Film.negative else ""
     share += "" if report.level is None else f" (level {report.level:.2g})"
     return f"{report.source} -> {results}: {share}, {sum(report.seconds.values()):.1f} s"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,20 +50,42 @@ def train(
         str | None,
         typer.Option("--from", metavar="MODEL", help="Fine-tune this model: a name, or a model folder."),
     ] = None,
+    infrared: Annotated[
+        Path | None,
+        typer.Option(
+            "--infrared",
+            metavar="DIR",
+            help="Scans with infrared, which marks their dust: the pairs to learn from, in OUT/infrared-pairs.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the interrupted run of this name; else begin it.")
     ] = False,
     **choices: Any,
 ) -> None:
     """Train a network to detect, to fill or to restore: on pairs with masks, or on photos with drawn damage."""
+    started = time.monotonic()
     flags = {name: value for name, value in choices.items() if value not in ([], ())}
+    if infrared is not None:
+        flags["data"] = _make_infrared_pairs(infrared, flags)
     chosen = TrainConfig.load(config, flags | ({"start": start} if start else {}))
     with require_extra():
         from redust.training.run import train as run_training
 
     with training_screen(lambda: chosen.run.name) as show_progress:
-        result = run_training(chosen, resume=resume, on_progress=show_progress)
+        result = run_training(chosen, resume=resume, on_progress=show_progress, started=started)
     _show_result(result)
+
+
+def _make_infrared_pairs(folder: Path, flags: Mapping[str, Any]) -> Path:
+    """The pairs that a folder of scans with infrared makes, beside the results of the run."""
+    from redust.core.errors import SettingsError
+
+    if "data" in flags:
+        raise SettingsError("--infrared makes the pairs that --data names: give one of them.")
+    with require_extra():
+        from redust.training.infrared_pairs import write_infrared_pairs
+    return write_infrared_pairs(folder, Path(flags.get("out", ".")) / "infrared-pairs")
 
 
 def study(
@@ -82,6 +104,7 @@ def study(
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
 ) -> None:
     """Repeat the questions of the thesis on a dataset, and write a report. Run it again to continue."""
+    started = time.monotonic()
     with require_extra():
         from redust.study.grid import StudyPlan
         from redust.study.study import run_study
@@ -96,7 +119,12 @@ def study(
 
     with training_screen(lambda: label) as show_progress:
         report = run_study(
-            plan, budget_minutes=budget_minutes, only=only or None, on_cell=name_cell, on_progress=show_progress
+            plan,
+            budget_minutes=budget_minutes,
+            only=only or None,
+            on_cell=name_cell,
+            on_progress=show_progress,
+            started=started,
         )
     typer.echo(report)
 

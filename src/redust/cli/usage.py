@@ -14,6 +14,9 @@ from redust.core.errors import SettingsError
 
 BASIC, ADVANCED = "Options", "Advanced"
 _WIDEST_FLAG = 28
+_TYPES = {
+    "int": "N", "int range": "N", "float": "X", "float range": "X", "str": "NAME", "Path": "PATH",
+}  # fmt: skip
 
 # Typer has the classes of click but does not export all of them.
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
@@ -42,8 +45,11 @@ def _panel_of(parameter: Any) -> str:
 
 
 def _shorten_flags(flags: str) -> str:
-    """The first column: ``--x / --no-x`` as ``--[no-]x``, and an argument without its type."""
-    return re.sub(r"--(\S+) / --no-\1", r"--[no-]\1", flags.removesuffix(" <list[Path]>").removesuffix(" <Path>"))
+    """The first column: ``--x / --no-x`` as ``--[no-]x``, an argument without its type, types as plain words."""
+    if not flags.startswith("-"):
+        flags = re.sub(r" <[^>]*>$", "", flags)
+    flags = re.sub(r"--(\S+) / --no-\1", r"--[no-]\1", flags)
+    return re.sub(r"<(?:list\[)?([^<>\[\]]*)\]?>$", lambda match: _TYPES.get(match[1], match[1]), flags)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -200,6 +201,51 @@ def whole_files(folder: Path, last: str) -> Iterator[Path]:
             yield Path(name)
             for file in sorted(Path(name).iterdir(), key=lambda path: path.name == last):
                 os.replace(file, folder / file.name)
+
+
+def replace_original(result: Path, path: Path, original: Path) -> None:
+    """Put a finished file in the place of another, which stays beside it; the only way in which a scan is replaced.
+
+    Parameters
+    ----------
+    result
+        The finished file, on the disk of `path`; it is moved.
+    path, original
+        The file that is replaced, in one step, and the free name that it gets, in its folder.
+
+    Raises
+    ------
+    TargetExists
+        If `original` exists.
+    TargetError
+        If the replaced file cannot be kept, or the other not moved; `path` is then as it was.
+    """
+    check_path(original)
+    with _explain_errors(original):
+        shutil.copymode(path, result)
+        _keep_under(path, original)
+    _sync_folder(original.parent)
+    try:
+        with _explain_errors(path):
+            os.replace(result, path)
+    except TargetError:
+        original.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _keep_under(path: Path, original: Path) -> None:
+    """Give a file a second name; where there are no hard links, copy it, with its times."""
+    try:
+        os.link(path, original)
+    except FileExistsError as error:
+        raise TargetExists(f"{original} appeared while the scan was restored. Move it away first.") from error
+    except (OSError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LINKS:
+            raise
+        with whole_file(original) as file, path.open("rb") as source:
+            shutil.copyfileobj(source, file, 1 << 20)
+        shutil.copystat(path, original)
 
 
 @contextmanager

@@ -68,12 +68,12 @@ def check_detector(detector: Detector, *, tolerance: float = 1e-3) -> None:
     _check_map_spec(spec)
     _check_pre_blur(spec)
     for channels in spec.needs.channels:
-        light = _draw_light(_accepted_side(spec.needs, 64), channels)
+        light = _draw_light(_accepted_side(spec.needs, 64), channels + spec.needs.infrared)
         answer = _checked_detect(detector, light)
         _check_repeats(partial(detector.detect, light), answer, spec.needs)
         _checked_detect(detector, np.zeros_like(light))
         _checked_detect(detector, np.ones_like(light))
-    _check_tiles(partial(_checked_detect, detector), spec.needs, tolerance)
+    _check_tiles(partial(_checked_detect, detector), spec.needs, tolerance, int(spec.needs.infrared))
     detector.release_memory()
 
 

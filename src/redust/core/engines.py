@@ -124,6 +124,9 @@ class Needs:
         Generators only: whether it takes a detector's damage map as one more channel of the light.
     attention_shift
         Log odds added to that map first; above 0 for a generator that does better with too much marked.
+    infrared
+        Detectors only: whether it takes what infrared tells as one more channel of the light, 0..1: 0 for no density
+        besides the dyes', 0.5 for so much that damage is proven. It works only on scans with an infrared plane.
     """
 
     multiple_of: int = 1
@@ -137,9 +140,12 @@ class Needs:
     scale_weights: tuple[float, ...] = ()
     attention: bool = False
     attention_shift: float = 0.0
+    infrared: bool = False
 
     def __post_init__(self) -> None:
         check_scales(self.scales, self.scale_weights)
+        if self.infrared and len(self.scales) > 1:
+            raise ValueError("a detector that takes infrared runs at one scale")
 
     def weight_of(self, scale: int) -> float:
         """Weight of the logits at one of the scales, 0..1."""
@@ -259,7 +265,8 @@ class Detector(Protocol):
         Parameters
         ----------
         light : (H, W, C) float32 in 0..1
-            A tile with its halo, C and size as `spec.needs` states. It must not be written to.
+            A tile with its halo, C and size as `spec.needs` states; (H, W, C + 1) if `needs.infrared`. It must not be
+            written to.
 
         Returns
         -------

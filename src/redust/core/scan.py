@@ -36,6 +36,8 @@ class Scan:
         The other pages of its file, without reduced copies; they count from 0.
     format
         Name of the file format it was read from, such as ``"TIFF"``; empty for an array.
+    linear
+        Whether samples are linear in light, as in a linear DNG; elsewhere they are encoded for a screen.
     warnings
         What the reader warned of, in whole sentences.
     carried
@@ -57,6 +59,7 @@ class Scan:
     page: int = 0
     further_pages: tuple[int, ...] = ()
     format: str = ""
+    linear: bool = False
     warnings: tuple[str, ...] = ()
     carried: Mapping[str, object] = field(default_factory=lambda: _NOTHING, repr=False)
 

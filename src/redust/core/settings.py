@@ -27,6 +27,14 @@ class Polarity(StrEnum):
     dark = "dark"
 
 
+class Film(StrEnum):
+    """What a scan shows."""
+
+    auto = "auto"
+    positive = "positive"
+    negative = "negative"
+
+
 class DamagedFiles(StrEnum):
     """What becomes of a scan whose file is not all there."""
 
@@ -132,6 +140,21 @@ class DetectSettings(ScanSettings):
     detector: Annotated[
         str, Field(description="The detector: a name that `redust models` lists, or a model's folder.")
     ] = "unet"
+    film: Annotated[
+        Film,
+        Field(
+            description="What the scan shows. A negative that is not inverted is shown to the detector as a positive; "
+            "what is repaired stays the file's own. `auto` knows colour negatives by their orange mask."
+        ),
+    ] = Film.auto
+    infrared: Annotated[
+        str,
+        Field(
+            description="Infrared, which shows dust on colour film: `auto` uses the scan's own, or that of a file "
+            "beside it such as scan_IR.tif; `off` leaves it out; `channel` takes an alpha channel for infrared; else "
+            "the FILE that holds it."
+        ),
+    ] = "auto"
     level: Annotated[
         float | None,
         Field(

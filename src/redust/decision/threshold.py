@@ -127,12 +127,17 @@ def _reject_minority(
     """By blocks, packed: the pixels that reach the bin `first`, but have the rarer polarity and miss its threshold."""
     minority = find_minority_polarity(pixels, quantised.bins, bin_posteriors(prior_shift, histogram))
     penalty = minority.logit_penalty(prior_shift.minority_exponent)
-    first_of_minority = min(first + int(np.ceil(penalty * BINS_PER_UNIT - 1e-6)), BINS - 1)
+    first_of_minority = minority_bin(first, penalty)
     rejected = []
     for rectangle, in_minority in minority.blocks():
         block: LogitBins = quantised.bins[rectangle]
         rejected.append((rectangle, np.packbits(in_minority & (block >= first) & (block < first_of_minority))))
     return rejected
+
+
+def minority_bin(first: int, penalty: float) -> int:
+    """The first marked bin of the rarer polarity, whose log odds lose `penalty`; `first` is that of the other."""
+    return min(first + int(np.ceil(penalty * BINS_PER_UNIT - 1e-6)), BINS - 1)
 
 
 def adapt_posteriors(prior_shift: PriorShift | None, damage: DamageMap, pixels: Pixels, bias: float = 0.0) -> DamageMap:

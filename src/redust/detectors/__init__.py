@@ -11,6 +11,7 @@ catalogue = Catalogue(
     {
         "unet": "redust.detectors.onnx_detector:shipped_unet",
         "tophat": "redust.detectors.tophat:TopHat",
+        "infrared": "redust.detectors.infrared:InfraredDetector",
     },
     "redust.detectors",
     model="redust.detectors.onnx_detector:OnnxDetector",

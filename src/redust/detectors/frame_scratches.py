@@ -102,7 +102,7 @@ def mark_lines(
     tiles: Iterable[tuple[Rectangle, DamageMap]], lines: Sequence[Line], shape: tuple[int, int]
 ) -> Iterator[tuple[Rectangle, DamageMap]]:
     """The tiles of a damage map of `shape` (height, width), with the lines marked as certain damage in place."""
-    line_pixels = [_pixels_of_line(line, shape) for line in lines]
+    line_pixels = [pixels_of_line(line, shape) for line in lines]
     for (rows, columns), damage in tiles:
         for line_rows, line_columns in line_pixels:
             inside = (line_rows >= rows.start) & (line_rows < rows.stop)
@@ -111,7 +111,7 @@ def mark_lines(
         yield (rows, columns), damage
 
 
-def _pixels_of_line(line: Line, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pixels_of_line(line: Line, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows and columns of the pixels to mark, each (N, width)."""
     across = np.arange(line.width) - line.width // 2
     rows, columns = np.rint(line.points).astype(np.int64).T

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
 from redust.core.arrays import LUMA, DamageMap, Light, Pixels, check_pixels
 from redust.core.engines import Detector, Needs
+from redust.core.errors import ScanError
 from redust.core.tiles import Rectangle, Tile
 from redust.core.tiling import check_answer, count_tiles, plan_tiles, read_light, run_tiled
 from redust.detectors.multiscale import (
@@ -26,6 +28,8 @@ from redust.detectors.multiscale import (
     downscaled_window,
 )
 
+ReadChannel: TypeAlias = Callable[[Tile], Light]
+
 
 def detect_damage(
     detector: Detector,
@@ -33,6 +37,7 @@ def detect_damage(
     *,
     tile: int | None = None,
     progress: Callable[[float], None] | None = None,
+    infrared: ReadChannel | None = None,
 ) -> DamageMap:
     """Predict the damage map of a whole scan.
 
@@ -45,6 +50,8 @@ def detect_damage(
         Side of a tile's core in pixels; the detector's own choice unless given.
     progress
         Called with the share done, 0..1, after each tile.
+    infrared
+        Reads the channel, (h, w, 1) float32 in 0..1, of a tile's window for a detector that takes infrared.
 
     Returns
     -------
@@ -54,8 +61,10 @@ def detect_damage(
     ------
     EngineError
         If the detector fails or breaks its contract.
+    ScanError
+        If it takes infrared and there is none.
     """
-    return join_tiles(iter_damage_tiles(detector, pixels, tile=tile, progress=progress), pixels)
+    return join_tiles(iter_damage_tiles(detector, pixels, tile=tile, progress=progress, infrared=infrared), pixels)
 
 
 def join_tiles(tiles: Iterator[tuple[Rectangle, DamageMap]], pixels: Pixels) -> DamageMap:
@@ -72,12 +81,13 @@ def iter_damage_tiles(
     *,
     tile: int | None = None,
     progress: Callable[[float], None] | None = None,
+    infrared: ReadChannel | None = None,
 ) -> Iterator[tuple[Rectangle, DamageMap]]:
     """Predict the damage map of a scan tile by tile: the map takes more memory than an 8-bit scan.
 
     Parameters
     ----------
-    detector, pixels, tile, progress
+    detector, pixels, tile, progress, infrared
         As for :func:`detect_damage`.
 
     Yields
@@ -91,6 +101,8 @@ def iter_damage_tiles(
     ------
     EngineError
         If the detector fails or breaks its contract.
+    ScanError
+        If it takes infrared and there is none.
     """
     check_pixels(pixels)
     shape, needs = (pixels.shape[0], pixels.shape[1]), detector.spec.needs
@@ -107,8 +119,21 @@ def iter_damage_tiles(
         for factor, coarse_plan in coarse_plans.items()
     ]
     predict = partial(predict_window, detector)
-    for core, damage in run_tiled(plan, partial(read_light, pixels), predict, report_tile):
+    read_window = _window_reader(detector, pixels, infrared)
+    for core, damage in run_tiled(plan, read_window, predict, report_tile):
         yield core.core, average_scales(damage, core, coarse) if coarse else damage
+
+
+def _window_reader(detector: Detector, pixels: Pixels, infrared: ReadChannel | None) -> Callable[[Tile], Light]:
+    """Reads the light of a tile's window, with the channel of infrared where the detector takes it."""
+    if not detector.spec.needs.infrared:
+        return partial(read_light, pixels)
+    if infrared is None:
+        raise ScanError(
+            f"The detector {detector.spec.name} goes by infrared, and the scan has none. Name the file that holds it "
+            "with --infrared FILE, or choose another detector."
+        )
+    return lambda tile: np.concatenate([read_light(pixels, tile), infrared(tile)], axis=2)
 
 
 def predict_patch(detector: Detector, pixels: Pixels) -> DamageMap:
@@ -131,7 +156,11 @@ def predict_window(detector: Detector, light: Light) -> DamageMap:
 
 
 def match_channels(light: Light, needs: Needs) -> Light:
-    """Light (H, W, C) with a channel count the engine takes: luma of colour, grey repeated."""
+    """Light (H, W, C) with a channel count the engine takes: luma of colour, grey repeated; infrared stays last."""
+    if needs.infrared:
+        return np.concatenate(
+            [match_channels(light[..., :-1], replace(needs, infrared=False)), light[..., -1:]], axis=2
+        )
     channels = light.shape[2]
     if channels in needs.channels:
         return light

@@ -104,7 +104,21 @@ WEBP = Format(
 )
 JPEG2000 = Format("JPEG 2000", (".jp2",), "redust.files.jpeg2000", ("uint8", "uint16"), dpi_range=(1e-100, 1e100))
 
+DNG = Format("DNG", (".dng",), "redust.files.dng", ("uint8", "uint16", "float32"), infrared=True)
+"""Linear DNG; written only as a copy of the DNG that was read."""
+CAMERA_RAW = Format(
+    "camera raw",
+    (".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"),
+    "redust.files.camera_raw",
+    (),
+)
+"""Known by its suffix, since most are TIFFs by their first bytes; never written."""
+
 FORMATS = (TIFF, PNG, JPEG, WEBP, JPEG2000)
+
+SCAN_SUFFIXES = tuple(suffix for format in (*FORMATS, DNG) for suffix in format.suffixes)
+OPEN_RASTER = ".ora"
+LAYERED_SUFFIXES = (*TIFF.suffixes, OPEN_RASTER)
 
 _MAGIC = (
     (b"II*\0", TIFF),
@@ -126,7 +140,7 @@ _FOREIGN = (
     (b"\xff\x0a", "a JPEG XL picture"),
     (b"II\xbc\x01", "a JPEG XR picture"),
 )
-_NAMES = "TIFF, PNG, JPEG, WebP or JPEG 2000"
+_NAMES = "TIFF, DNG, PNG, JPEG, WebP or JPEG 2000"
 
 
 def identify_format(head: bytes) -> Format:
@@ -154,7 +168,7 @@ def by_suffix(path: Path) -> Format:
     TargetError
         If there is none for that suffix.
     """
-    for format in FORMATS:
+    for format in (*FORMATS, DNG):
         if path.suffix.lower() in format.suffixes:
             return format
     listed = ", ".join(format.suffixes[0] for format in FORMATS)
@@ -167,7 +181,7 @@ def is_scan_path(path: Path) -> bool:
     >>> is_scan_path(Path("roll/0001.TIF")), is_scan_path(Path("roll/notes.txt"))
     (True, False)
     """
-    return any(path.suffix.lower() in format.suffixes for format in FORMATS)
+    return path.suffix.lower() in SCAN_SUFFIXES
 
 
 def lossless(path: Path) -> bool:

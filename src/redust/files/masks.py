@@ -5,6 +5,7 @@ A mask is a picture in black and white, or a transparent layer with paint on it;
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ _FORMATS = (PNG, TIFF)
 _FULL = 65535
 
 
-def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
+def read_mask(path: str | Path, shape: tuple[int, int], *, index: int = 0) -> Mask:
     """Read a mask.
 
     Parameters
@@ -31,6 +32,8 @@ def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
         A PNG or TIFF of any depth, also 1 bit or palette.
     shape : (height, width)
         The size of the scan it belongs to.
+    index
+        Which page of a TIFF that has several, from 0, reduced copies not counted; a single page is for all.
 
     Returns
     -------
@@ -45,6 +48,12 @@ def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
         If it cannot be read.
     """
     scan = _read(Path(path), shape)
+    if index and scan.further_pages:
+        if index > len(scan.further_pages):
+            raise MaskMismatch(
+                f"{path} has {len(scan.further_pages) + 1} pages, the scan more. Give a mask for each, or one for all."
+            )
+        scan = _read(Path(path), shape, scan.further_pages[index - 1])
     if scan.shape != shape:
         raise MaskMismatch(
             f"{path} is {scan.shape[1]} x {scan.shape[0]} pixels, the scan {shape[1]} x {shape[0]}. "
@@ -110,6 +119,25 @@ def write_mask(mask: Mask, path: str | Path, *, overwrite: bool = False) -> None
     _write(np.multiply(mask, np.uint8(255), dtype=np.uint8)[..., None], Path(path), overwrite)
 
 
+def write_masks(masks: Iterable[Mask], path: str | Path, *, overwrite: bool = False) -> None:
+    """Write the masks of a scan's pages as the pages of one TIFF, 8-bit grey, 0 and 255.
+
+    Raises
+    ------
+    TargetExists, TargetError
+        As for :func:`redust.files.write_scan`; the latter also if the file is no TIFF by its suffix.
+    """
+    from tifffile import TiffWriter
+
+    if by_suffix(Path(path)) is not TIFF:
+        raise TargetError(f"{path} cannot hold a mask for each page. Name it .tif, or choose one page with --page.")
+    with whole_file(Path(path), overwrite=overwrite) as file, TiffWriter(file) as writer:
+        for mask in masks:
+            check_mask(mask, mask.shape)
+            samples = np.multiply(mask, np.uint8(255), dtype=np.uint8)
+            writer.write(samples, compression="zlib", photometric="minisblack", metadata=None, software=False)
+
+
 def write_map(damage: DamageMap, path: str | Path, *, overwrite: bool = False) -> None:
     """Write a damage map as 16-bit grey; 65535 means 1.
 
@@ -154,7 +182,7 @@ def read_map(path: str | Path) -> DamageMap:
     return scan.pixels[..., 0] * np.float32(1 / _FULL)
 
 
-def _read(path: Path, shape: tuple[int, int] | None = None) -> Scan:
+def _read(path: Path, shape: tuple[int, int] | None = None, page: int = 0) -> Scan:
     refusal = f"{path} is no PNG or TIFF. Save the mask as PNG: lossy formats smear its edges."
     try:
         format = by_content(path)
@@ -163,7 +191,7 @@ def _read(path: Path, shape: tuple[int, int] | None = None) -> Scan:
     if format not in _FORMATS:
         raise MaskMismatch(refusal)
     limit = 1000.0 if shape is None else max(1000.0, shape[0] * shape[1] / 1e6)
-    return read_picture(Request(path, 0, limit, mask=True))
+    return read_picture(Request(path, page, limit, mask=True))
 
 
 def _write(samples: Pixels, path: Path, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from redust.core.arrays import Pixels
 from redust.core.errors import ScanError, UnreadableScan, UnsupportedScan
 from redust.core.scan import Scan
-from redust.files.formats import Format, identify_format
+from redust.files.formats import CAMERA_RAW, DNG, Format, identify_format
 from redust.files.limits import Request
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def read_scan(path: str | Path, *, page: int = 0, max_megapixels: float = 1000, 
     Parameters
     ----------
     path
-        A TIFF, PNG, JPEG, WebP or JPEG 2000 file.
+        A TIFF, linear DNG, PNG, JPEG, WebP or JPEG 2000 file, or a camera raw, which is developed.
     page
         Which page of a TIFF, from 0.
     max_megapixels
@@ -67,8 +67,8 @@ def read_picture(request: Request) -> Scan:
             raise ScanError(f"There is no page {request.page + 1}. Choose page 1.")
         scan = format.codec().read(file, request)
         _check_finite(scan.pixels)
-    if path.suffix.lower() not in format.suffixes:
-        logger.warning("%s is a %s file, whatever its name says", path, format.name)
+    if path.suffix.lower() not in (DNG if scan.format == DNG.name else format).suffixes:
+        logger.warning("%s is a %s file, whatever its name says", path, scan.format)
     return replace(scan, source=path, warnings=tuple(request.warnings))
 
 
@@ -95,7 +95,7 @@ def _open_scan(path: Path) -> Iterator[tuple[BinaryIO, Format]]:
         if not head:
             raise UnreadableScan("It is empty. Use a sound copy.")
         file.seek(0)
-        yield file, identify_format(head)
+        yield file, CAMERA_RAW if path.suffix.lower() in CAMERA_RAW.suffixes else identify_format(head)
 
 
 @contextmanager

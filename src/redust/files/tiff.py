@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import MappingProxyType
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from redust.core.arrays import Pixels, Plane
 from redust.core.errors import ScanError, UnreadableScan
 from redust.core.scan import Scan
 from redust.files import exif
-from redust.files.depth import expand_depth
 from redust.files.limits import Request
-from redust.files.threads import count_cores
+from redust.files.tiff_decoding import expand_planes, fill_planes
 from redust.files.tiff_jpeg import check_streams, read_streams
 from redust.files.tiff_layout import (
     BLACK_IS_ZERO,
     DEFLATE,
+    DNG_VERSION,
     JPEG,
     LZW,
     NO_COMPRESSION,
@@ -50,7 +50,7 @@ from redust.files.tiff_tags import (
     list_unportable,
     read_iptc,
 )
-from redust.files.tiff_tree import Ifd, TiffTree
+from redust.files.tiff_tree import Ifd, Order, Tag, TiffTree
 from redust.files.tiff_writer import PaintedPage, write_tree
 
 logger = logging.getLogger(__name__)
@@ -98,6 +98,10 @@ def stamp_of(file: BinaryIO) -> tuple[int, int]:
 def read(file: BinaryIO, request: Request) -> Scan:
     """Read one page (see :func:`redust.files.read_scan`)."""
     tree, page = read_tree(file), request.page
+    if DNG_VERSION in tree.pages[0].tags:
+        from redust.files import dng
+
+        return dng.read_picture(file, tree, request)
     if page >= len(tree.pages):
         raise ScanError(f"There is no page {page + 1}; the file has {len(tree.pages)}. Choose one of those.")
     ifd = tree.pages[page]
@@ -122,7 +126,7 @@ def _scan(
         pixels=pixels,
         alpha=planes.get("alpha"),
         infrared=planes.get("infrared"),
-        bits=layout.bits,
+        bits=layout.bits or layout.stored_bits,
         dpi=exif.dpi_of(tree, ifd),
         icc=bytes_of(ifd, ICC),
         exif=exif.block_of(tree, ifd),
@@ -159,50 +163,15 @@ def _decode(
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
-            _fill_planes(tiff.pages[page], layout, pixels, planes)
+            fill_planes(tiff.pages[page], layout, pixels, planes)
     except Exception as error:
         raise UnreadableScan(f"Its pixels cannot be decoded: {error}. Use a sound copy.") from error
     if streams:
         check_streams(file, ifd, layout, streams, pixels, request)
-    bits = _expand(declared_bits(tree, ifd, layout.dtype), [pixels, *planes.values()])
+    bits = expand_planes(layout.packed_bits or declared_bits(tree, ifd, layout.dtype), [pixels, *planes.values()])
     if layout.photometric == WHITE_IS_ZERO:
         np.invert(pixels, out=pixels)
     return pixels, planes, bits
-
-
-def _expand(bits: int, arrays: Sequence[NDArray[Any]]) -> int:
-    """Spread `bits` significant bits over the full range; 0 if a sample contradicts them."""
-    if not bits or max(int(samples.max()) for samples in arrays) >= 1 << bits:
-        return 0
-    for samples in arrays:
-        expand_depth(samples, bits)
-    return bits
-
-
-def _fill_planes(page: Any, layout: Layout, pixels: Pixels, planes: dict[str, Plane]) -> None:
-    page.predictor = layout.predictor  # tifffile obeys one where other readers ignore it
-    if page.is_contiguous and layout.predictor == 1 and not planes and not layout.planar:
-        page.asarray(out=pixels.reshape(page.shaped), squeeze=False)
-        return
-    targets = [*(pixels[..., i] for i in range(pixels.shape[2])), *(planes[name] for name in layout.extras)]
-
-    def store_segment(decoded: tuple[NDArray[Any] | None, tuple[int, ...], tuple[int, ...]]) -> None:
-        segment, (plane, _, row, column, _), _ = decoded
-        if segment is None:
-            raise ValueError("a strip or tile has no data")
-        block = segment[0, : layout.height - row, : layout.width - column]
-        tall, wide = block.shape[:2]
-        if not planes and not layout.planar:
-            pixels[row : row + tall, column : column + wide] = block
-            return
-        for sample in range(block.shape[2]):
-            targets[plane + sample][row : row + tall, column : column + wide] = block[..., sample]
-
-    page.init_decode()
-    for _ in page.segments(
-        func=store_segment, maxworkers=count_cores(), buffersize=16 << 20, sort=True, _fullsize=False
-    ):
-        pass
 
 
 # --- encoding ---------------------------------------------------------------------------------------------
@@ -216,8 +185,19 @@ def write(scan: Scan, file: BinaryIO) -> None:
         with carried.open() if carried.needs_source(page) else nullcontext() as source:
             _write(scan, file, tree, layout, page, source)
     else:
-        tree = _new_tree(scan)
-        _write(scan, file, tree, _new_layout(scan), 0, None)
+        write_new(scan, file)
+
+
+def write_new(scan: Scan, file: BinaryIO, further_tags: Mapping[int, Tag] = MappingProxyType({})) -> None:
+    """Write a scan as the one page of a new TIFF, with further tags in the byte order :func:`order_of` says."""
+    tree = _new_tree(scan)
+    page = replace(tree.pages[0], tags={**tree.pages[0].tags, **further_tags})
+    _write(scan, file, replace(tree, pages=(page,)), _new_layout(scan), 0, None)
+
+
+def order_of(scan: Scan) -> Order:
+    """The byte order of a new TIFF: that of the scan's EXIF block."""
+    return _new_tree(scan).order
 
 
 def _write(scan: Scan, file: BinaryIO, tree: TiffTree, layout: Layout, page: int, source: BinaryIO | None) -> None:

@@ -16,6 +16,7 @@ PHOTOMETRICS = (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR)
 MAX_SAMPLE_VALUE, SMAX_SAMPLE_VALUE = 281, 341
 NO_COMPRESSION, LZW, JPEG, DEFLATE, PACKBITS, LZMA, ZSTD = 1, 5, 7, 8, 32773, 34925, 50000
 OLD_DEFLATE = 32946
+DNG_VERSION = 50706
 #: Compressions that ReDust reads; all but JPEG it also writes.
 COMPRESSIONS = {
     NO_COMPRESSION: "none",
@@ -38,14 +39,22 @@ _PHOTOMETRIC = {
 _FOREIGN = {
     33629: "a MetaMorph stack",
     34412: "a Zeiss LSM stack",
-    50706: "a camera raw (DNG)",
     65420: "a Hamamatsu NDPI slide",
 }
 #: Compressions under which readers obey a predictor; they ignore it elsewhere.
 PREDICTED = {LZW, DEFLATE, OLD_DEFLATE, LZMA, ZSTD}
 _LARGEST_TILE = 64 << 20  # bytes
 _SMALLEST_WHITE = 8  # bits
-DTYPES = {(1, 8): "uint8", (1, 16): "uint16", (3, 32): "float32"}
+#: (SampleFormat, BitsPerSample) to the dtype in memory; integers that are packed, and half floats, are widened.
+DTYPES = {
+    (1, 8): "uint8",
+    (1, 10): "uint16",
+    (1, 12): "uint16",
+    (1, 14): "uint16",
+    (1, 16): "uint16",
+    (3, 16): "float32",
+    (3, 32): "float32",
+}
 #: What the numbers of tag 338 mean here.
 EXTRAS = {0: "infrared", 1: "alpha", 2: "alpha"}
 
@@ -59,7 +68,7 @@ class Layout:
     height, width, samples
         Size in pixels; samples per pixel, extra ones included.
     dtype
-        Of one sample, in native byte order.
+        Of one sample in memory, in native byte order.
     extras
         What each sample beyond grey or R G B is: ``"alpha"`` or ``"infrared"``.
     photometric, compression, predictor
@@ -74,6 +83,8 @@ class Layout:
         Whether colour has been multiplied by alpha.
     bits
         Significant bits, if white is smaller than the largest number; else 0.
+    narrow_bits
+        Of one sample in the file, where that is narrower than `dtype`: 10, 12 or 14 bits packed, or a half float.
     """
 
     height: int
@@ -89,6 +100,21 @@ class Layout:
     rows: int
     premultiplied: bool = False
     bits: int = 0
+    narrow_bits: int = 0
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of one sample in the file."""
+        return self.narrow_bits or 8 * self.dtype.itemsize
+
+    @property
+    def packed_bits(self) -> int:
+        """Bits of one packed integer, 0 if samples fill whole bytes."""
+        return self.narrow_bits if self.dtype == np.uint16 else 0
+
+    def row_bytes(self, width: int) -> int:
+        """Bytes of an uncompressed row of so many pixels in one plane of the file."""
+        return -(-width * (self.samples // self.planes) * self.stored_bits // 8)
 
     @property
     def offsets_code(self) -> int:
@@ -130,12 +156,13 @@ def layout_of(tree: TiffTree, ifd: Ifd, request: Request) -> Layout:
     samples = tree.number(ifd, 277, 1)
     photometric = tree.number(ifd, 262, BLACK_IS_ZERO)
     extras, premultiplied = _extras(tree, ifd, samples, photometric)
+    dtype, bits = _dtype(tree, ifd, samples), tree.number(ifd, 258, 1)
     compression = tree.number(ifd, 259, NO_COMPRESSION)
     layout = Layout(
         height=height,
         width=width,
         samples=samples,
-        dtype=_dtype(tree, ifd, samples),
+        dtype=dtype,
         extras=extras,
         photometric=photometric,
         compression=compression,
@@ -144,6 +171,7 @@ def layout_of(tree: TiffTree, ifd: Ifd, request: Request) -> Layout:
         tile=_tile(tree, ifd, request),
         rows=min(max(tree.number(ifd, 278, height), 1), height),
         premultiplied=premultiplied,
+        narrow_bits=bits if bits < 8 * dtype.itemsize else 0,
     )
     _check_coding(tree, ifd, layout)
     _check_tile(layout)
@@ -189,7 +217,7 @@ def _min_bytes(layout: Layout, index: int) -> int:
     if layout.tile is None:
         strips = layout.chunks // layout.planes
         tall = min(tall, layout.height - (index % strips) * tall)
-    return tall * wide * (layout.samples // layout.planes) * layout.dtype.itemsize
+    return tall * layout.row_bytes(wide)
 
 
 def check_kind(tree: TiffTree, ifd: Ifd, *, photometrics: Iterable[int] = PHOTOMETRICS) -> None:
@@ -283,7 +311,8 @@ def _check_coding(tree: TiffTree, ifd: Ifd, layout: Layout) -> None:
         raise UnsupportedScan("It holds YCbCr colours. Convert it to RGB first.")
     if layout.compression == JPEG and (layout.dtype != np.uint8 or layout.extras):
         raise UnsupportedScan("It is a JPEG-compressed TIFF of an unusual kind. Save it uncompressed first.")
-    if layout.predictor not in (1, 2, 3) or (layout.predictor == 3 and layout.dtype != np.float32):
+    fitting = {2: not layout.packed_bits, 3: layout.dtype == np.float32}
+    if layout.predictor != 1 and not fitting.get(layout.predictor):
         raise UnsupportedScan(f"It uses predictor {layout.predictor}. Save it uncompressed first.")
     if layout.photometric == WHITE_IS_ZERO and layout.dtype == np.float32:
         raise UnsupportedScan("It is a float TIFF in which white is zero. Save it with black as zero first.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import imagecodecs
@@ -16,6 +16,7 @@ from redust.files.depth import shrink_depth
 from redust.files.threads import in_order
 from redust.files.tiff_layout import (
     DEFLATE,
+    JPEG,
     LZMA,
     LZW,
     NO_COMPRESSION,
@@ -37,6 +38,39 @@ _ENCODERS: dict[int, Callable[..., bytes | bytearray]] = {
     LZMA: imagecodecs.lzma_encode,
     ZSTD: imagecodecs.zstd_encode,
 }
+
+
+def find_changed_segments(
+    scan: Scan, layout: Layout, decoded: Iterable[tuple[NDArray[Any], tuple[int, int, int]]]
+) -> Iterator[tuple[int, tuple[int, int, int]]]:
+    """The strips or tiles whose samples a scan has changed.
+
+    Parameters
+    ----------
+    decoded
+        Samples (h, w, S) of each as they were in the file, with its (plane, row, column).
+
+    Yields
+    ------
+    number
+        In the order of the file.
+    corner : (plane, row, column)
+    """
+    numbers = {corner: number for number, corner in enumerate(_corners(layout))}
+    for samples, corner in decoded:
+        block = _block(scan, layout, corner, *samples.shape[:2])
+        if not np.array_equal(block.astype(samples.dtype), samples):
+            yield numbers[corner], corner
+
+
+def encode_segment(scan: Scan, layout: Layout, order: Order, corner: tuple[int, int, int]) -> bytes:
+    """One strip or tile, encoded."""
+    if layout.compression == NO_COMPRESSION:
+        return b"".join(_split_segment(scan, layout, order, corner)[1])
+    if layout.compression == JPEG:
+        block = _block(scan, layout, corner, _rows_at(layout, corner[1]), layout.chunk[1])
+        return bytes(imagecodecs.jpeg_encode(block, lossless=True, bitspersample=layout.stored_bits))
+    return _encode_segment(scan, layout, order, corner)
 
 
 def encode_segments(scan: Scan, layout: Layout, order: Order) -> Painting:
@@ -68,10 +102,10 @@ def _split_segment(
     """An uncompressed strip or tile: its length, and pieces of bounded size, since it may be the whole picture."""
     plane, row, column = corner
     tall, wide = _rows_at(layout, row), layout.chunk[1]
-    row_bytes = wide * (layout.samples // layout.planes) * layout.dtype.itemsize
+    row_bytes = layout.row_bytes(wide)
     step = max(1, STRIP_BYTES // row_bytes)
     pieces = (
-        _bytes(_block(scan, layout, (plane, row + start, column), min(step, tall - start), wide), order)
+        _bytes(_narrow_block(scan, layout, (plane, row + start, column), min(step, tall - start), wide), order)
         for start in range(0, tall, step)
     )
     return tall * row_bytes, pieces
@@ -79,7 +113,7 @@ def _split_segment(
 
 def _encode_segment(scan: Scan, layout: Layout, order: Order, corner: tuple[int, int, int]) -> bytes:
     """A compressed strip or tile."""
-    block = _block(scan, layout, corner, _rows_at(layout, corner[1]), layout.chunk[1])
+    block = _narrow_block(scan, layout, corner, _rows_at(layout, corner[1]), layout.chunk[1])
     if layout.predictor == 2:
         block = imagecodecs.delta_encode(block, axis=-2)
     elif layout.predictor == 3:
@@ -88,6 +122,15 @@ def _encode_segment(scan: Scan, layout: Layout, order: Order, corner: tuple[int,
     if layout.compression == PACKBITS:
         return bytes(imagecodecs.packbits_encode(np.ascontiguousarray(_ordered(block, order)), axis=-2))
     return bytes(_ENCODERS[layout.compression](_bytes(block, order)))
+
+
+def _narrow_block(scan: Scan, layout: Layout, corner: tuple[int, int, int], tall: int, wide: int) -> NDArray[Any]:
+    """Samples (tall, wide, S) in the file's own depth; packed integers as rows of bytes (tall, bytes, 1)."""
+    block = _block(scan, layout, corner, tall, wide)
+    if layout.packed_bits:
+        packed = imagecodecs.packints_encode(block, layout.packed_bits, runlen=wide * block.shape[2])
+        return np.frombuffer(packed, np.uint8).reshape(tall, -1, 1)
+    return block.astype(np.float16) if layout.narrow_bits else block
 
 
 def _block(scan: Scan, layout: Layout, corner: tuple[int, int, int], tall: int, wide: int) -> NDArray[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from redust.core.scan import Scan
 from redust.files import exif, photoshop
 from redust.files.metadata import name_aspect
+from redust.files.tiff_infrared import find_infrared_ifd, is_part_of_picture
 from redust.files.tiff_layout import EXTRAS, PREDICTED, RGB, Layout, extra_kinds
 from redust.files.tiff_tree import Ifd, Tag, TiffTree, byte_tag
 
@@ -31,8 +32,12 @@ def _has_second_iptc(ifd: Ifd) -> bool:
 
 
 def list_further_pages(tree: TiffTree, page: int) -> tuple[int, ...]:
-    """The other pages but reduced copies, which hold nothing of their own."""
-    return tuple(number for number, ifd in enumerate(tree.pages) if number != page and not tree.number(ifd, 254, 0) & 1)
+    """The other pages but reduced copies, which hold nothing of their own, and the page's infrared plane."""
+    return tuple(
+        number
+        for number, ifd in enumerate(tree.pages)
+        if number != page and not tree.number(ifd, 254, 0) & 1 and not is_part_of_picture(tree, page, number)
+    )
 
 
 def list_unportable(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...]:
@@ -42,6 +47,9 @@ def list_unportable(tree: TiffTree, page: int, layout: Layout) -> tuple[str, ...
     names = []
     if pages:
         names.append(f"{len(pages)} further page{'s' * (len(pages) > 1)}")
+    plane = find_infrared_ifd(tree, page)
+    if plane is not None and plane.child is None:
+        names.append(f"infrared ({plane.source})")
     if below:
         names.append(f"{len(below)} sub-image{'s' * (len(below) > 1)}")
     if 37724 in tree.pages[page].tags:
@@ -94,7 +102,7 @@ def _set_structure(tree: TiffTree, tags: dict[int, Tag], layout: Layout) -> None
     values_of: dict[int, tuple[int, ...]] = {
         256: (layout.width,),
         257: (layout.height,),
-        258: (8 * layout.dtype.itemsize,) * layout.samples,
+        258: (layout.stored_bits,) * layout.samples,
         259: (layout.compression,),
         262: (layout.photometric,),
         284: (2 if layout.planar else 1,),

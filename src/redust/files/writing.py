@@ -11,7 +11,7 @@ from redust.core.arrays import Mask, Pixels, check_mask
 from redust.core.atomic import check_path, whole_file
 from redust.core.errors import TargetError
 from redust.core.scan import Scan
-from redust.files.formats import TIFF, by_suffix
+from redust.files.formats import DNG, TIFF, by_suffix
 from redust.files.reading import read_scan
 from redust.files.unsupported import check_losses, check_sides, fit_to_format, list_losses, rescale
 
@@ -26,6 +26,8 @@ def check_target(scan: Scan, path: str | Path, *, overwrite: bool = False, allow
     path = Path(path)
     format = by_suffix(path)
     check_path(path, source=scan.source, overwrite=overwrite)
+    if format is DNG and scan.format != DNG.name:
+        raise TargetError(f"{path} would be a DNG, which ReDust writes only of a linear DNG. Name it .tif.")
     check_sides(scan, format)
     if not allow_loss:
         check_losses(scan, format)

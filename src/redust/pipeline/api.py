@@ -25,7 +25,7 @@ from redust.files.masks import extract_mask
 from redust.pipeline.areas import Areas
 from redust.pipeline.job import beside
 from redust.pipeline.pipeline import Pipeline
-from redust.pipeline.steps import restore_reported
+from redust.pipeline.steps import detect_map_reported, detect_reported, restore_reported
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,6 +54,7 @@ def restore(
     not_mask: Area | None = None,
     mask_out: PathLike | None = None,
     compare: PathLike | None = None,
+    layers: PathLike | None = None,
     preset: PathLike | None = None,
     report: bool = False,
     **choices: Any,
@@ -69,8 +70,8 @@ def restore(
     mask, add_mask, not_mask
         The whole mask (nothing is detected then), areas to add, areas to protect: paths of masks of the
         scan's size (non-zero = True), (H, W) bool arrays, or Pillow images.
-    mask_out, compare
-        Where to write the mask, and the picture before / mask / after.
+    mask_out, compare, layers
+        Where to write the mask, the picture before / mask / after, and the layers (a TIFF or OpenRaster).
     preset
         A TOML file of choices; keywords win over it.
     report
@@ -101,7 +102,7 @@ def restore(
     """
     pipeline = Pipeline(_make_settings(RestoreSettings, preset, choices))
     if not isinstance(source, str | Path):
-        _refuse_files(target, mask_out, compare)
+        _refuse_files(target, mask_out, compare, layers)
         scan = as_scan(source)
         areas = Areas.read(scan.shape, only=_as_area(mask), add=_as_area(add_mask), protect=_as_area(not_mask))
         return _restore_pixels(pipeline, scan, areas, source, report=report)
@@ -114,6 +115,7 @@ def restore(
         not_mask=_as_area(not_mask),
         mask_out=mask_out,
         compare=compare,
+        layers=layers,
     )
 
 
@@ -121,20 +123,35 @@ def restore(
 def detect(source: PathLike, target: PathLike, *, as_map: bool = ..., **choices: Any) -> Report: ...
 @overload
 def detect(
-    source: PathLike | Array | Image, target: None = None, *, as_map: Literal[False] = False, **choices: Any
+    source: PathLike | Array | Image,
+    target: None = None,
+    *,
+    as_map: Literal[False] = False,
+    report: Literal[False] = False,
+    **choices: Any,
 ) -> Mask: ...
 @overload
 def detect(
-    source: PathLike | Array | Image, target: None = None, *, as_map: Literal[True], **choices: Any
+    source: PathLike | Array | Image,
+    target: None = None,
+    *,
+    as_map: Literal[True],
+    report: Literal[False] = False,
+    **choices: Any,
 ) -> DamageMap: ...
+@overload
+def detect(
+    source: PathLike | Array | Image, target: None = None, *, as_map: bool = ..., report: Literal[True], **choices: Any
+) -> tuple[Mask | DamageMap, Report]: ...
 def detect(
     source: PathLike | Array | Image,
     target: PathLike | None = None,
     *,
     as_map: bool = False,
     preset: PathLike | None = None,
+    report: bool = False,
     **choices: Any,
-) -> Report | Mask | DamageMap:
+) -> Report | Mask | DamageMap | tuple[Mask | DamageMap, Report]:
     """Find the damage, repair nothing.
 
     Parameters
@@ -145,12 +162,14 @@ def detect(
         Where to write the mask (8 bit, 0 and 255) or the map (16 bit, 65535 = 1); nothing is written unless given.
     as_map
         The damage map instead of the mask.
+    report
+        Where nothing is written: return the report too.
     preset, **choices
         As in :func:`restore`; fields of :class:`~redust.core.settings.DetectSettings`.
 
     Returns
     -------
-    result : Report where `target` is given, else (H, W) bool, or (H, W) float32 in 0..1
+    result : Report where `target` is given, else (H, W) bool, or (H, W) float32 in 0..1, or a pair of it and its Report
 
     Raises
     ------
@@ -177,6 +196,8 @@ def detect(
         return pipeline.restore(source, map_out=target)
     else:
         return pipeline.restore(source, mask_out=target)
+    if report:
+        return detect_map_reported(pipeline, scan) if as_map else detect_reported(pipeline, scan, Areas())
     return pipeline.detect(scan) if as_map else pipeline.detect_mask(scan)
 
 
@@ -243,7 +264,7 @@ def repair(
 def _restore_pixels(
     pipeline: Pipeline, scan: Scan, areas: Areas, source: Array | Image, *, report: bool
 ) -> Array | Image | tuple[Array | Image, Report]:
-    restored, facts = restore_reported(pipeline, scan, areas)
+    restored, _, facts = restore_reported(pipeline, scan, areas)
     pixels = as_pixels(restored, source)
     return (pixels, facts) if report else pixels
 

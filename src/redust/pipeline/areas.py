@@ -48,8 +48,10 @@ class Areas:
         return mask
 
     @classmethod
-    def read(cls, shape: tuple[int, int], **areas: Path | Mask | None) -> Self:
+    def read(cls, shape: tuple[int, int], *, index: int = 0, **areas: Path | Mask | None) -> Self:
         """Read `only`, `add` and `protect` where they are files; check them where they are arrays.
+
+        `index` says which of the pages of a scan they are for; see :func:`redust.files.masks.read_mask`.
 
         Raises
         ------
@@ -58,13 +60,13 @@ class Areas:
         TypeError, ValueError
             If an array is not bool or not of `shape`.
         """
-        return cls(**{name: _area(area, shape) for name, area in areas.items()})
+        return cls(**{name: _area(area, shape, index) for name, area in areas.items()})
 
 
-def _area(area: Path | Mask | None, shape: tuple[int, int]) -> Mask | None:
+def _area(area: Path | Mask | None, shape: tuple[int, int], index: int) -> Mask | None:
     if area is None:
         return None
     if isinstance(area, np.ndarray):
         check_mask(area, shape)
         return area
-    return read_mask(area, shape)
+    return read_mask(area, shape, index=index)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from redust.core.arrays import Mask
+from redust.files.formats import CAMERA_RAW
+
+if TYPE_CHECKING:
+    from redust.detectors.common_marks import CommonMarks
 
 RESTORED = ".restored"
 """What a restored scan's name ends with, before its suffix."""
+OUTPUT_FIELDS = ("target", "mask_out", "map_out", "compare", "layers")
+"""The fields of a job that name what it writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +31,13 @@ class Job:
     mask, add_mask, not_mask
         The whole mask (nothing is detected), areas to add, areas to protect: a file of the scan's size,
         non-zero = True, or a (H, W) bool array. See :class:`redust.decision.filters.Areas`.
-    mask_out, map_out, compare
-        Where to write the mask, the damage map, and the picture before / mask / after; None to leave it.
+    mask_out, map_out, compare, layers
+        Where to write the mask, the damage map, the picture before / mask / after, and the scan with its repaired
+        pixels and the mask as layers; None to leave it.
+    common_marks
+        What the scan has in common with other frames of its roll; those of the marks that it shows are repaired too.
+    in_place
+        Replace the scan's file by the restored one, and keep the original beside it; then there is no `target`.
     """
 
     source: Path
@@ -37,6 +48,9 @@ class Job:
     mask_out: Path | None = None
     map_out: Path | None = None
     compare: Path | None = None
+    layers: Path | None = None
+    common_marks: CommonMarks | None = None
+    in_place: bool = False
 
     @property
     def inputs(self) -> list[Path]:
@@ -46,7 +60,12 @@ class Job:
     @property
     def outputs(self) -> list[Path]:
         """Every file the job writes."""
-        return [path for path in (self.target, self.mask_out, self.map_out, self.compare) if path is not None]
+        return [path for name in OUTPUT_FIELDS if (path := getattr(self, name)) is not None]
+
+    @property
+    def repairs(self) -> bool:
+        """Whether it writes anything that shows repaired pixels."""
+        return self.in_place or any(path is not None for path in (self.target, self.compare, self.layers))
 
 
 @overload
@@ -58,6 +77,11 @@ def as_path(path: str | Path | Mask | None) -> Path | Mask | None:
     return Path(path) if isinstance(path, str) else path
 
 
+def writable_name(source: Path) -> Path:
+    """The name of a scan's result in its own format; of a camera raw, which is never written, as TIFF."""
+    return source.with_suffix(".tif") if source.suffix.lower() in CAMERA_RAW.suffixes else source
+
+
 def beside(source: Path) -> Path:
     """Where a restored scan goes unless the user says: `scan.tif` to `scan.restored.tif`."""
-    return source.with_name(f"{source.stem}{RESTORED}{source.suffix}")
+    return source.with_name(f"{source.stem}{RESTORED}{writable_name(source).suffix}")

@@ -7,9 +7,8 @@ the whole scan; its change of light is the damage map, and the masked pixels are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,41 +22,21 @@ from redust.core.tiles import Rectangle
 from redust.decision.filters import MaskDecision, filter_components
 from redust.decision.guard import GuardResult
 from redust.decision.region_classifier import RegionThreshold, threshold_of
+from redust.decision.regions import Regions
 from redust.decision.threshold import Threshold, adapt_posteriors
 from redust.detectors.choose_view import choose_view, describe_view
+from redust.detectors.film import choose_film, show_light
 from redust.detectors.frame_scratches import find_frame_scratches, mark_lines
 from redust.detectors.run_detector import iter_damage_tiles, join_tiles
 from redust.generators.run_generator import run_generator
 from redust.inpainters.fill_damage import fill_damage
 from redust.pipeline.areas import Areas
+from redust.pipeline.detection import Detection, ProgressCallback, split_progress
 from redust.pipeline.engines import Engines
+from redust.pipeline.infrared import InfraredJudge, InfraredView
 from redust.pipeline.report_builder import ReportBuilder
 
-ProgressCallback: TypeAlias = Callable[[float], None] | None
-
 _MIN_GENERATED_SIZE = 2  # pixels: a single pixel that a generator changed is no damage
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """The damage of a scan before it is filtered.
-
-    Parameters
-    ----------
-    candidates : (H, W) bool
-        The thresholded damage map.
-    level
-        Where it was thresholded, 0..1.
-    damage : (H, W) float32 in 0..1, optional
-        The map, where it was to be kept.
-    restored
-        A generator's raw answer.
-    """
-
-    candidates: Mask
-    level: float
-    damage: DamageMap | None = None
-    restored: Scan | None = None
 
 
 class RestorationMethod(ABC):
@@ -68,6 +47,7 @@ class RestorationMethod(ABC):
     def __init__(self, settings: RestoreSettings, engines: Engines) -> None:
         self.settings = settings
         self.engines = engines
+        self._infrared = InfraredJudge(settings)
 
     @property
     @abstractmethod
@@ -86,6 +66,10 @@ class RestorationMethod(ABC):
     def predict_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap:
         """The damage map of a scan."""
 
+    def threshold_map(self, damage: DamageMap, scan: Scan) -> Mask:
+        """The candidates (H, W) bool of a damage map of a scan."""
+        return self.threshold.apply(damage, scan.pixels)[0]
+
     @abstractmethod
     def detect_candidates(
         self,
@@ -97,6 +81,10 @@ class RestorationMethod(ABC):
         progress: ProgressCallback = None,
     ) -> Detection:
         """Detect and threshold; `damaged` is what a person has marked, `report` gets the engines used."""
+
+    @abstractmethod
+    def record_detection(self, scan: Scan, report: ReportBuilder) -> None:
+        """Report the engines that detected, where what they detected is known from before."""
 
     @abstractmethod
     def repair(self, scan: Scan, mask: Mask, restored: Scan | None, progress: ProgressCallback = None) -> Scan:
@@ -135,8 +123,28 @@ class RestorationMethod(ABC):
 
     def decide(self, candidates: Mask, scan: Scan, areas: Areas) -> MaskDecision:
         """Filter candidates into the mask, and apply what a person has decided."""
+        decision = self._filter(candidates, scan, areas, self.settings.max_tile_coverage)
+        return replace(decision, mask=areas.apply(decision.mask), ungrown=areas.apply(decision.ungrown))
+
+    def add_marks(self, decision: MaskDecision, marks: Mask, scan: Scan, areas: Areas) -> tuple[MaskDecision, int]:
+        """Add marks (H, W) that are known from other frames to a decision; what it marks already stays as it is.
+
+        They are filtered as candidates are, but for the over-detection guard: they are no detector's opinion.
+
+        Returns
+        -------
+        decision : MaskDecision
+        count
+            How many marks pass the filters.
+        """
+        added = self._filter(marks, scan, areas, max_tile_coverage=1.0)
+        mask, ungrown = areas.apply(added.mask), areas.apply(added.ungrown)
+        merged = replace(decision, mask=decision.mask | mask, ungrown=decision.ungrown | ungrown)
+        return merged, Regions(added.ungrown).count
+
+    def _filter(self, candidates: Mask, scan: Scan, areas: Areas, max_tile_coverage: float) -> MaskDecision:
         settings = self.settings
-        decision = filter_components(
+        return filter_components(
             candidates,
             grow=settings.grow,
             min_size=max(settings.min_size, self.min_region),
@@ -144,24 +152,44 @@ class RestorationMethod(ABC):
             polarity=settings.polarity,
             only=settings.only,
             skip=settings.skip,
-            max_tile_coverage=settings.max_tile_coverage,
+            max_tile_coverage=max_tile_coverage,
             scene_guard=settings.guard,
             pixels=scan.pixels,
             protect=areas.protect,
         )
-        return replace(decision, mask=areas.apply(decision.mask), ungrown=areas.apply(decision.ungrown))
+
+    def as_positive(self, scan: Scan, report: ReportBuilder | None = None) -> Scan:
+        """The scan as detectors get it, a negative as a positive; `report` gets which of them it is."""
+        if self.map_source.needs.infrared:
+            return scan  # densities of the film itself
+        film = choose_film(scan.pixels, self.settings.film)
+        if report is not None:
+            report.set(film=film)
+        return scan.with_pixels(show_light(scan.pixels, film, linear=scan.linear))
 
     def choose_detector(self, scan: Scan) -> Detector:
         """The detector with the blur and test-time augmentation that this scan gets."""
         settings = self.settings
         return choose_view(self.engines.detector, scan.pixels, blur=settings.blur, tta=settings.tta)
 
+    def join_infrared(self, candidates: Mask, scan: Scan) -> Mask:
+        """Candidates (H, W) with what the scan's infrared proves and without what it denies."""
+        return self.view_infrared(scan).join_mask(candidates)
+
+    def view_infrared(self, scan: Scan) -> InfraredView:
+        """What the scan's infrared says; it proves and denies unless the detector goes by it itself."""
+        return self._infrared.view(scan, judge=not self.map_source.needs.infrared)
+
     def damage_tiles(
-        self, scan: Scan, detector: Detector, progress: ProgressCallback
+        self, scan: Scan, detector: Detector, infrared: InfraredView, progress: ProgressCallback
     ) -> Iterator[tuple[Rectangle, DamageMap]]:
         """The detector's damage map tile by tile, with the scratches that only the whole scan shows."""
-        lines = find_frame_scratches(scan.pixels) if self.settings.frame_scratches else []
-        tiles = iter_damage_tiles(detector, scan.pixels, tile=self.settings.tile, progress=progress)
+        goes_by_infrared = detector.spec.needs.infrared
+        lines = find_frame_scratches(scan.pixels) if self.settings.frame_scratches and not goes_by_infrared else []
+        infrared.spare_lines(lines)
+        tiles = iter_damage_tiles(
+            detector, scan.pixels, tile=self.settings.tile, progress=progress, infrared=infrared.channel
+        )
         return mark_lines(tiles, lines, scan.shape)
 
 
@@ -182,7 +210,12 @@ class MaskMethod(RestorationMethod):
         return [self.engines.detector.spec]
 
     def predict_map(self, scan: Scan, progress: ProgressCallback = None) -> DamageMap:
-        return join_tiles(self.damage_tiles(scan, self.choose_detector(scan), progress), scan.pixels)
+        infrared, scan = self.view_infrared(scan), self.as_positive(scan)
+        tiles = self.damage_tiles(scan, self.choose_detector(scan), infrared, progress)
+        return infrared.join_map(join_tiles(tiles, scan.pixels))
+
+    def threshold_map(self, damage: DamageMap, scan: Scan) -> Mask:
+        return super().threshold_map(damage, self.as_positive(scan))
 
     def detect_candidates(
         self,
@@ -193,19 +226,30 @@ class MaskMethod(RestorationMethod):
         report: ReportBuilder | None = None,
         progress: ProgressCallback = None,
     ) -> Detection:
+        infrared, scan = self.view_infrared(scan), self.as_positive(scan, report)
         detector, threshold = self.choose_detector(scan), self.threshold
         if report is not None:
-            sigma, computing = describe_view(detector)
-            report.set(blurred_by=sigma)
-            report.record_weights(computing.spec)
-            report.record_engine("detector", self.engines.detector.spec)
-            if isinstance(threshold, RegionThreshold):
-                report.record_hashes(threshold.classifier.sha256)
-        tiles = self.damage_tiles(scan, detector, progress)
-        if not keep_map:
-            return Detection(*threshold.apply_to_tiles(tiles, scan.pixels))
-        damage = join_tiles(tiles, scan.pixels)
-        return Detection(*threshold.apply(damage, scan.pixels), damage)
+            self._record_detector(detector, report)
+        tiles = self.damage_tiles(scan, detector, infrared, progress)
+        damage = join_tiles(tiles, scan.pixels) if keep_map else None
+        candidates, level = (
+            threshold.apply_to_tiles(tiles, scan.pixels) if damage is None else threshold.apply(damage, scan.pixels)
+        )
+        if report is not None:
+            infrared.record(report, candidates)
+        return Detection(infrared.join_mask(candidates), level, None if damage is None else infrared.join_map(damage))
+
+    def record_detection(self, scan: Scan, report: ReportBuilder) -> None:
+        self._record_detector(self.choose_detector(self.as_positive(scan, report)), report)
+
+    def _record_detector(self, detector: Detector, report: ReportBuilder) -> None:
+        sigma, computing = describe_view(detector)
+        report.set(blurred_by=sigma)
+        report.record_weights(computing.spec)
+        report.record_engine("detector", self.engines.detector.spec)
+        threshold = self.threshold
+        if isinstance(threshold, RegionThreshold):
+            report.record_hashes(threshold.classifier.sha256)
 
     def repair(self, scan: Scan, mask: Mask, restored: Scan | None, progress: ProgressCallback = None) -> Scan:  # noqa: ARG002
         settings = self.settings
@@ -213,6 +257,8 @@ class MaskMethod(RestorationMethod):
             self.engines.inpainter, scan.pixels, mask, recover=settings.recover_translucent,
             grain=settings.grain, threads=settings.threads, progress=progress,
         )  # fmt: skip
+        if settings.recover_translucent and mask.any():
+            self._infrared.view(scan, judge=False).divide_dust(scan.pixels, filled, mask)
         return scan.with_pixels(filled)
 
     def record_repair(self, report: ReportBuilder) -> None:
@@ -258,10 +304,12 @@ class GeneratorMethod(RestorationMethod):
         progress: ProgressCallback = None,
     ) -> Detection:
         restored, change = self.generate(scan, damaged=damaged, progress=progress)
+        infrared = self.view_infrared(scan)
+        candidates, level = self.threshold.apply(change, scan.pixels)
         if report is not None:
             self._record_engines(report)
-        candidates, level = self.threshold.apply(change, scan.pixels)
-        return Detection(candidates, level, change if keep_map else None, restored)
+            infrared.record(report, candidates)
+        return Detection(infrared.join_mask(candidates), level, change if keep_map else None, restored)
 
     def generate(
         self, scan: Scan, *, damaged: Mask | None = None, progress: ProgressCallback = None
@@ -282,7 +330,7 @@ class GeneratorMethod(RestorationMethod):
         """
         attention = None
         if self.engines.generator.spec.needs.attention:
-            detecting, progress = _split_progress(progress)
+            detecting, progress = split_progress(progress)
             attention = self._predict_attention(scan, detecting)
             if damaged is not None:
                 attention[damaged] = 1.0
@@ -294,10 +342,11 @@ class GeneratorMethod(RestorationMethod):
     def _predict_attention(self, scan: Scan, progress: ProgressCallback) -> DamageMap:
         """The damage map that a generator takes: adapted to the scan, its logits moved by the sensitivity."""
         spec = self.engines.detector.spec
+        infrared, scan = self.view_infrared(scan), self.as_positive(scan)
         level = spec.level_for(self.settings.sensitivity)
         bias = log_odds(spec.level) - log_odds(level) + self.engines.generator.spec.needs.attention_shift
-        tiles = self.damage_tiles(scan, self.choose_detector(scan), progress)
-        return adapt_posteriors(spec.prior_shift, join_tiles(tiles, scan.pixels), scan.pixels, bias)
+        tiles = self.damage_tiles(scan, self.choose_detector(scan), infrared, progress)
+        return infrared.join_map(adapt_posteriors(spec.prior_shift, join_tiles(tiles, scan.pixels), scan.pixels, bias))
 
     def decide(self, candidates: Mask, scan: Scan, areas: Areas) -> MaskDecision:
         if self.settings.everywhere:
@@ -312,6 +361,9 @@ class GeneratorMethod(RestorationMethod):
         composite(pixels, restored.pixels, mask)
         return scan.with_pixels(pixels)
 
+    def record_detection(self, scan: Scan, report: ReportBuilder) -> None:  # noqa: ARG002  # the same for every scan
+        self._record_engines(report)
+
     def record_repair(self, report: ReportBuilder) -> None:
         self._record_engines(report)
 
@@ -322,10 +374,3 @@ class GeneratorMethod(RestorationMethod):
 
 def _follows_sensitivity(spec: MapSpec) -> bool:
     return bool(spec.levels) or (isinstance(spec, DetectorSpec) and spec.regions is not None)
-
-
-def _split_progress(progress: ProgressCallback) -> tuple[ProgressCallback, ProgressCallback]:
-    """One callback for the first half of a step, one for the second."""
-    if progress is None:
-        return None, None
-    return lambda share: progress(share / 2), lambda share: progress(0.5 + share / 2)

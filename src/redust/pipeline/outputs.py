@@ -10,11 +10,13 @@ from redust.core.errors import TargetError
 from redust.core.scan import Scan
 from redust.core.settings import ScanSettings
 from redust.files import (
+    check_layered_target,
     check_path,
     check_target,
     largest_change_outside,
     lossless,
     name_losses,
+    write_layers,
     write_map,
     write_mask,
     write_scan,
@@ -37,10 +39,13 @@ def prepare_outputs(job: Job, scan: Scan, settings: ScanSettings) -> None:
         make_folder(path.parent)
         for source in job.inputs:
             check_path(path, source=source, overwrite=settings.overwrite)
-        by_suffix(path)
+        if path != job.layers:
+            by_suffix(path)
     for exact in (job.mask_out, job.map_out):
         if exact is not None and by_suffix(exact) not in (PNG, TIFF):
             raise TargetError(f"{exact} cannot hold a mask or map: use a name that ends with .png or .tif.")
+    if job.layers is not None:
+        check_layered_target(scan, job.layers)
     if job.target is not None:
         check_target(scan, job.target, overwrite=settings.overwrite, allow_loss=settings.allow_loss)
 
@@ -69,6 +74,17 @@ def draw_result(job: Job, scan: Scan, mask: Mask, restored: Scan, report: Report
         return None
     with report.step("compare"):
         return draw_comparison(scan, mask, restored)
+
+
+def write_layered_file(
+    job: Job, scan: Scan, restored: Scan, mask: Mask, settings: ScanSettings, report: ReportBuilder
+) -> None:
+    """Write the scan, its repaired pixels and the mask as layers if the job has a file for them."""
+    if job.layers is None:
+        return
+    with report.step("write"):
+        write_layers(scan, restored, mask, job.layers, source=scan.source, overwrite=settings.overwrite)
+    report.set(layers_file=str(job.layers))
 
 
 def write_results(

@@ -21,10 +21,18 @@ from redust.core.scan import Scan
 from redust.core.settings import DamagedFiles, Method, RestoreSettings
 from redust.files import read_scan
 from redust.pipeline.areas import Areas
+from redust.pipeline.detection import Detection, ProgressCallback
 from redust.pipeline.engines import Engines, log_warnings
+from redust.pipeline.in_place import restore_in_place
 from redust.pipeline.job import Job, as_path
-from redust.pipeline.methods import GeneratorMethod, MaskMethod, ProgressCallback
-from redust.pipeline.outputs import draw_result, prepare_outputs, write_mask_file, write_results
+from redust.pipeline.methods import GeneratorMethod, MaskMethod
+from redust.pipeline.outputs import (
+    draw_result,
+    prepare_outputs,
+    write_layered_file,
+    write_mask_file,
+    write_results,
+)
 from redust.pipeline.pages import restore_pages
 from redust.pipeline.report_builder import Progress, ReportBuilder
 from redust.pipeline.steps import make_mask, mark_repaired
@@ -99,8 +107,8 @@ class Pipeline:
 
         `areas` is what a person has decided; it is applied as it is.
         """
-        candidates, _ = self.method.threshold.apply(damage, scan.pixels)
-        return self._decide(candidates, scan, areas or Areas())
+        candidates = self.method.threshold_map(damage, scan)
+        return self._decide(self.method.join_infrared(candidates, scan), scan, areas or Areas())
 
     def detect_mask(self, scan: Scan, areas: Areas | None = None) -> Mask:
         """Detect and decide in one call, or return a person's whole mask: (H, W) bool.
@@ -160,6 +168,7 @@ class Pipeline:
         mask_out: str | Path | None = None,
         map_out: str | Path | None = None,
         compare: str | Path | None = None,
+        layers: str | Path | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Read, detect, decide, repair, write: :meth:`run` with the fields of a :class:`~redust.pipeline.job.Job`.
@@ -176,15 +185,30 @@ class Pipeline:
         """
         job = Job(
             Path(source), as_path(target), as_path(mask), as_path(add_mask), as_path(not_mask),
-            as_path(mask_out), as_path(map_out), as_path(compare),
+            as_path(mask_out), as_path(map_out), as_path(compare), as_path(layers),
         )  # fmt: skip
         return self.run(job, progress=progress)
 
-    def run(self, job: Job, *, progress: Progress | None = None) -> Report:
-        """Do a job, from reading its scan to writing its results; see :meth:`restore`."""
+    def run(
+        self,
+        job: Job,
+        *,
+        progress: Progress | None = None,
+        scan: Scan | None = None,
+        detection: Detection | None = None,
+    ) -> Report:
+        """Do a job, from reading its scan to writing its results; see :meth:`restore`.
+
+        Parameters
+        ----------
+        scan, detection
+            The job's scan, and what is detected on it, where they are known already.
+        """
+        if job.in_place:
+            return restore_in_place(self, job, progress)
         report = ReportBuilder(str(job.source), self.settings, progress)
         with report.step("read"):
-            scan = self.read(job.source)
+            scan = self.read(job.source) if scan is None else scan
             prepare_outputs(job, scan, self.settings)
             areas = Areas.read(scan.shape, only=job.mask, add=job.add_mask, protect=job.not_mask)
         if self.settings.page == "all" and scan.further_pages:
@@ -194,10 +218,10 @@ class Pipeline:
         report.record_scan(scan)
         report.warn_of_pages(scan)
         repaired = "restored" if areas.only is None else "repaired"
-        mask, restored = make_mask(self.method, self.settings, job, scan, areas, report)
-        del areas  # the mask holds them
+        mask, restored = make_mask(self.method, self.settings, job, scan, areas, report, detection)
+        del areas, detection  # the mask holds them
         write_mask_file(mask, job, self.settings, report)
-        if job.target is None and job.compare is None:
+        if not job.repairs:
             return report.build("detected")
         if report.exceeds(self.settings.max_change):
             return report.build("review")
@@ -206,6 +230,7 @@ class Pipeline:
         self.method.record_repair(report)
         result = mark_repaired(result, mask, self.settings, self.method)
         picture = draw_result(job, scan, mask, result, report)
+        write_layered_file(job, scan, result, mask, self.settings, report)
         del scan, restored  # less memory while the file is encoded
         write_results(job, result, picture, mask, self.settings, report)
         return report.build("detected" if job.target is None else repaired)

@@ -49,6 +49,7 @@ def run_study(
     only: Sequence[str] | None = None,
     on_cell: Callable[[str, float], None] | None = None,
     on_progress: ProgressCallback | None = None,
+    started: float | None = None,
 ) -> str:
     """Run the unfinished cells of a study and write its report.
 
@@ -63,6 +64,8 @@ def run_study(
         Called with the name of each cell before it runs and the share of the grid that is done, 0..1.
     on_progress
         Called with the progress of the cell that runs.
+    started
+        When the command began, by ``time.monotonic``: the budget counts from there. Now unless given.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def run_study(
     SettingsError
         If `only` names an unknown cell.
     """
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     cells = plan.choose_cells(only)
     splits = find_splits(plan.data)
     if not splits.test:
@@ -84,7 +87,7 @@ def run_study(
     plan.out.mkdir(parents=True, exist_ok=True)
     end = started + 60 * budget_minutes if budget_minutes else None
     deadline = None if end is None else end - REPORT_SHARE * (end - started)
-    scale = _load_scale(plan, cells, budget_minutes, splits)
+    scale = _load_scale(plan, cells, budget_minutes, splits, end)
     for number, cell in enumerate(cells):
         if plan.read_result(cell) is not None:
             continue
@@ -113,7 +116,9 @@ def _stop_at(deadline: float | None, cell: Cell, on_progress: ProgressCallback |
     return watch
 
 
-def _load_scale(plan: StudyPlan, cells: Sequence[Cell], budget_minutes: float | None, splits: Splits) -> float:
+def _load_scale(
+    plan: StudyPlan, cells: Sequence[Cell], budget_minutes: float | None, splits: Splits, end: float | None
+) -> float:
     """The factor of all epochs: decided by the cells of the first call, then kept in ``plan.json``."""
     path = plan.out / "plan.json"
     data = fingerprint((*splits.train, *splits.test), plan.mask_level)
@@ -123,8 +128,9 @@ def _load_scale(plan: StudyPlan, cells: Sequence[Cell], budget_minutes: float | 
             raise TrainingError(f"{plan.out} holds a study of other data. Choose another --out.")
         return float(saved["scale"])
     scale = 1.0
-    if budget_minutes:
-        scale = choose_scale([(cell, estimate_cost(plan, cell, splits)) for cell in cells], 60 * budget_minutes)
+    if end is not None:
+        costs = [(cell, estimate_cost(plan, cell, splits)) for cell in cells]
+        scale = choose_scale(costs, end - time.monotonic())
         log.info("Epochs are scaled by %.3f to fit %g minutes.", scale, budget_minutes)
     path.write_text(json.dumps({"scale": scale, "data": data, "budget_minutes": budget_minutes}), encoding="utf-8")
     return scale

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from redust.core.arrays import Light
-from redust.synthesis.night_sky import draw_star_trails, draw_stars
+from redust.synthesis.night_sky import draw_star_field, draw_star_trails, draw_stars
 from redust.synthesis.scene_lines import (
     draw_bristles,
     draw_court_lines,
@@ -19,10 +19,11 @@ from redust.synthesis.scene_lines import (
 )
 from redust.synthesis.scene_spots import draw_catchlights, draw_highlights, draw_lettering, draw_raindrops
 
-NIGHT = ("stars", "star-trails")
+NIGHT = ("stars", "star-field", "star-trails")
 NEGATIVES: dict[str, Callable[[Light, np.random.Generator], None]] = {
     "lettering": draw_lettering,
     "stars": draw_stars,
+    "star-field": draw_star_field,
     "star-trails": draw_star_trails,
     "wires": draw_wires,
     "highlights": draw_highlights,

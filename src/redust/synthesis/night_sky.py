@@ -72,6 +72,65 @@ def draw_star_trails(light: Light, rng: np.random.Generator) -> None:
     _add_starlight(light, sky, trails * rng.uniform(0.5, 1.2), rng)
 
 
+def draw_star_field(light: Light, rng: np.random.Generator) -> None:
+    """A deep-sky photograph: stars of one Moffat profile and of many colours, galaxies, clouds of gas, sensor noise.
+
+    The profile is that of A. F. J. Moffat, Astronomy and Astrophysics 3, 1969, 455: the long wings of real stars.
+    """
+    sky = _darken_to_night(light, rng) if rng.random() < 0.4 else _paint_plain_sky(light, rng)
+    if rng.random() < 0.4:
+        _add_nebula(light, sky, rng)
+    light += cv2.filter2D(_scatter_stars(sky.shape, rng), -1, _moffat_profile(rng)) * sky[..., None]
+    if rng.random() < 0.5:
+        light += _draw_galaxies((sky.shape[0], sky.shape[1]), rng) * sky[..., None]
+    light += rng.normal(0, rng.uniform(0, 0.025), light.shape).astype(np.float32)
+    np.clip(light, 0, 1, out=light)
+
+
+def _paint_plain_sky(light: Light, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Paint a dark ground with an uneven glow over the scene, in place; returns where the sky is: all of (H, W)."""
+    canvas = light.shape[0], light.shape[1]
+    glow = 1 + 0.5 * smooth_noise(canvas, rng.uniform(60, 300), rng)
+    light[:] = np.clip(glow, 0, 2)[..., None] * rng.random(3) * rng.uniform(0, 0.2)
+    return np.ones(canvas, np.float32)
+
+
+def _scatter_stars(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """The peak light of each star in its pixel, (H, W, 3): few bright ones, many faint ones."""
+    count = int(np.exp(rng.uniform(np.log(15), np.log(6000))) * shape[0] * shape[1] / 262144) + 3
+    peaks = np.exp(rng.uniform(np.log(0.02), np.log(0.3))) * (1 + rng.pareto(rng.uniform(0.6, 1.6), count))
+    warmth = rng.normal(0, rng.uniform(0, 0.25), (count, 1)) * [1, 0, -1]
+    stars = np.zeros((shape[0], shape[1], 3), np.float32)
+    stars[rng.integers(0, shape[0], count), rng.integers(0, shape[1], count)] = np.clip(
+        np.minimum(peaks, 6)[:, None] * (1 + warmth), 0, None
+    )
+    return stars
+
+
+def _moffat_profile(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A point-spread function of 1 to 4.5 pixels at half its peak of 1, its centre anywhere in a pixel."""
+    width, power = np.exp(rng.uniform(np.log(1.0), np.log(4.5))), rng.uniform(2.0, 5.0)
+    reach = int(np.ceil(4 * width))
+    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1] - rng.uniform(-0.5, 0.5, (2, 1, 1))
+    scale = width / (2 * np.sqrt(2 ** (1 / power) - 1))
+    profile: NDArray[np.float32] = ((1 + (rows**2 + columns**2) / scale**2) ** -power).astype(np.float32)
+    return profile
+
+
+def _draw_galaxies(canvas: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Tilted discs whose light falls exponentially from the middle, (H, W, 3)."""
+    rows, columns = np.indices(canvas, dtype=np.float32)
+    galaxies = np.zeros((*canvas, 3), np.float32)
+    for _ in range(int(rng.integers(1, 7))):
+        turn, length, flat = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(1.0), np.log(16))), rng.uniform(0.2, 1)
+        down, across = rows - rng.uniform(0, canvas[0]), columns - rng.uniform(0, canvas[1])
+        along = across * np.cos(turn) + down * np.sin(turn)
+        beside = (down * np.cos(turn) - across * np.sin(turn)) / flat
+        tint = rng.uniform(0.05, 0.8) * rng.uniform(0.7, 1.0, 3).astype(np.float32)
+        galaxies += np.exp(-np.hypot(along, beside) / np.float32(length)).astype(np.float32)[..., None] * tint
+    return galaxies
+
+
 def _darken_to_night(light: Light, rng: np.random.Generator) -> NDArray[np.float32]:
     """Darken the scene into a silhouette under a night sky, in place; returns where the sky is, (H, W) in 0..1."""
     height, width = light.shape[:2]

@@ -223,6 +223,10 @@ class RunConfig(Settings):
         "my-model"
     )
     out: Annotated[Path, Field(description="Folder for models/, results/ and runs/.")] = Path()
+    card: Annotated[
+        Path | None,
+        Field(description="TOML file of what the model card says of the data: data, licence, summary, limits ..."),
+    ] = None
     epochs: Annotated[int, Field(ge=1, description="Passes over the data.")] = 45
     budget_minutes: Annotated[
         float | None,

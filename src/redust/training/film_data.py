@@ -17,14 +17,25 @@ from redust.files.pairs import fingerprint
 from redust.synthesis.appearance import multiply_light
 from redust.synthesis.film_chain import FilmChain, Mark, draw_chain
 from redust.synthesis.film_marks import draw_marks
+from redust.synthesis.film_simulation import add_film_grain
 from redust.synthesis.film_stages import finish_scan, store_file
-from redust.synthesis.negatives import NEGATIVES
+from redust.synthesis.negatives import NEGATIVES, NIGHT
 from redust.synthesis.simulate_scan import damage_scan, label_change, simulate_scan
-from redust.training.augmentation import UPRIGHT, augment_light, choose_rotation, crop_patch
+from redust.training.augmentation import UPRIGHT, augment_light, choose_rotation, crop_patch, remove_colour
 from redust.training.config import Augmentation, TrainConfig
 from redust.training.data import TrainingData, choose_patch
 from redust.training.film_copies import make_web_copy, resize_square, shrink_truth
-from redust.training.film_material import FILM, PHOTOS, PLATES, SOUND, Material, ScanSet, find_material, read_material
+from redust.training.film_material import (
+    FILM,
+    PHOTOS,
+    PLATES,
+    SKIES,
+    SOUND,
+    Material,
+    ScanSet,
+    find_material,
+    read_material,
+)
 from redust.training.film_validation import HeldScans
 from redust.training.loader import Key
 
@@ -49,20 +60,24 @@ class Source(StrEnum):
     photos_on_film = "photos through the chain of film"
     photos_drawn = "photos with damage of all kinds"
     photos = "undamaged photos"
+    night_skies = "night skies"
 
 
 SHARES = {
-    Source.film: 0.22,
-    Source.film_shrunk: 0.13,
-    Source.film_drawn: 0.08,
-    Source.transplants: 0.07,
+    Source.film: 0.20,
+    Source.film_shrunk: 0.12,
+    Source.film_drawn: 0.06,
+    Source.transplants: 0.06,
     Source.film_sound: 0.08,
-    Source.plates: 0.12,
-    Source.photos_on_film: 0.14,
-    Source.photos_drawn: 0.10,
-    Source.photos: 0.06,
+    Source.plates: 0.10,
+    Source.photos_on_film: 0.11,
+    Source.photos_drawn: 0.08,
+    Source.photos: 0.09,
+    Source.night_skies: 0.10,
 }
-"""How often each source is drawn: half of the patches are authentic film, with its own damage or with more."""
+"""How often each source is drawn: near half of the patches are authentic film, with its own damage or with more; a
+fifth are undamaged photos, for what looks like dust there is loudest in the sky at night."""
+_NOT_INVERTED = (Source.photos_drawn, Source.night_skies)  # photos_drawn: its recipe inverts; inverted, stars are dust
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,7 @@ class FilmPatches(Dataset[Tensors]):
             Source.photos_on_film: self._draw_photo_on_film,
             Source.photos_drawn: self._draw_damaged_photo,
             Source.photos: self._draw_photo,
+            Source.night_skies: self._draw_night_sky,
         }
 
     def __getitem__(self, key: Key) -> Tensors:
@@ -110,7 +126,7 @@ class FilmPatches(Dataset[Tensors]):
         source = list(SHARES)[int(rng.choice(len(SHARES), p=list(SHARES.values())))]
         light, truth = self.draw_patch(source, number, rng)
         light = augment_light(light, data.augment, data.grey_share, rng)
-        if source is not Source.photos_drawn and rng.random() < _INVERTED:
+        if source not in _NOT_INVERTED and rng.random() < _INVERTED:
             light = 1 - light
         pixels = torch.from_numpy(np.ascontiguousarray(light.transpose(2, 0, 1), np.float32))
         return pixels, torch.from_numpy(np.ascontiguousarray(truth))[None]
@@ -208,9 +224,27 @@ class FilmPatches(Dataset[Tensors]):
 
     def _draw_photo(self, _: int, rng: np.random.Generator) -> Drawn:
         light, truth = self._crop_shrunk(self._choose_anywhere(PHOTOS, rng), _log_uniform(rng, 1.0, 2.5), rng)
-        if rng.random() < 0.35:
+        if rng.random() < 0.5:
             self._draw_hard_negative(light, rng)
+        if rng.random() < 0.2:
+            light = remove_colour(light, rng)
         return make_web_copy(light, rng) if rng.random() < 0.3 else light, truth
+
+    def _draw_night_sky(self, _: int, rng: np.random.Generator) -> Drawn:
+        if SKIES in self.material.sets and rng.random() < 0.5:
+            light, truth = self._crop_sky(rng)
+        else:
+            light, truth = self._crop_shrunk(self._choose_anywhere(PHOTOS, rng), _log_uniform(rng, 1.0, 2.5), rng)
+            NEGATIVES[str(rng.choice(NIGHT, p=(0.25, 0.6, 0.15)))](light, rng)
+        if rng.random() < 0.3:
+            light = add_film_grain(light, rng)
+        return make_web_copy(light, rng) if rng.random() < 0.4 else light, truth
+
+    def _crop_sky(self, rng: np.random.Generator) -> Drawn:
+        """A patch of a photo of the night sky, enlarged by up to 1.7 or shrunk as far as the photo goes."""
+        window = self._choose_anywhere(SKIES, rng)
+        largest = min(window.scans[window.index][1].shape) / self.patch
+        return self._crop_shrunk(window, min(_log_uniform(rng, 0.6, 2.5), largest), rng)
 
     def _draw_scene(self, side: int, rng: np.random.Generator) -> Light:
         """A photo as the scene before a camera, as large as the scan: film resolves less than its scan has pixels."""

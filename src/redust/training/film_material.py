@@ -22,7 +22,7 @@ from redust.training.data import make_synthesizer
 
 _IN_MEMORY = 1e6  # megabytes: all of it
 _SPOTS_PER_SCAN = 120
-FILM, SOUND, PLATES, PHOTOS = "film", "film_sound", "plates", "photos"
+FILM, SOUND, PLATES, PHOTOS, SKIES = "film", "film_sound", "plates", "photos", "skies"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class MaterialPaths:
     ----------
     folder
     train, held
-        Pairs by kind (film, film_sound, plates, photos) to learn from, and to choose the best weights by.
+        Pairs by kind (film, film_sound, plates, photos, skies) to learn from, and to choose the best weights by.
     """
 
     folder: Path
@@ -90,6 +90,8 @@ class MaterialPaths:
 def find_material(folder: Path, held_rolls: Iterable[str]) -> MaterialPaths:
     """Find the scans of a folder of material: film/ and plates/ with NAME_mask.png beside each, film_sound/, photos/.
 
+    Photos of night skies, skies/, may be missing.
+
     Parameters
     ----------
     held_rolls
@@ -103,6 +105,8 @@ def find_material(folder: Path, held_rolls: Iterable[str]) -> MaterialPaths:
     rolls = tuple(held_rolls)
     pairs = {FILM: find_splits(folder / FILM).train, PLATES: find_splits(folder / PLATES).train,
              SOUND: find_photos(folder / SOUND), PHOTOS: find_photos(folder / PHOTOS)}  # fmt: skip
+    if (folder / SKIES).is_dir():
+        pairs[SKIES] = find_photos(folder / SKIES)
     held = {kind: tuple(pair for pair in scans if pair.name.startswith(rolls)) for kind, scans in pairs.items()}
     train = {kind: tuple(pair for pair in scans if pair not in held[kind]) for kind, scans in pairs.items()}
     if not held[FILM]:

@@ -29,11 +29,24 @@ _LOSS_CHECK_STEPS = 25  # reading the loss makes a GPU wait
 
 
 class RunClock:
-    """Seconds that a run has taken, over all sessions."""
+    """Seconds that a run has taken, over all sessions.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    started
+        When the command began, by ``time.monotonic``, before it loaded what it needs; now unless given.
+
+    Attributes
+    ----------
+    startup_seconds
+        How long that took; 0 where it is not known.
+    """
+
+    def __init__(self, started: float | None = None) -> None:
+        now = time.monotonic()
         self.earlier_seconds = 0.0
-        self._start = time.monotonic()
+        self._start = now if started is None else started
+        self.startup_seconds = now - self._start
 
     @property
     def total_seconds(self) -> float:

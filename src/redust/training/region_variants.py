@@ -74,7 +74,7 @@ def _develop(light: Light, generator: np.random.Generator) -> Picture:
 
 def _draw_night(light: Light, generator: np.random.Generator) -> None:
     light *= np.float32(generator.uniform(0.05, 0.5))
-    for kind in generator.choice(NIGHT, int(generator.integers(1, 3)), p=(0.75, 0.25)):
+    for kind in generator.choice(NIGHT, int(generator.integers(1, 3)), p=(0.4, 0.4, 0.2)):
         NEGATIVES[kind](light, generator)
 
 

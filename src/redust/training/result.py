@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from redust import __version__
+from redust.core.settings_base import Settings
 from redust.evaluation.metrics import MetricCounter
 from redust.evaluation.plots import draw_curves
 from redust.models import ModelCard
@@ -75,19 +76,44 @@ class TrainingResult:
         return self.card is not None
 
 
+class CardText(Settings):
+    """What a model card says that a run cannot know: whose the data is, under which licence, what the model is for."""
+
+    summary: str = ""
+    resolution: str = ""
+    data: tuple[str, ...] = ()
+    licence: str = ""
+    limits: tuple[str, ...] = ()
+
+    @classmethod
+    def of_run(cls, config: TrainConfig) -> CardText:
+        """The text that a configuration names; empty where it names none.
+
+        Raises
+        ------
+        SettingsError
+            If the file cannot be read, or a key is unknown.
+        """
+        return cls.from_preset(config.run.card) if config.run.card else cls()
+
+
 def describe_run(fitted: FittedRun, level: float = 0.5) -> dict[str, Any]:
     """The facts of a model card that follow from the run, not from the weights."""
     config, plan, history = fitted.module.config, fitted.plan, fitted.module.history
+    text = CardText.of_run(config)
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return {
         "name": config.run.name,
         "task": config.run.task.value,
-        "summary": f"{plan.architecture} trained on {'; '.join(fitted.data.facts)}",
+        "summary": text.summary or f"{plan.architecture} trained on {'; '.join(fitted.data.facts)}",
         "architecture": plan.architecture,
         "options": {name: list(value) if isinstance(value, tuple) else value for name, value in plan.options.items()},
         "patch": fitted.data.patch,
         "level": level,
-        "data": [*fitted.data.facts, f"sha256 {fitted.data.sha256}"],
+        "resolution": text.resolution,
+        "data": [*text.data, *fitted.data.facts, f"sha256 {fitted.data.sha256}"],
+        "licence": text.licence,
+        "limits": list(text.limits),
         "cost": f"{history[-1]['step']:.0f} steps of {config.optimiser.batch_size} patches in "
         f"{history[-1]['seconds']:.0f} s on {platform.machine()}, {os.cpu_count()} CPU cores{gpu}",
         "made_with": f"redust {__version__}, torch {torch.__version__}",

@@ -35,7 +35,7 @@ from redust.training.loader import PatchStream, make_loader
 from redust.training.memory import keep_memory
 from redust.training.module import RunClock, TrainingModule
 from redust.training.network import NetworkPlan, make_network, plan_network
-from redust.training.result import FittedRun, RunFolders, TrainingResult
+from redust.training.result import CardText, FittedRun, RunFolders, TrainingResult
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,13 @@ _FREE_TO_CHANGE = {
     # Where data lies; what lies there is compared by its fingerprint.
     "data": {"data", "photos", "recipe", "material", "workers"},
     "model": {"attention", "teacher"},  # by their fingerprints too
-    "run": {"out", "threads", "accelerator"},
+    "run": {"out", "threads", "accelerator", "card"},
 }
 _MAX_VALIDATIONS = 50  # of a run that is limited by epochs
 # Of a budget: one validation, the scores at the end, the largest share that is kept for the end.
 _VALIDATION_SHARE, _SCORE_SHARE, _MAX_RESERVE = 0.03, 0.25, 0.6
-_EXPORT_SECONDS = 12.0
+# Export and plots take 12 seconds where loading torch takes 5: on a slow or busy machine both take longer.
+_EXPORT_SECONDS, _MIN_EXPORT_SECONDS, _EXPORT_PER_STARTUP = 12.0, 6.0, 2.3
 _SCORED_ENGINES, _MIN_SCORED = 3, 4  # float32, INT8 and tophat; pictures
 
 
@@ -67,7 +68,13 @@ _TASKS = {
 }
 
 
-def train(config: TrainConfig, *, resume: bool = False, on_progress: ProgressCallback | None = None) -> TrainingResult:
+def train(
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    on_progress: ProgressCallback | None = None,
+    started: float | None = None,
+) -> TrainingResult:
     """Train a network, export it and score it.
 
     Parameters
@@ -78,6 +85,8 @@ def train(config: TrainConfig, *, resume: bool = False, on_progress: ProgressCal
         Continue the run of this name; without a saved state it starts from the beginning.
     on_progress
         Called after every step; it may raise KeyboardInterrupt to stop the run.
+    started
+        When the command began, by ``time.monotonic``: a budget counts from there. Now unless given.
 
     Returns
     -------
@@ -89,10 +98,13 @@ def train(config: TrainConfig, *, resume: bool = False, on_progress: ProgressCal
     TrainingError
         If the data cannot be used, memory runs out, the loss is not finite, or the saved state belongs to another
         configuration or other data.
+    SettingsError
+        If the text of the card cannot be read.
     TargetExists
         If a run of this name exists and is not to be resumed.
     """
-    fitted = fit(config, resume=resume, on_progress=on_progress)
+    CardText.of_run(config)  # what is wrong with it is said before the run, not after
+    fitted = fit(config, resume=resume, on_progress=on_progress, started=started)
     if fitted.interrupted:
         return TrainingResult(fitted.folders)
     return _TASKS[config.run.task].finish(fitted, _max_scored(fitted.module))
@@ -100,7 +112,7 @@ def train(config: TrainConfig, *, resume: bool = False, on_progress: ProgressCal
 
 def fit(
     config: TrainConfig, *, resume: bool = False, on_progress: ProgressCallback | None = None,
-    plan: NetworkPlan | None = None, train_size: int | None = None,
+    plan: NetworkPlan | None = None, train_size: int | None = None, started: float | None = None,
 ) -> FittedRun:  # fmt: skip
     """The part of :func:`train` that learns: its best weights and its state lie in the run's folder.
 
@@ -113,7 +125,7 @@ def fit(
     train_size
         Train on at most so many pictures.
     """
-    clock = RunClock()
+    clock = RunClock(started)
     folders = RunFolders.of(config)
     state = folders.state / LAST
     if state.exists() and not resume:
@@ -175,7 +187,9 @@ def _fit_to_budget(module: TrainingModule, test_pictures: int) -> None:
     count = max(_MIN_SCORED, int(_VALIDATION_SHARE * seconds / module.item_seconds))
     module.validation = PictureSubset(module.validation, count)
     scored = min(_max_scored(module) or 0, test_pictures or len(module.validation))
-    reserve = _EXPORT_SECONDS + module.item_seconds * (2 * len(module.validation) + _SCORED_ENGINES * scored)
+    startup = module.clock.startup_seconds
+    export = max(_MIN_EXPORT_SECONDS, _EXPORT_PER_STARTUP * startup) if startup else _EXPORT_SECONDS
+    reserve = export + module.item_seconds * (2 * len(module.validation) + _SCORED_ENGINES * scored)
     module.reserved_seconds = min(_MAX_RESERVE * seconds, reserve)
 
 
