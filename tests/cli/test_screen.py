@@ -26,6 +26,7 @@ DONE = Report(
         ),
         ({"film": "negative"}, "a.tif -> b.tif: 1.481% repaired in 49 regions (a negative), 1.0 s"),
         ({"coverage": 0.0, "regions": 0}, "a.tif -> b.tif: nothing to repair, 1.0 s"),
+        ({"level": 0.8001}, "a.tif -> b.tif: 1.481% repaired in 49 regions (level 0.8), 1.0 s"),
     ],
 )
 def test_numbers_in_one_line_do_not_contradict_each_other(changes: dict[str, object], said: str) -> None:

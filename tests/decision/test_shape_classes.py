@@ -167,5 +167,5 @@ def test_flags_and_presets(redust_command: Command, source: Path, tmp_path: Path
     ended = redust_command(*asked, "-o", tmp_path / "b", "--preset", preset)
     assert json.loads(ended.out)["classes"]["scratch"] == 0
     ended = redust_command("detect", source, "--detector", "bright", "-o", tmp_path / "c")
-    assert ": 3 dust, 1 hair, 1 scratch, 1 stain," in ended.out
+    assert ": 3 dust, 1 hair, 1 scratch, 1 stain (level 0.5)," in ended.out
     assert redust_command(*asked, "-o", tmp_path / "d", "--skip", "fluff").code == 2

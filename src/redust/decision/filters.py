@@ -8,7 +8,7 @@ scan's size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from redust.core.settings import DamageClass, Polarity
 from redust.core.tiles import bands, with_margin
 from redust.decision.guard import GuardResult, apply_guard
 from redust.decision.regions import Regions
+from redust.decision.scene_guard import SceneResult, apply_scene_guard
 from redust.decision.shape_classes import filter_by_class
 
 _RING = 7  # pixels around a region whose undamaged pixels it is compared with
@@ -36,11 +37,18 @@ class MaskDecision:
         The same before dilation; only what it marks is counted.
     guard
         What the over-detection guard rejected.
+    scene
+        What the scene guard left alone.
     """
 
     mask: Mask
     ungrown: Mask
     guard: GuardResult
+    scene: SceneResult = field(default_factory=SceneResult)
+
+    def warnings(self, max_tile_coverage: float) -> list[str]:
+        """What was left alone, in sentences for the user."""
+        return [*self.scene.warnings(), *self.guard.warnings(max_tile_coverage)]
 
 
 def filter_components(
@@ -53,6 +61,7 @@ def filter_components(
     only: Sequence[DamageClass] = (),
     skip: Sequence[DamageClass] = (),
     max_tile_coverage: float = 1.0,
+    scene_guard: bool = False,
     pixels: Pixels | None = None,
     protect: Mask | None = None,
 ) -> MaskDecision:
@@ -72,8 +81,10 @@ def filter_components(
         Keep only regions of these classes, or all but these; see :mod:`redust.decision.shape_classes`.
     max_tile_coverage : above 0, up to 1
         Reject squares of which more than this share is marked before dilation; see :mod:`redust.decision.guard`.
+    scene_guard
+        Leave lettering and pupils alone; see :mod:`redust.decision.scene_guard`.
     pixels : (H, W, C) uint8, uint16 or float32, optional
-        The scan; needed for `polarity` other than ``both``.
+        The scan; needed for `polarity` other than ``both``, and for `scene_guard`.
     protect : (H, W) bool, optional
         Areas that will not be touched: they do not count for `max_tile_coverage`.
 
@@ -94,8 +105,13 @@ def filter_components(
         mask = filter_by_polarity(mask, pixels, polarity)
     if only or skip:
         mask = filter_by_class(mask, only, skip)
+    scene = SceneResult()
+    if scene_guard:
+        if pixels is None:
+            raise ValueError("the scene guard needs the pixels of the scan")
+        mask, scene = apply_scene_guard(mask, pixels)
     mask, guard = apply_guard(mask, max_tile_coverage, protect)
-    return MaskDecision(dilate_mask(mask, grow), mask, guard)
+    return MaskDecision(dilate_mask(mask, grow), mask, guard, scene)
 
 
 def filter_by_size(mask: Mask, min_size: int, max_size: int | None) -> Mask:

@@ -1,6 +1,6 @@
 """Which regions are damage: a small ensemble of trees over the table of region features.
 
-A damage map tells how much a pixel resembles damage. Whether a region is damage depends on what only the region as a
+A damage map says how much a pixel resembles damage. Whether a region is damage depends on what only the region as a
 whole shows: its contrast in units of the local noise, its outline, its colour, whether a line goes on beyond it, its
 company. The trees run in ONNX Runtime; `redust learn` fits them (:mod:`redust.training.regions`).
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import DamageMap, Mask, Pixels
 from redust.core.engines import DetectorSpec, MapSpec
 from redust.core.errors import ModelError
-from redust.core.logits import QuantisedMap
+from redust.core.logits import QuantisedMap, estimate_prior
 from redust.core.settings import Sensitivity
 from redust.core.tiles import Rectangle
 from redust.decision.candidates import find_candidates, measure_tone
@@ -46,7 +46,7 @@ class RegionClassifier:
     """
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
-        from redust.models.runtime import open_model  # ONNX Runtime is loaded where a network is
+        from redust.models.runtime import open_model  # loads ONNX Runtime: only where regions are judged
 
         self.card, self._session = open_model(folder, "regions", threads=threads)
         names = list(self.card.options.get("features", ()))
@@ -63,13 +63,26 @@ class RegionClassifier:
         """The score, 0..1, from which on a region counts as damage."""
         return self.card.level if sensitivity is None else self.card.levels.get(sensitivity, self.card.level)
 
+    @property
+    def pixel_share(self) -> float:
+        """The estimated share of damage, 0..1, from which on a scan is heavily damaged."""
+        return float(self.card.options.get("pixel_share", 1.0))
+
+    @property
+    def scene_level(self) -> float:
+        """The score, 0..1, below which a region of a heavily damaged scan is taken for a part of the scene."""
+        return float(self.card.options.get("scene_level", 0.0))
+
     def score(self, table: RegionTable) -> NDArray[np.float32]:
-        """The scores of regions, (count,) float32 in 0..1: 0 on too little evidence, 1 where the map is certain."""
-        scores = np.zeros(len(table.values), np.float32)
+        """The scores of regions as of an ordinary and of a heavily damaged scan, (count, 2) float32 in 0..1.
+
+        0 on too little evidence, 1 where the map is certain. Both are the same for a model with one committee of trees.
+        """
+        scores = np.zeros((len(table.values), 2), np.float32)
         (rows,) = np.nonzero(table.has_evidence)
         for start in range(0, len(rows), _ROWS):
             chunk = rows[start : start + _ROWS]
-            scores[chunk] = self._session.run_table(table.values[chunk][:, self._columns])[:, 0]
+            scores[chunk] = self._session.run_table(table.values[chunk][:, self._columns])
         scores[table.is_certain] = 1
         return scores
 
@@ -88,43 +101,85 @@ class ScoredRegions:
     ----------
     regions
         The candidates.
-    scores : (count,) float32 in 0..1
-        In the order of `regions`.
+    scores : (count, 2) float32 in 0..1
+        In the order of `regions`, as of an ordinary and of a heavily damaged scan.
+    highest_bins : (count,) float32
+        The highest bin of the damage map in each.
     """
 
     regions: Regions
     scores: NDArray[np.float32]
+    highest_bins: NDArray[np.float32]
 
-    def mask(self, level: float) -> Mask:
-        """The regions whose score is at least `level`, (H, W) bool; a lower level never marks less."""
-        return self.regions.keep(self.scores >= np.float32(level))
+    def accept(self, level: float, first_bin: int | None = None) -> NDArray[np.bool_]:
+        """Which regions are damage, (count,) bool; a lower level, or first bin, never accepts less.
+
+        Those whose score reaches the level as of an ordinary scan; and, of those that the damage map marks from
+        `first_bin` on, those whose score reaches it as of a heavily damaged one.
+        """
+        likely = self.scores >= np.float32(level)
+        if first_bin is None:
+            return likely[:, 0]
+        return likely[:, 0] | (likely[:, 1] & (self.highest_bins >= first_bin))
+
+    def drop_scene(self, mask: Mask, level: float) -> Mask:
+        """A mask (H, W) without its regions that touch no candidate of this score as of a heavily damaged scan."""
+        marked = Regions(mask, self.regions.rows)
+        highest = np.zeros(marked.count + 1, np.float32)
+        scores = np.concatenate([[0], self.scores[:, 1]]).astype(np.float32)
+        for (_, marked_labels), (_, labels) in zip(marked.bands(), self.regions.bands(), strict=True):
+            positions = np.flatnonzero(marked_labels)
+            np.maximum.at(highest, marked_labels.ravel()[positions], scores[labels.ravel()[positions]])
+        return marked.keep(highest[1:] >= np.float32(level))
 
 
 def score_regions(classifier: RegionClassifier, quantised: QuantisedMap, pixels: Pixels) -> ScoredRegions:
     """Find the candidate regions of a scan, (H, W, C) uint8, uint16 or float32, and score them."""
     tone = measure_tone(pixels)
     regions = Regions(find_candidates(quantised.bins, tone))
-    return ScoredRegions(regions, classifier.score(measure_regions(regions, pixels, quantised.bins, tone)))
+    table = measure_regions(regions, pixels, quantised.bins, tone)
+    return ScoredRegions(regions, classifier.score(table), table.highest_bins)
 
 
 @dataclass(frozen=True, eq=False)
 class RegionThreshold:
-    """The score at or above which regions count as damaged; applied as :class:`redust.decision.threshold.Threshold` is.
+    """Which candidates count as damaged, by the kind of the scan; applied as :class:`Threshold` is.
+
+    On ordinary scans regions are judged (:meth:`ScoredRegions.accept`). On a heavily damaged scan, one whose damage map
+    estimates at least the classifier's ``pixel_share``, pixels are thresholded as well, and of their regions those are
+    dropped that the classifier takes for a part of the scene. A higher sensitivity never marks less, on either kind.
 
     Parameters
     ----------
     classifier
         Scores the candidate regions.
     level : above 0, up to 1
+        Score at or above which regions are damage.
+    by_pixel
+        Threshold of the damage map.
     """
 
     classifier: RegionClassifier
     level: float
+    by_pixel: Threshold
 
     def apply(self, damage: DamageMap | QuantisedMap, pixels: Pixels) -> tuple[Mask, float]:
-        """The mask (H, W) bool of a damage map (H, W), and the level."""
+        """The mask (H, W) bool of a damage map (H, W), and the level: of scores, or of the map on a heavy scan."""
         quantised = damage if isinstance(damage, QuantisedMap) else QuantisedMap.from_map(damage)
-        return score_regions(self.classifier, quantised, pixels).mask(self.level), self.level
+        scored = score_regions(self.classifier, quantised, pixels)
+        histogram = quantised.histogram()
+        share = estimate_prior(histogram, self.by_pixel.assumed_prior)
+        if share < self.classifier.pixel_share:
+            return scored.regions.keep(scored.accept(self.level, self.by_pixel.first_bin(histogram))), self.level
+        mask, level = self.by_pixel.apply(quantised, pixels)
+        mask = scored.drop_scene(mask, self._scene_level(share))
+        return np.logical_or(mask, scored.regions.keep(scored.accept(self.level)), out=mask), level
+
+    def _scene_level(self, share: float) -> float:
+        """From the level of ordinary scans down to the classifier's own while the share of damage doubles."""
+        doubled = min(float(np.log2(share / self.classifier.pixel_share)), 1.0)
+        lowest = min(self.classifier.scene_level, self.level)
+        return self.level + doubled * (lowest - self.level)
 
     def apply_to_tiles(self, tiles: Iterable[tuple[Rectangle, DamageMap]], pixels: Pixels) -> tuple[Mask, float]:
         """The same for a damage map that comes in tiles: one byte per pixel of it is held."""
@@ -135,8 +190,9 @@ def threshold_of(
     spec: MapSpec, level: float | None = None, sensitivity: Sensitivity | None = None
 ) -> Threshold | RegionThreshold:
     """How a damage map becomes candidates: by regions where its detector has a classifier and no level is given."""
+    by_pixel = Threshold.of_engine(spec, level, sensitivity)
     folder = spec.regions if isinstance(spec, DetectorSpec) else None
     if level is not None or folder is None:
-        return Threshold.of_engine(spec, level, sensitivity)
+        return by_pixel
     classifier = load_classifier(folder)
-    return RegionThreshold(classifier, classifier.level_for(sensitivity))
+    return RegionThreshold(classifier, classifier.level_for(sensitivity), by_pixel)

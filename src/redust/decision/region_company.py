@@ -40,7 +40,7 @@ class Neighbourhood:
     y: Sums
     blocks: tuple[int, int]
 
-    def sum(self, weight: Sums, side: int) -> Sums:
+    def sum_square(self, weight: Sums, side: int) -> Sums:
         """The weight of the regions in the square of `side` blocks around each, its own included; (count,)."""
         rows, columns = self.y.astype(np.int64) // BLOCK, self.x.astype(np.int64) // BLOCK
         grid = np.zeros(self.blocks)
@@ -48,9 +48,9 @@ class Neighbourhood:
         total = cv2.boxFilter(grid, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
         return np.asarray(total, np.float64).reshape(self.blocks)[rows, columns]
 
-    def others(self, weight: Sums, side: int) -> Sums:
+    def sum_neighbours(self, weight: Sums, side: int) -> Sums:
         """The same without its own, at least 0."""
-        return np.maximum(self.sum(weight, side) - weight, 0)
+        return np.maximum(self.sum_square(weight, side) - weight, 0)
 
 
 def company_columns(columns: Columns, angle: Sums, around: Neighbourhood) -> Columns:
@@ -65,17 +65,17 @@ def company_columns(columns: Columns, angle: Sums, around: Neighbourhood) -> Col
     around
         Where the regions lie.
     """
-    ones = np.ones(len(angle))
+    unit = np.ones(len(angle))
     chance = 1 / (1 + np.exp(_EVEN_ODDS - columns["map_max"]))
     sign = np.sign(columns["signed_contrast"])
     weight = chance * np.minimum(columns["hat_max"] / 6, 1)
     balance = float((sign * weight).sum() / (weight.sum() + _SETTLED))
-    of_either_sign = [around.others(chance * (sign == polarity), FAR) for polarity in (1, -1)]
+    of_either_sign = [around.sum_neighbours(chance * (sign == polarity), FAR) for polarity in (1, -1)]
     return {
-        "crowd_far": np.log1p(around.others(ones, FAR)),
-        "strong_near": np.log1p(around.others(chance, NEAR)),
+        "crowd_far": np.log1p(around.sum_neighbours(unit, FAR)),
+        "strong_near": np.log1p(around.sum_neighbours(chance, NEAR)),
         "strong_alike": np.log1p(np.where(sign > 0, *of_either_sign)),
-        "strong_share": around.others(chance, FAR) / around.sum(ones, FAR),
+        "strong_share": around.sum_neighbours(chance, FAR) / around.sum_square(unit, FAR),
         "with_majority": sign * balance,
         "hat_to_usual": columns["hat_max"] / (float(np.percentile(columns["hat_max"], 90)) + 1),
         "aligned": _alignment(chance * (1 - np.exp(-columns["elongation"])), angle, around),
@@ -84,18 +84,20 @@ def company_columns(columns: Columns, angle: Sums, around: Neighbourhood) -> Col
 
 def _alignment(weight: Sums, angle: Sums, around: Neighbourhood) -> Sums:
     """How much of the company lies in a region's own direction, -1 (across) to 1; 0 for round or lone regions."""
-    along, across = (around.sum(weight * part, FAR) - weight * part for part in (np.cos(2 * angle), np.sin(2 * angle)))
+    along, across = (
+        around.sum_square(weight * part, FAR) - weight * part for part in (np.cos(2 * angle), np.sin(2 * angle))
+    )
     agreement = along * np.cos(2 * angle) + across * np.sin(2 * angle)
-    return agreement / (around.others(weight, FAR) + _SETTLED / 3)
+    return agreement / (around.sum_neighbours(weight, FAR) + _SETTLED / 3)
 
 
 def _likeness(columns: Columns, chance: Sums, around: Neighbourhood) -> Columns:
     """Spread of length and contrast among likely neighbours, near 1 for few of them."""
-    total = around.sum(chance, FAR)
+    total = around.sum_square(chance, FAR)
     likeness = {}
     for name, source in (("length_spread", columns["length"]), ("contrast_spread", np.log(columns["contrast"] + 0.1))):
-        mean = around.sum(chance * source, FAR) / (total + 1e-9)
-        square = around.sum(chance * source**2, FAR) / (total + 1e-9)
+        mean = around.sum_square(chance * source, FAR) / (total + 1e-9)
+        square = around.sum_square(chance * source**2, FAR) / (total + 1e-9)
         variance = np.maximum(square - mean**2, 0)
         likeness[name] = np.sqrt((variance * total + _SETTLED) / (total + _SETTLED))
     return likeness

@@ -6,7 +6,7 @@ pixels, light in 8 bits of the scan's own range, contrasts in units of the local
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from redust.core.tiles import with_margin
 from redust.decision.candidates import (
     BLOCK,
     MARGIN,
+    THREADS,
     TOP_HAT_WIDTHS,
     Floats,
     ScanTone,
@@ -28,11 +29,13 @@ from redust.decision.candidates import (
 )
 from redust.decision.region_company import Columns, Neighbourhood, Sums, company_columns
 from redust.decision.regions import Labels, Regions
+from redust.files.threads import in_order
 
 Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[Any]]
 Planes: TypeAlias = dict[str, Plane]
 
 _RIM, _GAP, _RING = 3, 5, 13  # pixels: sides of the squares that reach a region's rim, what is left out, its ring
+_EDGE_DEPTH = 1.4  # pixels: less deep is the edge
 _EVEN, _LIKELY = 81, 62  # logit bins: probabilities of 0.5 and 0.13
 
 _EVIDENCE = 6.0  # in units of log odds above the lowest bin, with 0.6 for each unit of local noise
@@ -89,6 +92,11 @@ class RegionTable:
         return np.asarray(map_max + 0.6 * np.minimum(hat_max, 10) >= _EVIDENCE)
 
     @property
+    def highest_bins(self) -> NDArray[np.float32]:
+        """The highest bin of the damage map in each region, (count,) float32."""
+        return np.rint(self.values[:, FEATURES.index("map_max")] * BINS_PER_UNIT)
+
+    @property
     def is_certain(self) -> NDArray[np.bool_]:
         """Whether the map holds a pixel of the region for certain, as it does scratches of a frame's length."""
         return np.asarray(self.values[:, FEATURES.index("map_max")] >= (BINS - 1) / BINS_PER_UNIT)
@@ -119,26 +127,58 @@ def measure_regions(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone:
 
 
 def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone) -> _Gathered:
-    """Go through the scan once and add up what is known of each region."""
+    """Go through the scan once, in threads, and add up what is known of each region."""
     gathered = _Gathered(
-        *({name: np.zeros(regions.count + 1) for name in names}
+        *({name: np.zeros(regions.count) for name in names}
           for names in (_SUMMED_INSIDE, _MAXIMA_INSIDE, _SUMMED_RIM, _SUMMED_RING, _MAXIMA_RING))
     )  # fmt: skip
-    for rows, labels in _labels_with_margin(regions, _RING // 2):
-        if not labels.any():
-            continue
-        window_rows, core = with_margin(rows, _RING // 2, pixels.shape[0])
-        planes = _planes(regions, pixels, map_bins, tone, window_rows)
-        wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
-        ring = _dilated(wide, _RING)
-        ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
-        _add(gathered.inside, gathered.inside_max, labels[core], planes, core)
-        _add(gathered.rim, {}, _dilated(wide, _RIM)[core], planes, core)
-        _add(gathered.ring, gathered.ring_max, ring[core], planes, core)
-    return _Gathered(
-        *({name: values[1:] for name, values in sums.items()}
-          for sums in (gathered.inside, gathered.inside_max, gathered.rim, gathered.ring, gathered.ring_max))
+
+    def gather_band(band: tuple[slice, Labels]) -> list[_BandPart]:
+        return _gather_band(band, regions, pixels, map_bins, tone)
+
+    totals: tuple[tuple[dict[str, Sums], dict[str, Sums]], ...] = (
+        (gathered.inside, gathered.inside_max), (gathered.rim, {}), (gathered.ring, gathered.ring_max),
     )  # fmt: skip
+    for parts in in_order(gather_band, _labels_with_margin(regions, _RING // 2), THREADS):
+        for (sums, maxima), part in zip(totals, parts, strict=True):
+            part.add_to(sums, maxima)
+    return gathered
+
+
+@dataclass(frozen=True, eq=False)
+class _BandPart:
+    """Sums and maxima over a band's pixels, of the regions from `first` on."""
+
+    first: int
+    sums: dict[str, Sums]
+    maxima: dict[str, Sums]
+
+    def add_to(self, sums: dict[str, Sums], maxima: dict[str, Sums]) -> None:
+        """Add it to those of the whole scan."""
+        for name, values in self.sums.items():
+            sums[name][self.first : self.first + len(values)] += values
+        for name, values in self.maxima.items():
+            highest = maxima[name][self.first : self.first + len(values)]
+            np.maximum(highest, values, out=highest)
+
+
+def _gather_band(
+    band: tuple[slice, Labels], regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone
+) -> list[_BandPart]:
+    """What a band's pixels add to their regions: their own, those of the rims, those of the rings."""
+    rows, labels = band
+    if not labels.any():
+        return [_BandPart(0, {}, {})] * 3
+    padded, core = with_margin(rows, _RING // 2, pixels.shape[0])
+    planes = _planes(regions, pixels, map_bins, tone, padded)
+    wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
+    ring = _dilated(wide, _RING)
+    ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
+    return [
+        _sum_band(labels[core], planes, core, _SUMMED_INSIDE, _MAXIMA_INSIDE),
+        _sum_band(_dilated(wide, _RIM)[core], planes, core, _SUMMED_RIM, ()),
+        _sum_band(ring[core], planes, core, _SUMMED_RING, _MAXIMA_RING),
+    ]
 
 
 def _labels_with_margin(regions: Regions, margin: int) -> Iterator[tuple[slice, Labels]]:
@@ -158,20 +198,23 @@ def _dilated(labels: NDArray[Any], side: int) -> NDArray[Any]:
     return np.asarray(cv2.dilate(labels, np.ones((side, side), np.uint8)))
 
 
-def _add(sums: dict[str, Sums], maxima: dict[str, Sums], labels: NDArray[Any], planes: Planes, core: slice) -> None:
-    """Add a band's pixels to what is known of their regions."""
-    (positions,) = np.nonzero(labels.ravel())
+def _sum_band(
+    labels: NDArray[Any], planes: Planes, core: slice, summed: Sequence[str], highest: Sequence[str]
+) -> _BandPart:
+    """Sums and maxima of planes over a band's pixels by their labels, 1..count."""
+    positions = np.flatnonzero(labels != 0)
     if not len(positions):
-        return
-    region = labels.ravel()[positions].astype(np.int64)
-    count = len(next(iter(sums.values())))
-    values: dict[str, NDArray[Any]] = {}
-    for name in sums.keys() | maxima.keys():
-        values[name] = planes[name](positions, core)
-    for name, total in sums.items():
-        total += np.bincount(region, weights=values[name], minlength=count)
-    for name, highest in maxima.items():
-        np.maximum.at(highest, region, values[name].astype(np.float64))
+        return _BandPart(0, {}, {})
+    region = labels.ravel()[positions].astype(np.int64) - 1
+    first = int(region.min())
+    region -= first
+    count = int(region.max()) + 1
+    values = {name: planes[name](positions, core) for name in {*summed, *highest}}
+    sums = {name: np.asarray(np.bincount(region, weights=values[name], minlength=count), np.float64) for name in summed}
+    maxima = {name: np.zeros(count) for name in highest}
+    for name, maximum in maxima.items():
+        np.maximum.at(maximum, region, values[name].astype(np.float64))
+    return _BandPart(first, sums, maxima)
 
 
 def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone, rows: slice) -> Planes:
@@ -185,6 +228,9 @@ def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
 
     def of(plane: NDArray[Any]) -> Plane:
         return lambda positions, band: plane[band].ravel()[positions]
+
+    def at_least(plane: NDArray[Any], lowest: int) -> Plane:
+        return lambda positions, band: plane[band].ravel()[positions] >= lowest
 
     def channel(number: int) -> Plane:
         return lambda positions, band: tone.stretch(light[band].reshape(-1, light.shape[2])[positions, number])
@@ -200,9 +246,10 @@ def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
         "xx": at(lambda x, _: x * x), "yy": at(lambda _, y: y * y), "xy": at(lambda x, y: x * y),
         "grey": of(grey), "grey2": lambda positions, band: np.square(grey[band].ravel()[positions].astype(np.float64)),
         "red": channel(0), "green": channel(light.shape[2] // 2), "blue": channel(light.shape[2] - 1),
-        "bins": of(bins), "likely": of(bins >= _LIKELY), "even": of(bins >= _EVEN),
+        "bins": of(bins), "likely": at_least(bins, _LIKELY), "even": at_least(bins, _EVEN),
         "bright": of(hats[0]), "dark": of(hats[1]), "bright_wide": of(hats[2]), "dark_wide": of(hats[3]),
-        "edge": of(depth < 1.4), "depth": of(depth), "gradient": of(gradient),
+        "edge": lambda positions, band: depth[band].ravel()[positions] < _EDGE_DEPTH,
+        "depth": of(depth), "gradient": of(gradient),
     }  # fmt: skip
 
 

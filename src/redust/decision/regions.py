@@ -84,11 +84,14 @@ class Regions:
         labels : (h, W) int32
             0 where the mask is False, else the region's number, 1..count.
         """
+        for band, labels, region_of in self._label_bands():
+            yield band, region_of[labels]
+
+    def _label_bands(self) -> Iterator[tuple[slice, Labels, Labels]]:
+        """Bands of rows, their own labels (h, W), and the region of each of these; background stays 0."""
         for band, start in zip(bands(self.mask.shape[0], self.rows), self._starts, strict=True):
             count, labels = _label_band(self.mask[band])
-            # Labels of the band straight to regions; background stays 0.
-            region_of = np.concatenate([self._region_of[:1], self._region_of[start + 1 : start + 1 + count]])
-            yield band, region_of[labels]
+            yield band, labels, np.concatenate([self._region_of[:1], self._region_of[start + 1 : start + 1 + count]])
 
     def sizes(self) -> NDArray[np.int64]:
         """The number of pixels of each region, (count,) int64."""
@@ -102,8 +105,8 @@ class Regions:
         """The mask of the regions for which `selected`, (count,) bool, is True."""
         lookup = np.concatenate([[False], selected])
         mask = np.empty_like(self.mask)
-        for band, labels in self.bands():
-            mask[band] = lookup[labels]
+        for band, labels, region_of in self._label_bands():
+            np.take(lookup[region_of], labels, out=mask[band])
         return mask
 
 

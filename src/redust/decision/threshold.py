@@ -32,6 +32,8 @@ from redust.decision.polarity import find_minority_polarity, unpack_mask
 
 _PackedMask = NDArray[np.uint8]
 
+_USUAL_PRIOR = 0.01  # of a detector without a prior shift
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -60,6 +62,15 @@ class Threshold:
     def of_engine(cls, spec: MapSpec, level: float | None = None, sensitivity: Sensitivity | None = None) -> Self:
         """The user's level exactly; unless given, the engine's for the sensitivity, with its prior shift."""
         return cls(spec.level_for(sensitivity), spec.prior_shift) if level is None else cls(level)
+
+    @property
+    def assumed_prior(self) -> float:
+        """Share of damaged pixels from which the estimate of a scan's share starts."""
+        return _USUAL_PRIOR if self.prior_shift is None else self.prior_shift.prior
+
+    def first_bin(self, histogram: Histogram) -> int:
+        """The lowest bin that counts as damaged on a scan with this histogram (256,), 1..255."""
+        return level_bin(self.level, 0.0 if self.prior_shift is None else logit_bias(self.prior_shift, histogram))
 
     def apply(self, damage: DamageMap | QuantisedMap, pixels: Pixels) -> tuple[Mask, float]:
         """Threshold a damage map.
@@ -102,7 +113,7 @@ class Threshold:
             first = level_bin(self.level) if self.level > 0 else 0
             return np.greater_equal(bins, first, out=mask), bin_probability(first) if first else 0.0
         histogram = quantised.histogram()
-        first = level_bin(self.level, logit_bias(shift, histogram))
+        first = self.first_bin(histogram)
         rejected = _reject_minority(shift, quantised, pixels, histogram, first) if shift.minority_exponent else []
         np.greater_equal(bins, first, out=mask)
         for rectangle, packed in rejected:

@@ -20,9 +20,9 @@ def count_cores() -> int:
         return os.cpu_count() or 1
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Like :func:`map`, in threads; at most two results per core wait, whatever the number of items."""
-    threads = count_cores()
+def in_order(work: Callable[[T], R], items: Iterable[T], limit: int | None = None) -> Iterator[R]:
+    """Like :func:`map`, in at most `limit` threads; two results per thread wait at most, however many items come."""
+    threads = min(count_cores(), limit or count_cores())
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[R]] = deque()
         for item in items:

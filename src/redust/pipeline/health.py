@@ -69,6 +69,8 @@ class Engine:
         Of its weights, if it has any.
     blurred
         Of the network that takes a detector's place on blurred scans, if it has one.
+    regions
+        Of what judges the regions of a detector's maps, if it has such a model.
     size
         Of its weights in bytes.
     problem
@@ -81,6 +83,7 @@ class Engine:
     level: float | None = None
     card: ModelCard | None = None
     blurred: ModelCard | None = None
+    regions: ModelCard | None = None
     size: int = 0
     problem: str = ""
 
@@ -154,7 +157,15 @@ def _load_engine(kind: str, name: str, make: Callable[[str], Any], *, default: b
     level = spec.level if isinstance(spec, MapSpec) else None
     if not isinstance(spec.card, ModelCard):
         return Engine(kind, name, default, level)
-    return Engine(kind, name, default, level, spec.card, _read_blurred(spec.card), _count_bytes(spec.card))
+    return Engine(
+        kind, name, default, level, spec.card, _read_blurred(spec.card), _read_regions(spec.card),
+        _count_bytes(spec.card),
+    )  # fmt: skip
+
+
+def _read_regions(card: ModelCard) -> ModelCard | None:
+    """The card of the region classifier that a model that comes with the package has."""
+    return read_card(shipped_folder(card.name) / card.regions) if card.regions else None
 
 
 def _read_blurred(card: ModelCard) -> ModelCard | None:

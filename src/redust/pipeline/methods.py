@@ -153,6 +153,7 @@ class RestorationMethod(ABC):
             only=settings.only,
             skip=settings.skip,
             max_tile_coverage=max_tile_coverage,
+            scene_guard=settings.guard,
             pixels=scan.pixels,
             protect=areas.protect,
         )

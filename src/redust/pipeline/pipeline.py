@@ -132,7 +132,7 @@ class Pipeline:
 
     def _decide(self, candidates: Mask, scan: Scan, areas: Areas) -> Mask:
         decision = self.method.decide(candidates, scan, areas)
-        log_warnings(decision.guard.warnings(self.settings.max_tile_coverage))
+        log_warnings(decision.warnings(self.settings.max_tile_coverage))
         return decision.mask
 
     def repair(

@@ -91,7 +91,7 @@ def _decide(
             decision, count = method.add_marks(decision, marks, scan, areas)
             report.set(common_marks=count)
         report.record_classes(decision.ungrown)
-    report.add_warnings(decision.guard.warnings(settings.max_tile_coverage))
+    report.add_warnings(decision.warnings(settings.max_tile_coverage))
     report.record_mask(decision.mask, intended=settings.everywhere)
     return decision.mask
 

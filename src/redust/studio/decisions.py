@@ -116,7 +116,7 @@ def decide_scan(
     regions = list_regions(decision.ungrown, marked_steps)
     return Decision(
         decision.mask, regions, int(np.count_nonzero(decision.mask)),
-        decision.guard.warnings(settings.max_tile_coverage),
+        decision.warnings(settings.max_tile_coverage),
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def _model_folder(studio: Studio) -> Path:
 def teach_studio(studio: Studio, scan_ids: Sequence[str], job: Job) -> JobResult:
     """Fit a region classifier to corrected scans, put it in force, and say what changes on every detected scan."""
     from redust.studio.teaching_samples import fit_corrections, label_scan
-    from redust.training.regions import FOLDER, copy_detector, write_classifier
+    from redust.training.regions import FOLDER, FittedKinds, copy_detector, write_classifier
 
     labelled = []
     for number, scan_id in enumerate(scan_ids):
@@ -64,7 +64,7 @@ def teach_studio(studio: Studio, scan_ids: Sequence[str], job: Job) -> JobResult
     folder = _next_folder(studio.output / _MODELS)
     copy_detector(_model_folder(studio), folder)
     facts = {"summary": "Judges regions as corrected in the studio.", "made_with": f"ReDust {redust.__version__}"}
-    write_classifier(folder / FOLDER, fitted, levels, facts)
+    write_classifier(folder / FOLDER, FittedKinds(fitted), levels, facts)
     changes = _switch_model(studio, folder, job)
     return {"changes": changes, "model": folder.name}
 

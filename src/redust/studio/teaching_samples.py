@@ -22,8 +22,8 @@ from redust.decision.regions import Regions
 from redust.studio.corrections import PixelState, States
 from redust.studio.open_scan import OpenScan, is_marked
 from redust.studio.refusals import BadRequest
+from redust.training.region_samples import label_regions
 from redust.training.region_trees import FittedTrees, RegionSample, fit_trees
-from redust.training.regions import label_regions
 
 _FOLDS = 4  # parts that the regions of all scans are split into
 _ROUNDS, _ALIKE = 10, 0.6  # of the analysis; likelihood from which on a region counts as alike

@@ -8,8 +8,9 @@ the classifier is the mean of these trees' logits. So the levels are calibrated 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,9 +18,18 @@ from numpy.typing import NDArray
 
 from redust.core.errors import TrainingError
 from redust.core.labels import Label
+from redust.core.settings import Sensitivity
 from redust.decision.region_features import FEATURES
 
 Scores: TypeAlias = NDArray[np.float32]
+
+
+class ScanKind(StrEnum):
+    """The kinds of scans that have trees of their own."""
+
+    ordinary = "ordinary"
+    heavy = "heavy"
+
 
 FOLDS = 5
 # More of these never makes damage less likely: what keeps a few scans from teaching the contrary.
@@ -35,7 +45,8 @@ _RISING = {
 }
 _MAX_DAMAGED, _MAX_SOUND = 200, 1500  # regions learnt from one scan
 _DAMAGED_COUNT, _SOUND_COUNT = 60, 600  # regions from which on a scan counts no more
-_DOUBTED = 0.6  # score out of fold from which on an unmarked region may well be damage
+_DOUBTED = 0.85  # score out of fold from which on an unmarked region may well be damage
+_USUAL_AREA = 100  # pixels
 _DAMAGED_SHARE = 0.25  # of the weight of sound regions that damaged ones have in all
 
 
@@ -57,6 +68,10 @@ class RegionSample:
         Of the scan.
     has_unmarked
         Whether some of its damage may not be marked, as on every scan of film that people have masked.
+    kinds
+        Of scans, whose trees learn from it: ``ordinary``, ``heavy`` (heavily damaged), or both.
+    marked : (count,) bool by sensitivity
+        Whether the detector's own threshold marks each region; see :class:`RegionThreshold`.
     """
 
     roll: str
@@ -65,6 +80,8 @@ class RegionSample:
     labels: NDArray[np.int16]
     weight: float = 1.0
     has_unmarked: bool = False
+    kinds: frozenset[ScanKind] = frozenset(ScanKind)
+    marked: Mapping[Sensitivity, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,14 +99,28 @@ class FittedTrees:
     committee: list[Any] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
 
+    def score_fold(self, trees: Any, samples: Sequence[RegionSample], numbers: Sequence[int]) -> None:
+        """Score these samples by trees that have not learnt them, all at once: a call costs more than its regions."""
+        values = np.concatenate([samples[number].values for number in numbers])
+        if not len(values):
+            return
+        scores = trees.predict_proba(values)[:, 1].astype(np.float32)
+        ends = np.cumsum([len(samples[number].values) for number in numbers])
+        for number, sample_scores in zip(numbers, np.split(scores, ends[:-1]), strict=True):
+            self.scores[number] = sample_scores
+
     def predict(self, values: NDArray[np.float32]) -> Scores:
         """Scores, (count,) in 0..1, of regions of a scan that was not learnt."""
         logits = [trees.decision_function(values) for trees in self.committee]
         return np.asarray(1 / (1 + np.exp(-np.mean(logits, axis=0))), np.float32)
 
 
-def fit_trees(samples: Sequence[RegionSample], *, seed: int = 0, folds: int = FOLDS) -> FittedTrees:
-    """Fit a committee out of fold.
+def fit_trees(
+    samples: Sequence[RegionSample], kind: ScanKind = ScanKind.ordinary, *, seed: int = 0, folds: int = FOLDS
+) -> FittedTrees:
+    """Fit a committee out of fold to the samples of a kind; it scores those of other kinds as a whole.
+
+    On heavily damaged scans regions count by the root of their area: large marks and lines of a scene more than specks.
 
     Raises
     ------
@@ -99,12 +130,11 @@ def fit_trees(samples: Sequence[RegionSample], *, seed: int = 0, folds: int = FO
     fold_of = assign_folds([sample.roll for sample in samples], [len(sample.labels) for sample in samples], folds)
     fitted = FittedTrees(scores=[np.zeros(len(sample.labels), np.float32) for sample in samples])
     for fold in sorted(set(fold_of)):
-        learnt = [sample for sample, held_fold in zip(samples, fold_of, strict=True) if held_fold != fold]
-        trees = _fit_fold(learnt, seed + fold)
+        learnt = [sample for sample, held_fold in zip(samples, fold_of, strict=True)
+                  if held_fold != fold and kind in sample.kinds]  # fmt: skip
+        trees = _fit_fold(learnt, seed + fold, by_area=kind is ScanKind.heavy)
         fitted.committee.append(trees)
-        for number, sample in enumerate(samples):
-            if fold_of[number] == fold and len(sample.labels):
-                fitted.scores[number][:] = trees.predict_proba(sample.values)[:, 1]
+        fitted.score_fold(trees, samples, [number for number, held_fold in enumerate(fold_of) if held_fold == fold])
     return fitted
 
 
@@ -143,10 +173,10 @@ def assign_folds(rolls: Sequence[str], sizes: Sequence[int], folds: int) -> list
     return [fold_of[roll] for roll in rolls]
 
 
-def _fit_fold(samples: Sequence[RegionSample], seed: int) -> Any:
+def _fit_fold(samples: Sequence[RegionSample], seed: int, *, by_area: bool) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    values, damaged, weights = _stack(samples, seed)
+    values, damaged, weights = _stack(samples, seed, by_area=by_area)
     trees = HistGradientBoostingClassifier(
         max_iter=160, learning_rate=0.06, max_leaf_nodes=12, min_samples_leaf=40, l2_regularization=10,
         max_features=0.3, early_stopping=False, random_state=seed,
@@ -156,7 +186,7 @@ def _fit_fold(samples: Sequence[RegionSample], seed: int) -> Any:
 
 
 def _stack(
-    samples: Sequence[RegionSample], seed: int
+    samples: Sequence[RegionSample], seed: int, *, by_area: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
     """Values, whether damaged, and weights of what is learnt: scans count evenly, whatever they hold."""
     generator = np.random.default_rng(seed)
@@ -170,7 +200,8 @@ def _stack(
             chosen = rows if len(rows) <= limit else generator.choice(rows, limit, replace=False)
             values.append(sample.values[chosen])
             damaged.append(np.full(len(chosen), label == Label.damage))
-            weights.append(np.full(len(chosen), sample.weight * min(1.0, count / max(1, len(chosen)))))
+            share = sample.weight * min(1.0, count / max(1, len(chosen)))
+            weights.append(share * (_area_weights(sample.values[chosen]) if by_area else np.ones(len(chosen))))
     is_damaged, weight = np.concatenate(damaged), np.concatenate(weights)
     if is_damaged.all() or not is_damaged.any():
         raise TrainingError("The masks show no damage, or nothing but damage, where any is found. Check the masks.")
@@ -178,8 +209,14 @@ def _stack(
     return np.concatenate(values), is_damaged, weight
 
 
-def trees_to_onnx(committee: Sequence[Any]) -> bytes:
-    """The mean of the committee's logits, through a sigmoid, as ONNX: (N, features) float32 to (N, 1).
+def _area_weights(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Weights of regions by their area, 1 at the usual one, (count,)."""
+    area = np.exp(values[:, FEATURES.index("area")].astype(np.float64))
+    return np.asarray(np.clip(np.sqrt(area / _USUAL_AREA), 0.1, 8))
+
+
+def trees_to_onnx(committees: Sequence[Sequence[Any]]) -> bytes:
+    """The mean of each committee's logits, through a sigmoid, as ONNX: (N, features) to (N, committees) float32.
 
     One ``TreeEnsembleRegressor`` of the operator set ``ai.onnx.ml`` 3.
     """
@@ -189,13 +226,16 @@ def trees_to_onnx(committee: Sequence[Any]) -> bytes:
                                                          "truenodeids", "falsenodeids")}  # fmt: skip
     leaves: dict[str, list[Any]] = {"treeids": [], "nodeids": [], "ids": [], "weights": []}
     number = 0
-    for member in committee:
-        for (predictor,) in member._predictors:
-            _add_tree(predictor.nodes, number, 1 / len(committee), trees, leaves)
-            number += 1
-    base = float(np.mean([member._baseline_prediction for member in committee]))
+    for target, committee in enumerate(committees):
+        for member in committee:
+            for (predictor,) in member._predictors:
+                _add_tree(predictor.nodes, number, 1 / len(committee), trees, leaves)
+                number += 1
+        leaves["ids"] += [target] * (len(leaves["weights"]) - len(leaves["ids"]))
+    bases = [float(np.mean([member._baseline_prediction for member in committee])) for committee in committees]
     node = helper.make_node(
-        "TreeEnsembleRegressor", ["features"], ["logit"], domain="ai.onnx.ml", n_targets=1, base_values=[base],
+        "TreeEnsembleRegressor", ["features"], ["logit"], domain="ai.onnx.ml",
+        n_targets=len(committees), base_values=bases,
         **{f"nodes_{name}": entries for name, entries in trees.items()},
         **{f"target_{name}": entries for name, entries in leaves.items()},
     )  # fmt: skip
@@ -203,7 +243,7 @@ def trees_to_onnx(committee: Sequence[Any]) -> bytes:
         [node, helper.make_node("Sigmoid", ["logit"], ["score"])],
         "regions",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(FEATURES)])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, len(committees)])],
     )
     versions = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
     content: bytes = helper.make_model(graph, opset_imports=versions, ir_version=9).SerializeToString()
@@ -226,5 +266,4 @@ def _add_tree(
     (ends,) = np.nonzero(is_leaf)
     leaves["treeids"] += [number] * len(ends)
     leaves["nodeids"] += ends.tolist()
-    leaves["ids"] += [0] * len(ends)
     leaves["weights"] += (nodes["value"][ends] * share).tolist()

@@ -17,42 +17,46 @@ from redust.synthesis.negatives import NEGATIVES, NIGHT
 
 Picture: TypeAlias = tuple[Pixels, Truth]
 
-_CROP = 1700  # pixels: side of the part that is learnt as a negative and with other tones
+_CROP = 1700  # pixels: side of the part that is learnt as a negative
 _PLAIN_SIDE = 800  # pixels: side of a plain scene
 _PLAIN_LINES = ("court-lines", "wires", "window-bars", "lettering")
 
 
 def vary_picture(picture: Picture, name: str) -> Iterator[Picture]:
-    """A scan as it is, then as people meet it elsewhere; the same for the same name.
-
-    Shrunk by 1.5 to 3, sharpened and JPEG compressed; a part of it inverted; a part with another gamma and contrast.
-    """
+    """A scan as it is, shrunk as on a web page, and a part of it inverted; the same for the same name."""
     yield picture
-    generator = np.random.default_rng(zlib.crc32(name.encode()))
     eight_bit = _to_eight_bit(picture[0]), picture[1]
-    yield shrink_picture(eight_bit, generator)
-    pixels, truth = _crop(eight_bit, generator)
-    yield _bend_tone(255 - pixels, generator.uniform(0.8, 1.25), 1.0), truth
-    pixels, truth = _crop(eight_bit, generator)
-    yield _bend_tone(pixels, generator.uniform(0.65, 1.5), generator.uniform(0.6, 1.2)), truth
+    yield shrink_picture(eight_bit, _generator_of(name + "web"))
+    yield invert_picture(eight_bit, _generator_of(name + "inv"))
+
+
+def keep_picture(picture: Picture, name: str) -> Iterator[Picture]:  # noqa: ARG001  # as the others
+    """A scan as it is."""
+    yield picture
+
+
+def _generator_of(name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 def add_hard_negatives(picture: Picture, name: str) -> Iterator[Picture]:
     """An undamaged photo as it is, with things of a scene that resemble damage, and such things on plain ground.
 
-    The plain ground is the photo blurred, in turn by night with stars, crossed by lines, and with crisp lamps. The
-    same for the same name.
+    The plain ground is the photo blurred, by night with stars, crossed by lines, and with crisp lamps. The same for
+    the same name.
     """
     yield picture
-    generator = np.random.default_rng(zlib.crc32(name.encode()))
+    generator = _generator_of(name)
     light = np.array(to_light(picture[0]))
     light = np.repeat(light, 3, axis=2) if light.shape[2] == 1 else light
     plain = _blur(light[:_PLAIN_SIDE, :_PLAIN_SIDE], generator.uniform(10, 60))
     for kind in generator.choice(sorted(NEGATIVES), int(generator.integers(2, 5)), replace=False):
         NEGATIVES[kind](light, generator)
     yield _develop(light, generator)
-    (_draw_night, _draw_lines, draw_lamps)[int(generator.integers(3))](plain, generator)
-    yield _develop(_blur(plain, generator.uniform(0.3, 1.2)), generator)
+    for draw in (_draw_night, _draw_lines, draw_lamps):
+        scene = plain.copy()
+        draw(scene, generator)
+        yield _develop(_blur(scene, generator.uniform(0.3, 1.2)), generator)
 
 
 def _blur(light: Light, sigma: float) -> Light:
@@ -77,11 +81,16 @@ def _draw_night(light: Light, generator: np.random.Generator) -> None:
 def _draw_lines(light: Light, generator: np.random.Generator) -> None:
     for kind in generator.choice(_PLAIN_LINES, 2, replace=False):
         NEGATIVES[kind](light, generator)
+    height, width = light.shape[:2]
     for _ in range(int(generator.integers(1, 6))):
-        ends = [tuple(int(generator.integers(side)) for side in light.shape[1::-1]) for _ in range(2)]
+        first, second = ((int(generator.integers(width)), int(generator.integers(height))) for _ in range(2))
         low, high = (0.7, 1.0) if generator.random() < 0.7 else (0.0, 0.3)
-        colour = tuple(generator.uniform(low, high, 3).tolist())
-        cv2.line(light, ends[0], ends[1], colour, int(generator.integers(1, 9)), cv2.LINE_AA)
+        colour, thickness = tuple(generator.uniform(low, high, 3).tolist()), int(generator.integers(1, 9))
+        if generator.random() < 0.6:
+            cv2.line(light, first, second, colour, thickness, cv2.LINE_AA)
+        else:  # a circle of a court, or an arc of it
+            axes = int(generator.integers(20, width // 2)), int(generator.integers(20, height // 2))
+            cv2.ellipse(light, first, axes, 0, 0, int(generator.choice([180, 360])), colour, thickness, cv2.LINE_AA)
 
 
 def draw_lamps(light: Light, generator: np.random.Generator) -> None:
@@ -126,20 +135,16 @@ def _shrink_truth(truth: Truth, size: tuple[int, int]) -> Truth:
         for label in (Label.damage, Label.ignore)
     )
     small = np.where(damage >= 0.3, Label.damage, np.where(ignored > 0.3, Label.ignore, Label.background))
-    nearby_mask = cv2.dilate((small == Label.damage).astype(np.uint8), np.ones((5, 5), np.uint8))
-    vanished = cv2.dilate(((damage > 0) & (nearby_mask == 0)).astype(np.uint8), np.ones((3, 3), np.uint8))
+    around = cv2.dilate((small == Label.damage).astype(np.uint8), np.ones((5, 5), np.uint8))
+    vanished = cv2.dilate(((damage > 0) & (around == 0)).astype(np.uint8), np.ones((3, 3), np.uint8))
     return np.where(vanished > 0, Label.ignore, small).astype(np.uint8)
 
 
-def _crop(picture: Picture, generator: np.random.Generator) -> Picture:
+def invert_picture(picture: Picture, generator: np.random.Generator) -> Picture:
+    """A part of a scan as its negative, with another gamma."""
     pixels, truth = picture
     top, left = (int(generator.integers(0, max(1, length - _CROP + 1))) for length in truth.shape)
     window = slice(top, top + _CROP), slice(left, left + _CROP)
-    return np.ascontiguousarray(pixels[window]), np.ascontiguousarray(truth[window])
-
-
-def _bend_tone(pixels: Pixels, gamma: float, contrast: float) -> Pixels:
-    """8-bit light with another gamma, and another contrast around middle grey."""
-    steps = np.clip(((np.arange(256) / 255) ** gamma - 0.5) * contrast + 0.5, 0, 1)
-    bent: Pixels = np.round(255 * steps).astype(np.uint8)[pixels]
-    return bent
+    steps = (255 * (np.arange(256) / 255.0) ** generator.uniform(0.8, 1.25)).astype(np.uint8)
+    negative: Pixels = steps[255 - pixels[window]]
+    return negative, np.ascontiguousarray(truth[window])

@@ -1,161 +1,105 @@
 """The task regions: a classifier of regions, fitted to a detector's maps of scans with masks.
 
-Each scan is also learnt as people meet it elsewhere: shrunk, sharpened and compressed, as its negative, and with other
-tones. A map that the detector learnt is too good to learn from: give scans that it was not trained on.
+There are two committees of trees. One knows ordinary scans, with few marks. The other tells, on heavily damaged scans,
+what the detector marks rightly from parts of the scene. :class:`redust.decision.region_classifier.RegionThreshold` says
+how they decide together.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from redust import __version__
 from redust.core.atomic import whole_files
 from redust.core.engines import Detector
 from redust.core.errors import TrainingError
-from redust.core.labels import Label, Truth
-from redust.core.logits import quantise_logits
+from redust.core.labels import Label
 from redust.core.settings import Sensitivity
-from redust.decision.candidates import find_candidates, measure_tone
-from redust.decision.region_features import FEATURES, measure_regions
-from redust.decision.regions import Regions
-from redust.detectors.choose_view import choose_view
-from redust.detectors.run_detector import detect_damage
-from redust.files.pairs import PairPaths, read_picture, read_truth
+from redust.decision.region_features import FEATURES
 from redust.models.card import CARD_NAME, FLOAT32, ModelCard, read_card, sha256_of
+from redust.training.region_samples import MapCache, Source, collect_samples
 from redust.training.region_trees import (
     FittedTrees,
     RegionSample,
+    ScanKind,
+    Scores,
     doubt_labels,
     fit_trees,
     trees_to_onnx,
 )
-from redust.training.region_variants import Picture, vary_picture
 
 FOLDER = "regions"
 FALSE_SPOTS = {Sensitivity.shy: 0.1, Sensitivity.normal: 0.5, Sensitivity.eager: 3.0}
-"""False spots per megapixel of sound scans at each sensitivity."""
+"""False spots per megapixel of sound scans and photos at each sensitivity."""
 
-_MIN_DAMAGED = 0.5  # share of a region within 2 pixels of true damage from which on it is damage
-_MAX_IGNORED = 0.3  # share of a region that is not judged from which on it is not learnt
-_DISC = (np.hypot(*np.ogrid[-2:3, -2:3]) <= 2).astype(np.uint8)
+PIXEL_SHARE, SCENE_LEVEL = 0.0005, 0.1
+"""From which estimated share of damage on pixels are thresholded too, and the least score of their regions."""
+
+_HEAVY_FOLDS = 3
+
 _WEIGHTS_FILE = "model.onnx"
 _MIN_SCORED = 0.02  # no level lies lower: what scores less is never marked
 
 
-@dataclass(frozen=True)
-class Source:
-    """Scans to learn from.
+@dataclass(frozen=True, eq=False)
+class FittedKinds:
+    """The trees of ordinary scans, and those of heavily damaged ones where any was there to learn from."""
 
-    Parameters
-    ----------
-    pairs
-        Scans with masks; one without a mask is sound.
-    weight
-        Of each scan beside those of other sources.
-    vary
-        Gives the pictures that are learnt in place of each.
-    has_unmarked
-        Whether some of their damage may not be marked.
-    calibrates
-        Whether the false spots of its sound scans set the levels.
+    ordinary: FittedTrees
+    heavy: FittedTrees | None = None
+
+    @property
+    def committees(self) -> list[list[Any]]:
+        """scikit-learn's classifiers, by kind."""
+        return [trees.committee for trees in (self.ordinary, self.heavy) if trees is not None]
+
+    def acceptance(self, number: int, sample: RegionSample, sensitivity: Sensitivity) -> Scores:
+        """The highest level at which each region of a sample is damage, out of fold; see `ScoredRegions.accept`."""
+        scores = self.ordinary.scores[number]
+        marked = sample.marked.get(sensitivity)
+        if self.heavy is None or marked is None:
+            return scores
+        return np.maximum(scores, np.where(marked, self.heavy.scores[number], 0))
+
+
+def fit_kinds(samples: Sequence[RegionSample]) -> tuple[FittedKinds, list[RegionSample]]:
+    """Fit the trees of each kind, twice: what the first hold for damage, where people may have missed it, is ignored.
+
+    Returns
+    -------
+    fitted
+    samples
+        As they were learnt.
     """
-
-    pairs: Sequence[PairPaths]
-    weight: float = 1.0
-    vary: Callable[[Picture, str], Iterator[Picture]] = field(default=lambda picture, name: vary_picture(picture, name))
-    has_unmarked: bool = True
-    calibrates: bool = False
-
-
-def roll_of(name: str, pattern: str = "") -> str:
-    """The roll that a scan belongs to: what the pattern matches of its name, or the name without its last number.
-
-    >>> roll_of("Zorki1-14"), roll_of("HP5_scan"), roll_of("swiss-ui_japan2", "swiss-ui")
-    ('Zorki1', 'HP5_scan', 'swiss-ui')
-    """
-    if pattern and (match := re.search(pattern, name)):
-        return match.group()
-    return re.sub(r"[-_ ]?\d+$", "", name) or name
-
-
-def label_regions(regions: Regions, truth: Truth) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-    """The :class:`Label` of each region, (count,) int16, by what the truth (H, W) says of its pixels."""
-    damage = cv2.dilate((truth == Label.damage).view(np.uint8), _DISC)
-    overlap, ignored = np.zeros((2, regions.count + 1))
-    for rows, labels in regions.bands():
-        overlap += np.bincount(labels.ravel(), weights=damage[rows].ravel(), minlength=regions.count + 1)
-        ignored += np.bincount(labels[truth[rows] == Label.ignore], minlength=regions.count + 1)
-    share, unknown = overlap[1:] / regions.sizes(), ignored[1:] / regions.sizes()
-    labels = np.where((share > 0) | (unknown > _MAX_IGNORED), Label.ignore, Label.background)
-    return np.where(share >= _MIN_DAMAGED, Label.damage, labels).astype(np.int16)
-
-
-def sample_regions(
-    picture: Picture, detector: Detector, roll: str, weight: float = 1.0, *, has_unmarked: bool = False
-) -> RegionSample:
-    """Detect a scan, and measure and label its candidate regions."""
-    pixels, truth = picture
-    map_bins = quantise_logits(detect_damage(choose_view(detector, pixels), pixels))
-    tone = measure_tone(pixels)
-    regions = Regions(find_candidates(map_bins, tone))
-    table = measure_regions(regions, pixels, map_bins, tone)
-    judged = np.count_nonzero(truth != Label.ignore) / 1e6
-    rows = table.has_evidence
-    labels = label_regions(regions, truth)
-    return RegionSample(roll, judged, table.values[rows], labels[rows], weight, has_unmarked)
-
-
-def collect_samples(
-    sources: Sequence[Source],
-    detector: Detector,
-    *,
-    roll_pattern: str = "",
-    mask_level: int | None = None,
-    progress: Callable[[float], None] | None = None,
-) -> tuple[list[RegionSample], list[bool]]:
-    """Detect and measure all scans: the samples, and whether each is a sound scan that sets the levels."""
-    samples: list[RegionSample] = []
-    calibrating: list[bool] = []
-    total, done = sum(len(source.pairs) for source in sources), 0
-    for source in sources:
-        for pair in source.pairs:
-            pixels = read_picture(pair.picture)
-            truth = (
-                np.zeros(pixels.shape[:2], np.uint8)
-                if pair.mask is None
-                else read_truth(pair.mask, pixels.shape[:2], mask_level)
-            )
-            for number, picture in enumerate(source.vary((pixels, truth), pair.name)):
-                roll = roll_of(pair.name, roll_pattern)
-                samples.append(sample_regions(picture, detector, roll, source.weight, has_unmarked=source.has_unmarked))
-                calibrating.append(number == 0 and source.calibrates)
-            done += 1
-            if progress:
-                progress(done / total)
-    return samples, calibrating
+    samples = doubt_labels(samples, fit_trees(samples))
+    ordinary = fit_trees(samples)
+    if not any(sample.kinds == {ScanKind.heavy} for sample in samples):
+        return FittedKinds(ordinary), samples
+    return FittedKinds(ordinary, fit_trees(samples, ScanKind.heavy, folds=_HEAVY_FOLDS)), samples
 
 
 def calibrate_levels(
-    fitted: FittedTrees, samples: Sequence[RegionSample], calibrating: Sequence[bool]
+    fitted: FittedKinds, samples: Sequence[RegionSample], calibrating: Sequence[bool]
 ) -> dict[Sensitivity, float]:
     """The scores from which on scans show so many false spots per megapixel, by scores out of fold.
 
     The false spots are those of the calibrating scans; of all, where there are none.
     """
     chosen = [number for number, calibrates in enumerate(calibrating) if calibrates or not any(calibrating)]
-    false_scores = [fitted.scores[number][samples[number].labels == Label.background] for number in chosen]
-    scores = np.sort(np.concatenate(false_scores))[::-1]
     megapixels = sum(samples[number].megapixels for number in chosen)
     levels = {}
     for sensitivity, rate in FALSE_SPOTS.items():
+        false_scores = [
+            fitted.acceptance(number, samples[number], sensitivity)[samples[number].labels == Label.background]
+            for number in chosen
+        ]
+        scores = np.sort(np.concatenate(false_scores))[::-1]
         allowed = int(rate * megapixels)
         level = float(scores[allowed]) + 1e-4 if allowed < len(scores) else _MIN_SCORED
         levels[sensitivity] = round(min(max(level, _MIN_SCORED), 0.999), 4)
@@ -163,10 +107,10 @@ def calibrate_levels(
 
 
 def write_classifier(
-    folder: Path, fitted: FittedTrees, levels: dict[Sensitivity, float], facts: dict[str, Any]
+    folder: Path, fitted: FittedKinds, levels: dict[Sensitivity, float], facts: dict[str, Any]
 ) -> ModelCard:
     """Write a classifier as a model folder; it appears whole or not at all."""
-    content = trees_to_onnx(fitted.committee)
+    content = trees_to_onnx(fitted.committees)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with whole_files(folder, CARD_NAME) as draft:
         (draft / _WEIGHTS_FILE).write_bytes(content)
@@ -174,8 +118,8 @@ def write_classifier(
             name="regions",
             task="regions",
             architecture="boosted trees",
-            options={"features": list(FEATURES)},
-            parameters=sum(int(member.n_iter_) for member in fitted.committee),
+            options={"features": list(FEATURES)} | _kind_options(fitted),
+            parameters=sum(int(member.n_iter_) for committee in fitted.committees for member in committee),
             normalisation="features of regions, float32",
             halo=0,
             level=levels[Sensitivity.normal],
@@ -186,6 +130,11 @@ def write_classifier(
         )
         card.to_folder(draft)
     return card
+
+
+def _kind_options(fitted: FittedKinds) -> dict[str, float]:
+    """When a scan is heavily damaged; nothing where no trees know such scans."""
+    return {} if fitted.heavy is None else {"pixel_share": PIXEL_SHARE, "scene_level": SCENE_LEVEL}
 
 
 def copy_detector(source: Path, folder: Path) -> None:
@@ -209,6 +158,7 @@ def learn_regions(
     *,
     roll_pattern: str = "",
     mask_level: int | None = None,
+    cache: Path | None = None,
     facts: dict[str, Any] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> ModelCard:
@@ -223,6 +173,8 @@ def learn_regions(
         in their last number are.
     mask_level
         Threshold for grey masks; else they hold 0, 128 (ignored) and 255.
+    cache
+        A folder that keeps damage maps, so that a stopped run goes on and a second one is quick.
     facts
         Further fields of the classifier's card, such as ``data`` and ``licence``.
     progress
@@ -243,10 +195,9 @@ def learn_regions(
         raise TrainingError(f"{detector.spec.name} is no network with a model folder. Choose such a detector.")
     copy_detector(source, folder)
     samples, calibrating = collect_samples(
-        sources, detector, roll_pattern=roll_pattern, mask_level=mask_level, progress=progress
+        sources, MapCache(detector, cache), roll_pattern=roll_pattern, mask_level=mask_level, progress=progress
     )
-    samples = doubt_labels(samples, fit_trees(samples))
-    fitted = fit_trees(samples)
+    fitted, samples = fit_kinds(samples)
     levels = calibrate_levels(fitted, samples, calibrating)
     known = {
         "summary": f"Judges the regions of the damage maps of {detector.spec.name}.",
