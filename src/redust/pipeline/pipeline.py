@@ -23,9 +23,10 @@ from redust.files import read_scan
 from redust.pipeline.areas import Areas
 from redust.pipeline.detection import Detection, ProgressCallback
 from redust.pipeline.engines import Engines, log_warnings
+from redust.pipeline.generator_method import GeneratorMethod
 from redust.pipeline.in_place import restore_in_place
 from redust.pipeline.job import Job, as_path
-from redust.pipeline.methods import GeneratorMethod, MaskMethod
+from redust.pipeline.methods import MaskMethod
 from redust.pipeline.outputs import (
     draw_result,
     prepare_outputs,
