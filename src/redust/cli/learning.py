@@ -38,7 +38,11 @@ def learn(
     ] = None,
     sound: Annotated[
         list[Path] | None,
-        typer.Option("--sound", metavar="DIR", help="Scans without damage; their false spots set the levels."),
+        typer.Option(
+            "--sound",
+            metavar="DIR",
+            help="Scans without damage; their false spots set the levels (without these scans, those of --photos).",
+        ),
     ] = None,
     photos: Annotated[
         list[Path] | None,
@@ -115,6 +119,9 @@ def _find_sources(
     def counts(name: str) -> bool:
         return not (uncounted and re.search(uncounted, name))
 
+    def counts_photo(name: str) -> bool:
+        return not sound and counts(name)  # a photo is sharper than film: it would set the levels for all
+
     ordinary, alone = frozenset({ScanKind.ordinary}), frozenset({ScanKind.heavy})
     photo_folders, photo_count = photos
     specks = read_spots(dust) if dust else {}
@@ -125,7 +132,7 @@ def _find_sources(
           for folder, weight in map(_parse_weighted, heavy)),
         *(Source(find_photos(folder), calibrates=counts, dust=specks) for folder in sound),
         *(Source(_choose_evenly(find_photos(folder), photo_count), _PHOTO_WEIGHT, add_hard_negatives,
-                 has_unmarked=False, calibrates=counts, has_rolls=False)
+                 has_unmarked=False, calibrates=counts_photo, has_rolls=False)
           for folder in photo_folders),
     ]  # fmt: skip
 

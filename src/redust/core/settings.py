@@ -168,7 +168,7 @@ class DetectSettings(ScanSettings):
         Sensitivity | None,
         Field(
             description="How readily damage is marked, in place of a level: shy, normal or eager; the detector that "
-            "ships marks about 0.1, 0.5 and 3 false spots per megapixel of sound film and photos. Normal unless given."
+            "ships marks about 0.1, 0.5 and 3 false spots per megapixel of sound film. Normal unless given."
         ),
     ] = None
     frame_scratches: Annotated[

@@ -166,7 +166,10 @@ class RegionThreshold:
     def apply(self, damage: DamageMap | QuantisedMap, pixels: Pixels) -> tuple[Mask, float]:
         """The mask (H, W) bool of a damage map (H, W), and the level: of scores, or of the map on a heavy scan."""
         quantised = damage if isinstance(damage, QuantisedMap) else QuantisedMap.from_map(damage)
-        scored = score_regions(self.classifier, quantised, pixels)
+        return self.apply_to_regions(score_regions(self.classifier, quantised, pixels), quantised, pixels)
+
+    def apply_to_regions(self, scored: ScoredRegions, quantised: QuantisedMap, pixels: Pixels) -> tuple[Mask, float]:
+        """The same where the candidate regions are scored."""
         histogram = quantised.histogram()
         share = estimate_prior(histogram, self.by_pixel.assumed_prior)
         if share < self.classifier.pixel_share:

@@ -1,12 +1,12 @@
 """A slider between the shy and the eager level of an engine: at how many of its steps each pixel is marked.
 
 Computed once per damage map. The candidates at any step are then one comparison of bytes, and the same as those of
-the threshold at that step's level.
+the threshold at that step's level; where regions are judged, at the ends and in the middle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -26,6 +26,7 @@ MarkedSteps: TypeAlias = NDArray[np.uint8]
 LAST_STEP = 200
 """The step at the eager end; step 0 is the shy end, the middle one `normal`."""
 
+_ANCHORS = (LAST_STEP, LAST_STEP // 2, 0)  # eager, normal, shy
 _SPREAD = 2.0  # log odds to either side of the level of an engine with no other
 _MIN_LEVEL = 1e-6
 
@@ -42,12 +43,20 @@ class SensitivityScale:
     def of_engine(cls, spec: MapSpec) -> Self:
         """The levels of an engine, or of what judges its regions; spread around its one level where it has no more."""
         threshold = threshold_of(spec)
-        source = threshold.classifier if isinstance(threshold, RegionThreshold) else spec
+        return cls.of_levels(threshold.classifier if isinstance(threshold, RegionThreshold) else spec)
+
+    @classmethod
+    def of_levels(cls, source: MapSpec | RegionClassifier) -> Self:
+        """The levels of an engine's map, or of a classifier of regions, alone."""
         shy, normal, eager = (source.level_for(sensitivity) for sensitivity in Sensitivity)
         if shy > eager:
             return cls(shy, normal, eager)
         middle = _safe_log_odds(normal)
         return cls(float(_sigmoid(middle + _SPREAD)), normal, float(_sigmoid(middle - _SPREAD)))
+
+    def from_eager(self) -> tuple[float, float, float]:
+        """The levels in the order in which marked pixels become fewer."""
+        return self.eager, self.normal, self.shy
 
     def levels(self) -> NDArray[np.float64]:
         """The level at each step, (LAST_STEP + 1,) float64: log odds in even steps on either side of the middle."""
@@ -85,10 +94,11 @@ def count_marked_steps(spec: MapSpec, damage: DamageMap | QuantisedMap, pixels: 
     marked_steps : (H, W) uint8
         0 for a pixel that is never marked, ``LAST_STEP + 1`` for one that always is; see :func:`candidates_at`.
     """
-    threshold, levels = threshold_of(spec), SensitivityScale.of_engine(spec).levels()
+    threshold = threshold_of(spec)
     if isinstance(threshold, RegionThreshold):
         quantised = damage if isinstance(damage, QuantisedMap) else QuantisedMap.from_map(damage)
-        return _count_by_region(threshold.classifier, quantised, pixels, levels)
+        return _count_by_region(spec, threshold, quantised, pixels)
+    levels = SensitivityScale.of_engine(spec).levels()
     if isinstance(damage, QuantisedMap):
         return _count_by_bin(threshold, damage, pixels, levels)
     counts = np.empty(damage.shape, np.uint8)
@@ -102,15 +112,22 @@ def candidates_at(marked_steps: MarkedSteps, step: int) -> Mask:
     return np.asarray(marked_steps > LAST_STEP - step)
 
 
-def _count_by_region(
-    classifier: RegionClassifier, quantised: QuantisedMap, pixels: Pixels, levels: NDArray[np.float64]
-) -> MarkedSteps:
-    scored = score_regions(classifier, quantised, pixels)
-    lookup = np.concatenate([[np.uint8(0)], _count_levels(levels.astype(np.float32), scored.scores)])
-    counts = np.empty(quantised.bins.shape, np.uint8)
+def _count_by_region(spec: MapSpec, threshold: RegionThreshold, quantised: QuantisedMap, pixels: Pixels) -> MarkedSteps:
+    """Exact at the ends and the middle; between them a pixel follows its region's score and its value of the map."""
+    by_score, by_pixel = SensitivityScale.of_levels(threshold.classifier), SensitivityScale.of_levels(spec)
+    scored = score_regions(threshold.classifier, quantised, pixels)
+    counts = _count_by_bin(threshold.by_pixel, quantised, pixels, by_pixel.levels())
+    lookup = np.zeros(len(scored.scores) + 1, np.uint8)
+    lookup[1:] = _count_levels(by_score.levels().astype(np.float32), scored.scores.max(axis=1))
     for rows, labels in scored.regions.bands():
-        counts[rows] = lookup[labels]
-    return counts
+        np.maximum(counts[rows], lookup[labels], out=counts[rows])
+    marked_steps = np.zeros_like(counts)
+    for step, level, pixel_level in zip(_ANCHORS, by_score.from_eager(), by_pixel.from_eager(), strict=True):
+        at_step = replace(threshold, level=level, by_pixel=replace(threshold.by_pixel, level=pixel_level))
+        mask, _ = at_step.apply_to_regions(scored, quantised, pixels)
+        lowest = LAST_STEP + 1 - step
+        marked_steps[mask] = counts[mask].clip(lowest, min(lowest + LAST_STEP // 2 - 1, LAST_STEP + 1))
+    return marked_steps
 
 
 def _count_by_bin(
