@@ -290,7 +290,7 @@ def test_the_summary_counts_what_is_repaired(redust_command: Command, scan_file:
 
     def count(*flags: object) -> tuple[str, dict[str, int]]:
         call = ("restore", source, "-o", tmp_path / "o.tif", "--overwrite", "--report", tmp_path / "r", *BRIGHT, *flags)
-        line = redust_command(*call).out.split(": ")[-1].split(",")[0]
+        line = redust_command(*call).out.split(": ")[-1].split(",")[0].split(" (")[0]
         return line, json.loads((tmp_path / "r").read_text())["classes"]
 
     assert count() == ("2 dust", dict.fromkeys(count()[1], 0) | {"dust": 2})

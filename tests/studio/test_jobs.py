@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from redust.studio.jobs import MAX_QUEUED, Job, JobBoard
 from redust.studio.records import Health, JobRecord
 from redust.studio.refusals import Busy, Conflict
 from studio_desk import Desk, wait_until
+
+
+def run_apart(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a thread of its own: a browser that another test left open keeps a loop in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture
@@ -116,7 +123,7 @@ def test_events_reach_every_listener() -> None:
             await stream.aclose()
         return [*heads, *messages]
 
-    messages = asyncio.run(listen())
+    messages = run_apart(listen())
     assert messages[2] == messages[3] == b'event: health\ndata: {"status":"ok","version":"1"}\n\n'
     assert not hub._listeners
 
@@ -135,7 +142,7 @@ def test_a_slow_listener_misses_events_and_stays(monkeypatch: pytest.MonkeyPatch
         await stream.aclose()
         return [json.loads(message.split(b"data: ")[1])["version"] for message in messages]
 
-    assert asyncio.run(listen()) == ["7", "8", "9"]
+    assert run_apart(listen()) == ["7", "8", "9"]
 
 
 def test_the_slider_is_answered_at_once_and_counted_later(desk: Desk, scan_id: str) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from redust.core.errors import SettingsError
+from redust.models.card import ModelCard
 from redust.synthesis.recipe import Recipe
 from redust.training.config import Task, TrainConfig, find_field, list_fields
 from redust.training.result import CardText
@@ -44,8 +46,10 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_loads(path: Path) -> None:
-    if path.stem in ("damage", "usual-scan"):
+    if path.stem in ("damage", "usual-scan", "regions-drawn"):
         assert Recipe.from_preset(path).kinds
+    elif path.stem == "regions-card":
+        assert tomllib.loads(path.read_text(encoding="utf-8")).keys() <= ModelCard.model_fields.keys()
     elif path.stem == "unet-card":
         assert CardText.from_preset(path).licence
     else:

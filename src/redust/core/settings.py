@@ -167,8 +167,8 @@ class DetectSettings(ScanSettings):
     sensitivity: Annotated[
         Sensitivity | None,
         Field(
-            description="How readily damage is marked, in place of a level: shy, normal or eager; the detector that "
-            "ships marks about 0.1, 0.5 and 3 false spots per megapixel of sound film. Normal unless given."
+            description="How readily damage is marked, in place of a level: shy, normal or eager. The card of the "
+            "model, or of its regions, says how often sound pictures are marked at each. Normal unless given."
         ),
     ] = None
     frame_scratches: Annotated[

@@ -90,11 +90,13 @@ def _measure_marks(regions: Regions, pixels: Pixels) -> _Marks:
     for rows, labels in regions.bands():
         padded, core = with_margin(rows, 4, pixels.shape[0])
         grey = np.nan_to_num(pixels[rows].mean(axis=2, dtype=np.float32)) / full_scale(pixels.dtype)
-        near = cv2.dilate(labels.astype(np.float32), np.ones((7, 7), np.uint8)).astype(np.int64)
+        near = cv2.dilate(labels.astype(np.float32), np.ones((7, 7), np.uint8))
         near[regions.mask[padded][core]] = 0
-        light += np.bincount(labels.ravel(), weights=grey.ravel(), minlength=len(light))
-        around += np.bincount(near.ravel(), weights=grey.ravel(), minlength=len(light))
-        ring += np.bincount(near.ravel(), minlength=len(light))
+        inside, outside = np.nonzero(labels), np.nonzero(near)
+        numbers = near[outside].astype(np.int64)
+        light += np.bincount(labels[inside], weights=grey[inside], minlength=len(light))
+        around += np.bincount(numbers, weights=grey[outside], minlength=len(light))
+        ring += np.bincount(numbers, minlength=len(light))
     areas = regions.sizes().astype(np.float64)
     surroundings = around[1:] / np.maximum(ring[1:], 1)
     return _Marks((top + bottom) / 2, (left + right) / 2, bottom - top, right - left, areas, light[1:] / areas,
