@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -268,3 +269,16 @@ def test_workers_fit_into_the_machine(roll: Path) -> None:
     assert choose_workers(3, cores=1, memory=0) == 1
     assert read_megapixels(roll / "a/1.tif") == read_megapixels(roll / "a/2.png") == 48 * 64 / 1e6
     assert estimate_megapixels([]) == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_damaged_header_tells_no_size(roll: Path, tmp_path: Path) -> None:
+    """A fault of one scan must not stop --roll, --dry-run or an upload, which read headers before scans."""
+    whole, damaged, chance = (roll / "a/1.tif").read_bytes(), tmp_path / "damaged.tif", random.Random(1)
+    for _ in range(300):
+        content = bytearray(whole[: chance.choice([4, 6, len(whole)])])
+        for position in chance.sample(range(len(content)), min(len(content), 40)):
+            content[position] = chance.randrange(256)
+        content[:4] = whole[:4]
+        damaged.write_bytes(content)
+        assert (read_megapixels(damaged) or 0) >= 0
