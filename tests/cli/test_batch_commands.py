@@ -22,6 +22,8 @@ import pytest
 from PIL import Image
 
 from redust.batch.estimate import choose_workers, estimate_megapixels, read_megapixels
+from redust.batch.ledger import Ledger
+from redust.batch.ledger_entry import LedgerEntry
 from redust.core.settings import RestoreSettings
 
 Command = Callable[..., Any]
@@ -282,3 +284,11 @@ def test_a_damaged_header_tells_no_size(roll: Path, tmp_path: Path) -> None:
         content[:4] = whole[:4]
         damaged.write_bytes(content)
         assert (read_megapixels(damaged) or 0) >= 0
+
+
+def test_status_of_a_run_that_was_killed(redust_command: Command, tmp_path: Path) -> None:
+    entries = [LedgerEntry(f"{number}.tif", "a.tif", 1, 1, "settings", "models") for number in range(3)]
+    with Ledger(tmp_path) as ledger:
+        ledger.queue(entries)
+        ledger.lease("killed", [entry.key for entry in entries], count=1, seconds=60)
+    assert redust_command("status", tmp_path).out == "2 left, 1 begun\n"
