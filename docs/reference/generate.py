@@ -26,7 +26,7 @@ COMMAND_LINE = """# Command line
 
 - `SCAN` is a file or a folder; of a folder all scans below it are taken, without hidden files, links and earlier
   results (`*.restored.*`). The output folder is not searched. Infrared channels (`roll_1_IR.tif` beside `roll_1.tif`),
-  masks, thumbnails and sidecars are companions of a scan, and left alone.
+  masks, thumbnails, sidecars, originals and layers are companions of a scan, and left alone.
 - `restore` of several scans with `-o` keeps a ledger in the output folder: run again, it does what is left
   ([how](../how-to/an-archive-of-scans.md)).
 - Several scans keep their tree below the output folder. `a.tif` has the mask `a.png`; where a folder holds `a.tif` and

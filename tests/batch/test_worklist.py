@@ -229,12 +229,13 @@ def test_companions_of_scans_are_no_scans(tmp_path: Path) -> None:
     for name in (
         "roll_1.tif", "roll_1_IR.tif", "roll_1-ir.tiff", "roll_1_IR_valid.tif", "roll_1_thumb.jpg", "roll_1.xmp",
         "roll_1.mask.png", "roll_1.tif.receipt.json", "alone_IR.tif", "mask.png", "notes.txt", "fir.tif",
+        "roll_1.original.tif", "roll_1.layers.tif",
     ):  # fmt: skip
         (tmp_path / name).touch()
     worklist = make_worklist([tmp_path], mask_out=tmp_path / "m")
     assert sources(worklist, tmp_path) == ["alone_IR.tif", "fir.tif", "mask.png", "roll_1.tif"]
     assert [path.name for path in worklist.skipped] == ["notes.txt"]
-    assert len(worklist.companions) == 7
+    assert len(worklist.companions) == 9
     notes = [summarise_skipped(Worklist([], companions=worklist.companions[:count]))[0] for count in (1, 2)]
     assert [note.split(",")[0] for note in notes] == [
         "Left alone 1 companion of a scan",

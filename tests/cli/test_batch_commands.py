@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -21,6 +22,8 @@ import pytest
 from PIL import Image
 
 from redust.batch.estimate import choose_workers, estimate_megapixels, read_megapixels
+from redust.batch.ledger import Ledger
+from redust.batch.ledger_entry import LedgerEntry
 from redust.core.settings import RestoreSettings
 
 Command = Callable[..., Any]
@@ -268,3 +271,24 @@ def test_workers_fit_into_the_machine(roll: Path) -> None:
     assert choose_workers(3, cores=1, memory=0) == 1
     assert read_megapixels(roll / "a/1.tif") == read_megapixels(roll / "a/2.png") == 48 * 64 / 1e6
     assert estimate_megapixels([]) == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_damaged_header_tells_no_size(roll: Path, tmp_path: Path) -> None:
+    """A fault of one scan must not stop --roll, --dry-run or an upload, which read headers before scans."""
+    whole, damaged, chance = (roll / "a/1.tif").read_bytes(), tmp_path / "damaged.tif", random.Random(1)
+    for _ in range(300):
+        content = bytearray(whole[: chance.choice([4, 6, len(whole)])])
+        for position in chance.sample(range(len(content)), min(len(content), 40)):
+            content[position] = chance.randrange(256)
+        content[:4] = whole[:4]
+        damaged.write_bytes(content)
+        assert (read_megapixels(damaged) or 0) >= 0
+
+
+def test_status_of_a_run_that_was_killed(redust_command: Command, tmp_path: Path) -> None:
+    entries = [LedgerEntry(f"{number}.tif", "a.tif", 1, 1, "settings", "models") for number in range(3)]
+    with Ledger(tmp_path) as ledger:
+        ledger.queue(entries)
+        ledger.lease("killed", [entry.key for entry in entries], count=1, seconds=60)
+    assert redust_command("status", tmp_path).out == "2 left, 1 begun\n"

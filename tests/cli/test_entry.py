@@ -93,6 +93,11 @@ def test_help_begins_with_examples_and_basic_flags(redust_command: Command, comm
     ("arguments", "sentence"),
     [
         (["restore"], "missing SCAN. See `redust restore --help`."),
+        (
+            ["restore", "a.tif", "--sensitivity", "egaer"],
+            "Invalid value for '--sensitivity': 'egaer' is not one of 'shy', 'normal', 'eager'. "
+            "Did you mean 'eager'? See `redust restore --help`.",
+        ),
         (["detect", "a.tif"], "missing --output DIR. See `redust detect --help`."),
         (["repair", "a.tif"], "missing --mask FILE. See `redust repair --help`."),
     ],

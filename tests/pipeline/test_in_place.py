@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,35 @@ def test_the_result_takes_the_scan_s_name_and_the_original_stays_beside_it(sourc
 def test_a_second_time_is_refused_since_it_would_lose_the_original(source: Path) -> None:
     _restore(source)
     after = source.read_bytes()
-    with pytest.raises(TargetExists, match=r"scan\.original\.tif"):
+    with pytest.raises(TargetExists, match=r"scan\.original\.tif exists already.*Move it away first\.$"):
         _restore(source, overwrite=True)
     assert source.read_bytes() == after
+
+
+def test_a_run_that_was_killed_before_the_last_step_is_done_again(source: Path, tmp_path: Path) -> None:
+    before, original = source.read_bytes(), tmp_path / "scan.original.tif"
+    os.link(source, original)
+    _restore(source)
+    assert original.read_bytes() == before != source.read_bytes()
+    assert _names(tmp_path) == ["scan.original.tif", "scan.tif"]
+
+
+def test_a_link_under_the_original_s_name_is_no_original(source: Path, tmp_path: Path) -> None:
+    before = source.read_bytes()
+    (tmp_path / "scan.original.tif").symlink_to(source)
+    with pytest.raises(TargetExists, match="Move it away first"):
+        _restore(source)
+    assert source.read_bytes() == before
+
+
+def test_folders_of_runs_that_were_killed_a_day_ago_are_deleted(source: Path, tmp_path: Path) -> None:
+    for name, age in (("old", 90_000), ("new", 60)):
+        folder = tmp_path / f".redust-in-place-{name}"
+        folder.mkdir()
+        (folder / "scan.tif").write_bytes(b"half")
+        os.utime(folder, (time.time() - age,) * 2)
+    _restore(source)
+    assert _names(tmp_path) == [".redust-in-place-new", "scan.original.tif", "scan.tif"]
 
 
 def test_a_scan_without_damage_is_not_touched(tmp_path: Path) -> None:

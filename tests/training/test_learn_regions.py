@@ -69,6 +69,13 @@ def test_a_folder_that_holds_something_is_refused(scans: Path, tmp_path: Path) -
         learn_regions([Source(find_splits(scans).train)], tmp_path, make_detector("unet"))
 
 
+def test_what_fails_leaves_no_model(scans: Path, tmp_path: Path) -> None:
+    pairs = find_splits(scans).train
+    with pytest.raises(TrainingError, match="one roll"):
+        learn_regions([Source(pairs[:2])], tmp_path / "new", make_detector("unet"), roll_pattern="roll")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_detector_without_a_model_is_refused(scans: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no network"):
         learn_regions([Source(find_splits(scans).train)], tmp_path / "new", TopHat())

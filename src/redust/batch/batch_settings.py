@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from redust.core.settings_base import Settings
+
+
+def _check_shard(shard: str | None) -> str | None:
+    """The share, if there is one of that number."""
+    if shard is not None:
+        match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", shard)
+        if match is None or int(match[1]) > int(match[2]):
+            raise ValueError("a share is I/N, its number and how many there are, such as 2/4")
+    return shard
 
 
 class BatchSettings(Settings):
@@ -37,7 +47,8 @@ class BatchSettings(Settings):
     ] = None
     shard: Annotated[
         str | None,
-        Field(pattern=r"^[1-9]\d{0,5}/[1-9]\d{0,5}$", description="Do share I of N, the same on every machine."),
+        AfterValidator(_check_shard),
+        Field(description="Do share I of N, such as 2/4, the same on every machine."),
     ] = None
     scan_timeout: Annotated[
         float | None, Field(gt=0, description="Stop a scan that takes longer than these seconds; it counts as failed.")
@@ -60,12 +71,6 @@ class BatchSettings(Settings):
             return None
         index, count = self.shard.split("/")
         return int(index), int(count)
-
-    @model_validator(mode="after")
-    def _share_exists(self) -> Self:
-        if self.share and self.share[0] > self.share[1]:
-            raise ValueError(f"there is no share {self.shard}")
-        return self
 
     @model_validator(mode="after")
     def _roll_is_complete(self) -> Self:

@@ -1,4 +1,4 @@
-"""Files beside a scan that belong to it and are no scans: infrared channels, masks, thumbnails, sidecars."""
+"""Files beside a scan that belong to it and are no scans: infrared channels, masks, thumbnails, sidecars, originals."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 from redust.files import is_scan_path
 
-# VueScan and SilverFast write infrared channels so; masks, maps and comparisons as people name them.
+# VueScan and SilverFast write infrared channels so; masks, maps, comparisons and layers as people name them; originals
+# as `redust restore --in-place` does.
 _ROLE = re.compile(
-    r"[ ._-](ir|infrared|ir[ ._-]?valid|mask|map|compare|comparison|thumb|thumbnail|preview|restored)$", re.IGNORECASE
+    r"[ ._-](ir|infrared|ir[ ._-]?valid|mask|map|compare|comparison|thumb|thumbnail|preview|restored|original|layers)$",
+    re.IGNORECASE,
 )
 
 

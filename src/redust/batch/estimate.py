@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -68,14 +70,15 @@ def read_shape(path: Path) -> tuple[int, int] | None:
 
     if is_remote(path):
         return None
+    damaged = OSError, ValueError, TypeError, LookupError, struct.error, TiffFileError, SyntaxError  # the last: Pillow
     try:
         with TiffFile(path) as tiff:
             page = tiff.pages.first
             return int(page.imagelength), int(page.imagewidth)
-    except (OSError, ValueError, IndexError, KeyError, TiffFileError):  # the last three: a damaged TIFF
+    except damaged:
         pass
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             return image.height, image.width
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (*damaged, Image.DecompressionBombError):
         return None

@@ -136,7 +136,7 @@ def compare_frames(
         marks |= {shape: common} if common is not None else {}
         notes.append(f"{stack.frames} frames of {shape[1]} x {shape[0]} pixels have {finding}.")
     if count := len(jobs) - finished:
-        notes.append(f"{count} frames have fewer than {MIN_FRAMES} of their size: they were not compared.")
+        notes.append(f"Not compared, for fewer than {MIN_FRAMES} are of one size: {count} frame{'s' * (count > 1)}.")
     return RollKnowledge(marks, tuple(notes))
 
 

@@ -211,6 +211,8 @@ def _find_clash(job: Job, inputs: set[str], owners: dict[str, list[str]], resolv
         sources = owners[_path_identity(path, resolver)]
         if len(sources) > 1:
             results = " and ".join(f"a result of {source}" for source in sources[:_LISTED])
+            if len(set(sources)) == 1:
+                results = f"Two results of {sources[0]}"
             return f"{results} would both be written to {path}. Choose another output, or rename one."
     return ""
 

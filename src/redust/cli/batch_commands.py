@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
 
 
+_STATE_WORDS = {"queued": "left", "leased": "begun"}  # of the ledger, in a user's words
+
+
 def status(
     output: Output,
     *,
@@ -53,7 +56,8 @@ def status(
         facts = counts | {"failures": summary.failures, "scans_per_hour": summary.scans_per_hour}
         typer.echo(json.dumps(facts | {"hours_left": summary.hours_left}))
         return
-    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no scans")
+    known = {_STATE_WORDS.get(state, state): count for state, count in counts.items() if count}
+    typer.echo(", ".join(f"{count} {word}" for word, count in known.items()) or "no scans")
     for kind, count in summary.failures.items():
         typer.echo(f"  {count} failed with {kind}")
     if summary.remaining and summary.hours_left is not None:

@@ -127,4 +127,4 @@ def format_seconds(seconds: float) -> str:
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
+    return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"

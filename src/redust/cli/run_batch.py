@@ -292,7 +292,7 @@ def show_dry_run(worklist: Worklist, settings: RestoreSettings, batch: BatchSett
     measured = pace or DEFAULT_PACE * workers / count_cores()
     source = "as measured in this ledger" if pace else "as measured on one server, not here"
     typer.echo(
-        f"About {megapixels:,.0f} megapixels with {workers} worker{'s' if workers > 1 else ''}: "
+        f"About {megapixels:,.1f} megapixels with {workers} worker{'s' if workers > 1 else ''}: "
         f"{format_seconds(megapixels * measured / workers)} ({measured:.2f} s per megapixel and worker, {source}).",
         err=True,
     )

@@ -56,7 +56,9 @@ def studio(
         log_refusals(running)
         url = url_of_socket(opened, token)
         typer.echo(f"ReDust studio: {url}")
-        typer.echo(f"{len(running.library.ids())} scans; results go to {running.output}. Ctrl-C ends.", err=True)
+        scan_count = len(running.library.ids())
+        subject = "1 scan" if scan_count == 1 else f"{scan_count} scans"
+        typer.echo(f"{subject}; results go to {running.output}. Ctrl-C ends.", err=True)
         if browser:
             _open_browser(url)
         serve(make_app(running, Access(token, settings.host, settings.allow_host)), opened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -74,6 +75,18 @@ def _explain_usage(error: Any) -> str:
         flags = parameter.opts[:1] if parameter.param_type_name == "option" else []
         sentence = f"missing {' '.join([*flags, parameter.metavar or ''])}".rstrip() + "."
     else:
-        message = error.format_message().strip()
+        message = error.format_message().strip().replace(": Value error, ", ": ")  # as pydantic says it
         sentence = message if message.endswith((".", "?")) else f"{message}."
+        sentence += _suggest_choice(message)
     return f"{sentence} See `{command} --help`."
+
+
+def _suggest_choice(message: str) -> str:
+    """The choice that a value resembles which is none; empty if there is no such.
+
+    >>> _suggest_choice("'egaer' is not one of 'shy', 'normal', 'eager'.")
+    " Did you mean 'eager'?"
+    """
+    value, _, choices = message.partition(" is not one of ")
+    similar = get_close_matches(value.rpartition(" ")[2].strip("'"), re.findall(r"'([^']+)'", choices), n=1)
+    return f" Did you mean '{similar[0]}'?" if similar else ""

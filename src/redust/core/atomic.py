@@ -203,6 +203,33 @@ def whole_files(folder: Path, last: str) -> Iterator[Path]:
                 os.replace(file, folder / file.name)
 
 
+def check_original(original: Path, path: Path) -> None:
+    """Refuse to replace a file whose original's name is taken, unless by a second name of this very file.
+
+    A run that was killed after it had given the second name leaves that.
+
+    Raises
+    ------
+    TargetExists
+        If `original` is another file, or a symbolic link.
+    TargetError
+        As :func:`check_path`.
+    """
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.lstat(original), os.stat(path)):
+            return
+        raise TargetExists(f"{original} exists already, and is never written over. Move it away first.")
+    check_path(original)
+
+
+def sweep_folders(parent: Path, prefix: str) -> None:
+    """Delete hidden folders of unfinished results, whose names begin with `prefix`, a day after their last change."""
+    for folder in parent.glob(f"{prefix}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _DAY:
+                shutil.rmtree(folder)
+
+
 def replace_original(result: Path, path: Path, original: Path) -> None:
     """Put a finished file in the place of another, which stays beside it; the only way in which a scan is replaced.
 
@@ -211,19 +238,20 @@ def replace_original(result: Path, path: Path, original: Path) -> None:
     result
         The finished file, on the disk of `path`; it is moved.
     path, original
-        The file that is replaced, in one step, and the free name that it gets, in its folder.
+        The file that is replaced, in one step, and the name that it gets, in its folder: free, or its own already.
 
     Raises
     ------
     TargetExists
-        If `original` exists.
+        As :func:`check_original`.
     TargetError
         If the replaced file cannot be kept, or the other not moved; `path` is then as it was.
     """
-    check_path(original)
+    check_original(original, path)
     with _explain_errors(original):
         shutil.copymode(path, result)
-        _keep_under(path, original)
+        if not os.path.lexists(original):
+            _keep_under(path, original)
     _sync_folder(original.parent)
     try:
         with _explain_errors(path):

@@ -34,4 +34,5 @@ def read_toml(path: Path, subject: str) -> dict[str, Any]:
             raise SettingsError(f"The {subject} {path} is larger than a megabyte. Give a TOML file of settings.")
         return tomllib.loads(content.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"The {subject} {path} cannot be read: {error}. Check the path and the TOML.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"The {subject} {path} cannot be read: {reason}. Check the path and the TOML.") from error

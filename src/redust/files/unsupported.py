@@ -72,7 +72,7 @@ def check_losses(scan: Scan, format: Format) -> None:
     if names:
         raise LossyTarget(
             f"{format.name} cannot hold what {scan.name} carries: {'; '.join(names)}. "
-            f"Write {'TIFF' if format.name != 'TIFF' else 'another format'}, or go on without with --allow-loss."
+            f"Write {'TIFF' if format.name != 'TIFF' else 'the format of the scan'}, or leave it out with --allow-loss."
         )
 
 

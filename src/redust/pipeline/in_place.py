@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from redust.core.atomic import check_path, replace_original
+from redust.core.atomic import check_original, replace_original, sweep_folders
 from redust.core.errors import TargetError
 from redust.core.report import Report
 from redust.pipeline.job import Job
@@ -16,6 +16,7 @@ from redust.pipeline.report_builder import Progress
 if TYPE_CHECKING:
     from redust.pipeline.pipeline import Pipeline
 
+_FOLDER = ".redust-in-place-"
 ORIGINAL = ".original"
 """What the name of a replaced scan ends with, before its suffix."""
 
@@ -28,7 +29,8 @@ def original_name(source: Path) -> Path:
 def restore_in_place(pipeline: Pipeline, job: Job, progress: Progress | None = None) -> Report:
     """Restore a scan and put the result in its place, in one step; a scan without damage stays as it is.
 
-    The result is made in a hidden folder beside the scan. Symbolic links stay: the file that they lead to is replaced.
+    The result is made in a hidden folder beside the scan; such folders of killed runs are deleted a day later.
+    Symbolic links stay: the file that they lead to is replaced.
 
     Raises
     ------
@@ -42,10 +44,11 @@ def restore_in_place(pipeline: Pipeline, job: Job, progress: Progress | None = N
     source = job.source.resolve()
     original = original_name(source)
     if source.is_file():  # if not, reading it will say so
-        check_path(original)
+        check_original(original, source)
+    sweep_folders(source.parent, _FOLDER)
     before = _stamp_of(source)
     try:
-        folder = TemporaryDirectory(dir=source.parent, prefix=".redust-in-place-")
+        folder = TemporaryDirectory(dir=source.parent, prefix=_FOLDER)
     except OSError as error:
         raise TargetError(f"{source.parent} may not be written to: {error.strerror}. Check its permissions.") from error
     with folder:

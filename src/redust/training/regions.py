@@ -137,8 +137,8 @@ def _kind_options(fitted: FittedKinds) -> dict[str, float]:
     return {} if fitted.heavy is None else {"pixel_share": PIXEL_SHARE, "scene_level": SCENE_LEVEL}
 
 
-def copy_detector(source: Path, folder: Path) -> None:
-    """Copy a detector's model folder, its card naming the classifier that will lie within.
+def refuse_full_folder(folder: Path) -> None:
+    """Refuse to write a model where something is.
 
     Raises
     ------
@@ -147,6 +147,17 @@ def copy_detector(source: Path, folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()):
         raise TrainingError(f"{folder} is not empty. Choose another folder for the model.")
+
+
+def copy_detector(source: Path, folder: Path) -> None:
+    """Copy a detector's model folder, its card naming the classifier that will lie within.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`refuse_full_folder`.
+    """
+    refuse_full_folder(folder)
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(FOLDER))
     read_card(source).model_copy(update={"regions": FOLDER}).to_folder(folder)
 
@@ -193,7 +204,7 @@ def learn_regions(
     source = detector.spec.folder
     if source is None:
         raise TrainingError(f"{detector.spec.name} is no network with a model folder. Choose such a detector.")
-    copy_detector(source, folder)
+    refuse_full_folder(folder)
     samples, calibrating = collect_samples(
         sources, MapCache(detector, cache), roll_pattern=roll_pattern, mask_level=mask_level, progress=progress
     )
@@ -204,6 +215,7 @@ def learn_regions(
         "calibrated_on": f"False spots per megapixel out of fold: {_describe_rates()}.",
         "made_with": f"ReDust {__version__}",
     }
+    copy_detector(source, folder)
     return write_classifier(folder / FOLDER, fitted, levels, known | (facts or {}))
 
 
