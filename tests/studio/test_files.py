@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ from redust.core.scan import Scan
 from redust.files import read_scan, write_scan
 from studio_desk import Desk
 
-Opens, Writes = Callable[..., Desk], Callable[..., Path]
+Opens: TypeAlias = Callable[..., Desk]
+Writes: TypeAlias = Callable[..., Path]
 
 
 def summary(desk: Desk) -> dict[str, Any]:

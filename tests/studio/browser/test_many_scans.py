@@ -68,6 +68,23 @@ def test_settings_are_copied_and_a_file_that_is_no_picture_is_refused_in_words(
     expect(page.locator(".toast.error")).to_contain_text("letter")
 
 
+def test_a_damaged_scan_says_why_and_an_export_of_all_names_it(
+    page: Page, dusty_roll: Writes, start_studio: Starts
+) -> None:
+    damaged = dusty_roll("a.tif", "b.tif", specks=5) / "b.tif"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
+    page.goto(start_studio(damaged.parent).url)
+    expect(card(page, "b.tif")).to_contain_text("failed")
+    card(page, "b.tif").get_by_role("button").click()
+    expect(page.locator(".stage-note")).to_contain_text("Use a sound copy")
+    page.get_by_role("button", name="All scans").click()
+    page.get_by_role("button", name="Export all").click()
+    toast = page.locator(".toast.error")
+    expect(toast).to_contain_text("1 scan exported, 1 not: b.tif.", timeout=60_000)
+    expect(toast).to_contain_text("Use a sound copy")
+    expect(page.get_by_text("Exporting")).to_have_count(0)
+
+
 def test_corrections_teach_and_are_undone(page: Page, dusty_roll: Writes, start_studio: Starts) -> None:
     page.goto(start_studio(dusty_roll("a.tif", "b.tif")).url)
     for name in ("b.tif", "a.tif"):
