@@ -42,7 +42,7 @@ def test_a_roll_is_judged_by_keys_and_the_accepted_are_exported(
     page.get_by_label("Show").select_option("accepted")
     expect(page.locator(".card")).to_have_count(1)
     page.get_by_role("button", name="Export accepted").click()
-    expect(page.get_by_text("All exported.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("1 scan exported.")).to_be_visible(timeout=20_000)
     assert sorted(path.name for path in studio.output.glob("*.tif")) == ["a.tif"]
     redust("restore", folder / "a.tif", "-o", tmp_path / "a.tif", "--fill", "telea")
     assert (studio.output / "a.tif").read_bytes() == (tmp_path / "a.tif").read_bytes()
