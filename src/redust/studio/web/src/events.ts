@@ -13,10 +13,12 @@ export function listenToServer(): void {
   source.addEventListener("scan", (event) =>
     takeScanEvent(JSON.parse((event as MessageEvent<string>).data) as ScanSummary),
   );
-  source.onopen = () => {
-    if (!state.connected.value) void reconnect();
+  // What happened before the server listed this page came with no event.
+  source.addEventListener("ready", () => {
+    if (state.connected.value) void catchUp();
+    else void reconnect();
     state.connected.value = true;
-  };
+  });
   source.onerror = () => {
     state.connected.value = false;
     // A browser gives up after an answer that is no stream, such as 401: try anew.
@@ -28,6 +30,10 @@ export function listenToServer(): void {
 async function reconnect(): Promise<void> {
   state.notify(texts.errors.live);
   await loadScans().catch(() => undefined);
+  await catchUp();
+}
+
+async function catchUp(): Promise<void> {
   await loadJobs();
   await refreshCurrent();
 }
