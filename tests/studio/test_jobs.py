@@ -231,3 +231,15 @@ def test_few_scans_stay_in_memory(
     held = [scan for scan in desk.ids if desk.studio.open(scan).bytes_held]
     assert held == desk.ids[-1:]
     assert np.isfinite(desk.detect(desk.ids[0])["coverage"])
+
+
+def test_listeners_are_told_when_events_begin() -> None:
+    hub = EventHub()
+
+    async def read_first() -> bytes:
+        stream = hub.listen()
+        first = await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+        return first
+
+    assert b"event: ready\n" in asyncio.run(read_first())

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from redust.core.errors import ScanError
 from redust.files import read_mask, write_mask
 from redust.studio.corrections import PixelState
 from redust.studio.database import TILE, TileIndex, TileStates
@@ -15,6 +16,8 @@ from redust.studio.edit_scan import EditOutcome, apply_edit
 from redust.studio.open_scan import OpenScan
 from redust.studio.records import Edit, EditResult, History, ScanStatus
 from redust.studio.studio import Studio
+
+_PNG = b"\x89PNG"
 
 
 def edit_scan(studio: Studio, scan_id: str, edit: Edit) -> EditResult:
@@ -53,9 +56,12 @@ def load_mask(studio: Studio, scan_id: str, content: bytes) -> EditResult:
     """
     opened = studio.open(scan_id)
     with TemporaryDirectory(prefix="redust-") as folder:
-        path = Path(folder) / "mask"
+        path = Path(folder) / ("mask" + (".png" if content.startswith(_PNG) else ".tif"))
         path.write_bytes(content)
-        mask = read_mask(path, opened.shape)
+        try:
+            mask = read_mask(path, opened.shape)
+        except ScanError as error:
+            raise type(error)(str(error).replace(str(path), "The mask")) from error
     with opened.lock:
         automatic = opened.automatic(slice(0, opened.shape[0]), slice(0, opened.shape[1]))
         tiles: dict[TileIndex, TileStates] = {}

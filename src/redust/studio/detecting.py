@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from redust.batch.failures import Failure, catch_failure
+from redust.batch.failures import Failure, catch_failure, describe_failure
 from redust.batch.storage import hash_file, stat_file
 from redust.core.arrays import DamageMap
 from redust.core.engines import MapSpec
+from redust.core.errors import RedustError
 from redust.core.logits import QuantisedMap
 from redust.core.scan import Scan
 from redust.decision.sensitivity_steps import LAST_STEP, MarkedSteps, count_marked_steps, takes_quantised_map
@@ -22,6 +24,7 @@ from redust.studio.decisions import Decision, decide_scan
 from redust.studio.jobs import Job, JobCancelled, JobResult
 from redust.studio.map_store import key_of_engine
 from redust.studio.open_scan import OpenScan
+from redust.studio.overview_store import Overview
 from redust.studio.records import JobRecord, ScanChoices, ScanStatus
 from redust.studio.refusals import BadRequest, Conflict
 from redust.studio.region_list import count_marked_regions
@@ -57,10 +60,38 @@ def detect_scan(studio: Studio, scan_id: str, job: Job) -> OpenScan:
         return outcome
     if outcome.kind == JobCancelled.__name__:
         raise JobCancelled(outcome.sentence)
-    sentence = studio.hide_paths(outcome.sentence)
-    studio.database.update_scan(scan_id, state=ScanStatus.failed, error=sentence)
+    raise Conflict(record_failure(studio, scan_id, outcome))
+
+
+def open_scan(studio: Studio, scan_id: str) -> OpenScan:
+    """Open a scan; a failure becomes its state."""
+    with _recorded_failure(studio, scan_id):
+        return studio.open(scan_id)
+
+
+def open_overview(studio: Studio, scan_id: str) -> Overview:
+    """A scan in small; a failure becomes its state."""
+    with _recorded_failure(studio, scan_id):
+        return studio.overview(scan_id)
+
+
+@contextmanager
+def _recorded_failure(studio: Studio, scan_id: str) -> Iterator[None]:
+    studio.library.find(scan_id)
+    try:
+        yield
+    except RedustError as error:
+        record_failure(studio, scan_id, describe_failure(error))
+        raise
+
+
+def record_failure(studio: Studio, scan_id: str, failure: Failure) -> str:
+    """Make a failure the state of a scan; its sentence, without the folders of this machine."""
+    columns, sentence = studio.columns(scan_id), studio.hide_paths(failure.sentence)
+    if (columns["state"], columns["error"]) != (ScanStatus.failed, sentence):
+        studio.database.update_scan(scan_id, state=ScanStatus.failed, error=sentence)
     studio.publish(scan_id)
-    raise Conflict(sentence)
+    return sentence
 
 
 def _detect_and_decide(studio: Studio, scan_id: str, job: Job) -> OpenScan:
@@ -119,13 +150,19 @@ def count_joined_steps(method: MaskMethod, spec: MapSpec, damage: DamageMap | Qu
 
 
 def _hash_input(studio: Studio, scan_id: str) -> dict[str, Any]:
-    """The columns of a scan with the hash of its file; read only where its size or time has changed."""
+    """The columns of a scan with the hash of its file; read only where its size or time has changed.
+
+    What was repaired of other content is forgotten.
+    """
     columns = studio.columns(scan_id)
     source = studio.library.resolve(scan_id, columns)
     status = stat_file(source)
     if not columns["input_sha256"] or (columns["size"], columns["mtime_ns"]) != (status.size, status.mtime_ns):
+        input_sha256 = hash_file(source)
+        if columns["input_sha256"] not in (None, input_sha256):
+            studio.database.store_restored(scan_id, {}, replace_all=True)
         studio.database.update_scan(
-            scan_id, raise_revision=False, size=status.size, mtime_ns=status.mtime_ns, input_sha256=hash_file(source)
+            scan_id, raise_revision=False, size=status.size, mtime_ns=status.mtime_ns, input_sha256=input_sha256
         )
     return studio.columns(scan_id)
 

@@ -26,6 +26,7 @@ TILE_SIZE = 512
 THUMBNAIL_SIDE = 320
 _OVERVIEW_SIDE, _MAX_OVERVIEW_SHIFT = 2048, 3
 _QUALITY = 90
+_QUARTER_TURNS = {3: 2, 6: -1, 8: 1}  # of EXIF's orientations, counter-clockwise
 _BAND = 1024  # rows; a multiple of every overview's factor
 _SRGB = imagecodecs.cms_profile("srgb")
 
@@ -188,10 +189,16 @@ def _encode(suffix: str, picture: Picture, options: list[int]) -> bytes:
     return data.tobytes()
 
 
-def draw_thumbnail(overview: Pixels, tone: Tone, profile: bytes | None) -> bytes:
-    """A JPEG of a scan, at most 320 pixels on its longer side."""
+def draw_thumbnail(overview: Pixels, tone: Tone, profile: bytes | None, orientation: int = 1) -> bytes:
+    """A JPEG of a scan, at most 320 pixels on its longer side, upright.
+
+    Parameters
+    ----------
+    orientation
+        As in EXIF. A mirrored scan is shown as it is stored, as the page does.
+    """
     height, width = overview.shape[:2]
     scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(overview, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-    return encode_jpeg(develop(small, tone, profile))
+    return encode_jpeg(np.rot90(develop(small, tone, profile), _QUARTER_TURNS.get(orientation, 0)))

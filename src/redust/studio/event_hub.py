@@ -29,12 +29,12 @@ class EventHub:
                 loop.call_soon_threadsafe(_put, queue, message)
 
     async def listen(self) -> AsyncIterator[bytes]:
-        """The events from now on, as bytes of the stream."""
+        """The events from now on, as bytes of the stream; ``ready`` is the first."""
         queue: asyncio.Queue[bytes] = asyncio.Queue(_MAX_WAITING)
         with self._lock:
             self._listeners[queue] = asyncio.get_running_loop()
         try:
-            yield b"retry: 1000\n\n"
+            yield b"retry: 1000\nevent: ready\ndata: {}\n\n"
             while True:
                 try:
                     yield await asyncio.wait_for(queue.get(), _HEARTBEAT_SECONDS)

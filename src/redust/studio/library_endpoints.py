@@ -156,7 +156,7 @@ LIBRARY_ENDPOINTS = (
     Endpoint("GET", "/api/jobs", list_jobs, "All jobs, the newest first.", answer=JobList),
     Endpoint("GET", "/api/jobs/{job_id}", show_job, "One job.", answer=JobRecord, errors=(404,)),
     Endpoint("DELETE", "/api/jobs/{job_id}", cancel_job, "Cancel a job.", answer=JobRecord, errors=(404,)),
-    Endpoint("GET", "/api/events", None, "Server-sent events: `job` and `scan`, with their records.",
+    Endpoint("GET", "/api/events", None, "Server-sent events: `ready`, then `job` and `scan` with their records.",
              answer="text/event-stream", stream=stream_events),
 )  # fmt: skip
 """Every endpoint but those of single scans."""

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from redust.batch.storage import FileStatus
 from redust.core.arrays import DamageMap, Mask, Pixels
 from redust.core.logits import LogitBins, QuantisedMap, quantise_logits
 from redust.core.scan import Scan
@@ -64,6 +65,7 @@ class OpenScan:
         self.id = scan_id
         self.overview, self.corrections, self.restored = overview, corrections, restored
         self.lock = threading.RLock()
+        self.source_status: FileStatus | None = None
         self.marked_steps: MarkedSteps | None = None
         self.damage: DamageMap | QuantisedMap | None = None
         self._read = read

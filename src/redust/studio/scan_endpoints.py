@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from redust.studio.correcting import edit_scan, load_mask, redo_edit, save_mask, undo_edit
-from redust.studio.detecting import change_choices, start_detection, state_after_edits
+from redust.studio.detecting import change_choices, open_overview, open_scan, start_detection, state_after_edits
 from redust.studio.display import Tone, draw_thumbnail
 from redust.studio.endpoint import Call, Endpoint
 from redust.studio.open_scan import OpenScan
@@ -89,7 +89,7 @@ def show_scan(call: Call) -> ScanDetail:
     """A scan; with `open=1` its detection is queued where it is not done."""
     studio = call.studio
     if call.query.open == "1":
-        opened = studio.open(call.scan_id)
+        opened = open_scan(studio, call.scan_id)
         if opened.decision is None:
             start_detection(studio, call.scan_id)
     return studio.detail(call.scan_id)
@@ -104,8 +104,10 @@ def show_thumbnail(call: Call) -> Response:
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if call.request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    overview = studio.overview(call.scan_id)
-    picture = draw_thumbnail(overview.pixels, Tone(choices.exposure, choices.gamma, choices.invert), overview.profile)
+    overview = open_overview(studio, call.scan_id)
+    orientation = studio.columns(call.scan_id)["orientation"]  # known once the scan was read
+    tone = Tone(choices.exposure, choices.gamma, choices.invert)
+    picture = draw_thumbnail(overview.pixels, tone, overview.profile, orientation)
     return Response(picture, media_type=JPEG, headers=headers)
 
 
@@ -180,11 +182,11 @@ def put_mask(call: Call) -> EditResult:
 
 def get_mask(call: Call) -> Response:
     """The mask as a file."""
-    call.studio.library.find(call.scan_id)
+    name = call.studio.library.find(call.scan_id).source.stem + ".png"
     folder = TemporaryDirectory(prefix="redust-")  # lives until the answer is sent
     path = Path(folder.name, "mask.png")
     save_mask(call.studio, call.scan_id, path)
-    return FileResponse(path, media_type=PNG, filename="mask.png", background=BackgroundTask(folder.cleanup))
+    return FileResponse(path, media_type=PNG, filename=name, background=BackgroundTask(folder.cleanup))
 
 
 def repair(call: Call) -> Revision:

@@ -142,11 +142,13 @@ class ScanLibrary:
         Raises
         ------
         NotKnown
-            If it leads out of what was named on the command line.
+            If it leads out of what was named on the command line, or the file is gone.
         """
         source, root = os.path.realpath(self.find(scan_id).source), columns["root"]
         if source != root and not source.startswith(root.rstrip(os.sep) + os.sep):
             raise NotKnown("That scan now leads out of the folder that was opened. Start the studio again.")
+        if not os.path.exists(source):
+            raise NotKnown(f"The file {os.path.basename(source)} is gone. Put it back, then open the scan again.")
         return Path(source)
 
     def _enter(self, scans: Sequence[tuple[Path, str, list[str]]]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from redust.batch.estimate import read_shape
 from redust.batch.failures import Failure, catch_failure
-from redust.batch.storage import stat_file
+from redust.batch.storage import FileStatus, stat_file
 from redust.core.atomic import make_folder
 from redust.core.engines import MapSpec
 from redust.core.scan import Scan
@@ -165,21 +165,32 @@ class Studio:
         return scan
 
     def open(self, scan_id: str) -> OpenScan:
-        """A scan in memory: with its corrections, and with its damage map if it was detected."""
+        """A scan in memory: with its corrections, and with its damage map if it was detected.
+
+        It is loaded anew when its file has changed; while the file is gone, what is in memory stays.
+        """
         columns = self.columns(scan_id)
         with self._lock:
             opening = self._opening.setdefault(scan_id, threading.Lock())
         with opening:
+            status = self._stat_source(scan_id)
             with self._lock:
-                if scan_id in self._opened:
+                opened = self._opened.get(scan_id)
+                if opened is not None and status in (None, opened.source_status):
                     self._opened.move_to_end(scan_id)
-                    return self._opened[scan_id]
-            opened = self._load(scan_id, columns)
+                    return opened
+            opened = self._load(scan_id, columns, status)
             with self._lock:
                 self._opened[scan_id] = opened
                 while len(self._opened) > _OPEN_SCANS:
                     self._opened.popitem(last=False)[1].release()
             return opened
+
+    def _stat_source(self, scan_id: str) -> FileStatus | None:
+        try:
+            return stat_file(self.library.find(scan_id).source)
+        except OSError:
+            return None
 
     def opened(self, scan_id: str) -> OpenScan | None:
         """A scan that is in memory already."""
@@ -191,13 +202,16 @@ class Studio:
         opened = self.opened(scan_id)
         return opened.overview if opened else self._load_overview(scan_id, self.columns(scan_id))[0]
 
-    def _load(self, scan_id: str, columns: dict[str, Any]) -> OpenScan:
+    def _load(self, scan_id: str, columns: dict[str, Any], status: FileStatus | None) -> OpenScan:
         overview, scan = self._load_overview(scan_id, columns)
+        is_detected = bool(columns["input_sha256"])
+        has_changed = is_detected and FileStatus(columns["size"], columns["mtime_ns"]) != status
         shape = overview.pyramid.height, overview.pyramid.width
         pixels = overview.pixels
         restored = {
             index: RestoredTile.unpack(packed, pixels.dtype, pixels.shape[2])
             for index, packed in self.database.read_restored(scan_id).items()
+            if not has_changed
         }
         opened = OpenScan(
             scan_id, lambda: self._read_to_hold(scan_id, columns), overview,
@@ -206,7 +220,8 @@ class Studio:
         if scan is not None:
             self._make_room(scan_id, scan.pixels.nbytes)
             opened.keep(scan)
-        if columns["input_sha256"] and columns["state"] != ScanStatus.new:
+        opened.source_status = status
+        if is_detected and not has_changed and columns["state"] != ScanStatus.new:
             self.load_detection(opened, columns)
         return opened
 

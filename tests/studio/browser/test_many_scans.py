@@ -42,7 +42,7 @@ def test_a_roll_is_judged_by_keys_and_the_accepted_are_exported(
     page.get_by_label("Show").select_option("accepted")
     expect(page.locator(".card")).to_have_count(1)
     page.get_by_role("button", name="Export accepted").click()
-    expect(page.get_by_text("All exported.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("1 scan exported.")).to_be_visible(timeout=20_000)
     assert sorted(path.name for path in studio.output.glob("*.tif")) == ["a.tif"]
     redust("restore", folder / "a.tif", "-o", tmp_path / "a.tif", "--fill", "telea")
     assert (studio.output / "a.tif").read_bytes() == (tmp_path / "a.tif").read_bytes()
@@ -66,6 +66,23 @@ def test_settings_are_copied_and_a_file_that_is_no_picture_is_refused_in_words(
     (tmp_path / "letter.tif").write_text("no picture")
     page.get_by_label("Add scans").set_input_files(tmp_path / "letter.tif")
     expect(page.locator(".toast.error")).to_contain_text("letter")
+
+
+def test_a_damaged_scan_says_why_and_an_export_of_all_names_it(
+    page: Page, dusty_roll: Writes, start_studio: Starts
+) -> None:
+    damaged = dusty_roll("a.tif", "b.tif", specks=5) / "b.tif"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
+    page.goto(start_studio(damaged.parent).url)
+    expect(card(page, "b.tif")).to_contain_text("failed")
+    card(page, "b.tif").get_by_role("button").click()
+    expect(page.locator(".stage-note")).to_contain_text("Use a sound copy")
+    page.get_by_role("button", name="All scans").click()
+    page.get_by_role("button", name="Export all").click()
+    toast = page.locator(".toast.error")
+    expect(toast).to_contain_text("1 scan exported, 1 not: b.tif.", timeout=60_000)
+    expect(toast).to_contain_text("Use a sound copy")
+    expect(page.get_by_text("Exporting")).to_have_count(0)
 
 
 def test_corrections_teach_and_are_undone(page: Page, dusty_roll: Writes, start_studio: Starts) -> None:

@@ -246,6 +246,18 @@ def test_a_turned_scan_is_shown_upright_and_corrected_as_it_is_stored(
     assert mask[270 + 150, 360 - 200]
 
 
+def test_a_brush_wider_than_any_scratch_still_marks_one(page: Page, open_scan: Opens) -> None:
+    open_scan(page, "clean-6.tif")
+    page.keyboard.press("1")
+    page.get_by_label("Brush size").fill("300")
+    page.keyboard.press("s")
+    x, y = middle(page)
+    page.mouse.click(x - 50, y)
+    page.mouse.click(x + 50, y)
+    wait_for_tint(page, (x, y), BY_HAND)
+    expect(page.locator(".toast.error")).to_have_count(0)
+
+
 def test_keyboard_alone(page: Page, open_scan: Opens) -> None:
     """From the sheet into a scan, through its regions, a dab with the brush, the list of keys, and back."""
     open_scan(page, "dusty-6.tif")

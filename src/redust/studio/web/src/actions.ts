@@ -8,12 +8,15 @@ import type { Edit, EditResult, Point, RegionOrder, ScanDetail, ScanSummary, Set
 import { viewer } from "./viewer/current";
 
 /** Run an action; what the server refuses is shown in its own words. Answers undefined then. */
-export async function attempt<Answer>(action: () => Promise<Answer>): Promise<Answer | undefined> {
+export async function attempt<Answer>(
+  action: () => Promise<Answer>,
+  report: (error: ApiError) => void = reportError,
+): Promise<Answer | undefined> {
   try {
     return await action();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    reportError(error);
+    report(error);
     return undefined;
   }
 }
@@ -26,10 +29,14 @@ function reportError(error: ApiError): void {
 export async function loadStudio(): Promise<void> {
   await attempt(async () => {
     state.info.value = await api.readInfo();
-    const { jobs } = await api.listJobs();
-    state.jobs.value = new Map(jobs.map((job) => [job.id, job]));
+    await loadJobs();
     await loadScans();
   });
+}
+
+export async function loadJobs(): Promise<void> {
+  const answer = await attempt(api.listJobs);
+  if (answer) state.jobs.value = new Map(answer.jobs.map((job) => [job.id, job]));
 }
 
 /** Read the list of scans page by page; the first page shows at once. */
@@ -89,13 +96,18 @@ export function followHash(): void {
   if (id === null) state.focusedCard.value = state.currentId.value;
   state.currentId.value = id;
   state.detail.value = null;
+  state.openFailure.value = "";
   state.regions.value = [];
   state.regionIndex.value = -1;
   if (id) void openCurrent(id);
 }
 
 async function openCurrent(id: string): Promise<void> {
-  const detail = await attempt(() => api.openScan(id));
+  const report = (error: ApiError) => {
+    if (state.currentId.value === id) state.openFailure.value = error.message;
+    if (["unreachable", "unauthorised"].includes(error.code)) reportError(error);
+  };
+  const detail = await attempt(() => api.openScan(id), report);
   if (!detail) return;
   takeDetail(detail);
   await loadRegions();

@@ -35,6 +35,10 @@ function describeError(status: number, body: ErrorBody | null, subject = ""): Ap
   return new ApiError(subject + (body?.error ?? texts.errors.unknown(status)), body?.code ?? "unknown", status);
 }
 
+function reportUnreachable(): never {
+  throw new ApiError(texts.errors.unreachable, "unreachable", 0);
+}
+
 async function request<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
   const options: RequestInit = { method, headers: { "X-Redust": "1" } };
   if (body instanceof Blob) {
@@ -43,11 +47,9 @@ async function request<Answer>(method: string, path: string, body?: unknown): Pr
     options.body = JSON.stringify(body);
     options.headers = { "X-Redust": "1", "Content-Type": "application/json" };
   }
-  const response = await fetch(`/api${path}`, options).catch(() => {
-    throw new ApiError(texts.errors.unreachable, "unreachable", 0);
-  });
+  const response = await fetch(`/api${path}`, options).catch(reportUnreachable);
   if (!response.ok) throw describeError(response.status, (await response.json().catch(() => null)) as ErrorBody | null);
-  return (await response.json()) as Answer;
+  return (await response.json().catch(reportUnreachable)) as Answer;
 }
 
 const scanPath = (id: string) => `/scans/${encodeURIComponent(id)}`;

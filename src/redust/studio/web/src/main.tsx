@@ -18,13 +18,13 @@ effect(() => {
 });
 
 async function start(): Promise<void> {
+  listenToServer(); // first: what fails while the sheet is drawn is told by events
   await loadStudio();
   addEventListener("hashchange", followHash);
   const [single] = state.scans.value;
   // One file on the command line: straight to the picture.
   if (!location.hash && state.scans.value.length === 1 && single) history.replaceState(null, "", `#/scan/${single.id}`);
   followHash();
-  listenToServer();
 }
 
 const root = document.getElementById("app");

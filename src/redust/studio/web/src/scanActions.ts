@@ -34,8 +34,9 @@ export async function decideScan(decision: "accepted" | "rejected"): Promise<voi
   else if (next) state.focusedCard.value = next;
 }
 
+/** Take the answer to a request; where an event about the same job was faster, that is the newer. */
 function takeJob(job: Job | undefined): void {
-  if (job) state.jobs.value = new Map(state.jobs.value).set(job.id, job);
+  if (job && !state.jobs.value.has(job.id)) state.jobs.value = new Map(state.jobs.value).set(job.id, job);
 }
 
 export async function detectAgain(): Promise<void> {

@@ -41,6 +41,8 @@ export const scans = signal<ScanSummary[]>([]);
 export const scansLoaded = signal(false);
 export const currentId = signal<string | null>(null);
 export const detail = signal<ScanDetail | null>(null);
+/** Why the current scan does not open. */
+export const openFailure = signal("");
 
 export const regions = signal<Region[]>([]);
 export const regionTotal = signal(0);

@@ -188,7 +188,11 @@ export const texts = {
       upload: "Uploading",
     } as Record<string, string>,
     exported: (path: string) => `Exported: ${path}`,
-    allExported: "All exported.",
+    allExported: (n: number) => `${count(n, "scan", "scans")} exported.`,
+    someFailed: (n: number, failed: number, names: string[], error: string) => {
+      const hidden = failed > names.length ? ` and ${failed - names.length} more` : "";
+      return `${count(n, "scan", "scans")} exported, ${failed} not: ${names.join(", ")}${hidden}. The first: ${error}`;
+    },
     cancelled: "Cancelled.",
     failed: (kind: string, message: string) => `${kind} failed. ${message}`,
     copyBesides: (folder: string) => `Writes to ${folder}`,

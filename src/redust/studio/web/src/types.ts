@@ -110,6 +110,9 @@ export interface JobResult {
   download?: string;
   changes?: TeachChange[];
   model?: string;
+  warnings?: string[];
+  exported?: number;
+  failed?: { id: string; error: string }[];
 }
 
 export interface Job {

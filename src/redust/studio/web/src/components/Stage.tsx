@@ -136,7 +136,7 @@ function StageNote() {
   const detail = state.detail.value;
   let note = "";
   if (state.peeking.value) note = texts.compare.before;
-  else if (!detail) note = texts.stage.loading;
+  else if (!detail) note = state.openFailure.value || texts.stage.loading;
   else if (state.repairing.value) note = texts.stage.repairing;
   else if (state.compareMode.value !== "before" && state.repairNeedsZoom.value) note = texts.stage.zoomToRepair;
   else if (state.scratchStart.value) note = texts.tools.scratchEnd;

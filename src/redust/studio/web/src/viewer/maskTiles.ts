@@ -141,8 +141,9 @@ export class MaskTiles {
 /** Fetch and tint a tile; null where nothing is marked, undefined where the server has no answer. */
 async function fetchTile(url: string): Promise<HTMLCanvasElement | null | undefined> {
   const response = await fetch(url).catch(() => null);
-  if (!response?.ok) return undefined;
-  const bitmap = await createImageBitmap(await response.blob(), {
+  const content = response?.ok ? await response.blob().catch(() => null) : null; // the server may stop in between
+  if (!content) return undefined;
+  const bitmap = await createImageBitmap(content, {
     colorSpaceConversion: "none",
     premultiplyAlpha: "none",
   });

@@ -11,6 +11,9 @@ import type { ScanViewer } from "./viewer";
 /** Points of a stroke nearer than this are left out, CSS pixels. */
 const stepLength = 1.5;
 const brushLimits = [2, 400] as const;
+/** The largest radius of a brush and width of a scratch that the server takes, pixels of the scan. */
+const largestRadius = 2000;
+const widestScratch = 200;
 
 interface Drag {
   start: Point;
@@ -80,7 +83,7 @@ export class PointerTools {
   }
 
   private radius(): number {
-    return state.brushSize.value / 2 / this.viewer.frame().scale;
+    return Math.min(state.brushSize.value / 2 / this.viewer.frame().scale, largestRadius);
   }
 
   private toScan(position: { x: number; y: number }): Point {
@@ -199,7 +202,8 @@ export class PointerTools {
     const from = this.scratchFrom;
     this.scratchFrom = null;
     state.scratchStart.value = false;
-    void applyEdit({ kind: "scratch", from, to: point, width: Math.max(1, Math.round(this.radius() * 2)) });
+    const width = Math.min(widestScratch, Math.max(1, Math.round(this.radius() * 2)));
+    void applyEdit({ kind: "scratch", from, to: point, width });
   }
 
   /** Boost inside a box, or paint it where a rectangle is the brush. */
