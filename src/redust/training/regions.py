@@ -38,7 +38,7 @@ FOLDER = "regions"
 FALSE_SPOTS = {Sensitivity.shy: 0.1, Sensitivity.normal: 0.5, Sensitivity.eager: 3.0}
 """False spots per megapixel of sound scans at each sensitivity."""
 
-PIXEL_SHARE, SCENE_LEVEL = 0.0005, 0.15
+PIXEL_SHARE, SCENE_LEVEL = 0.0005, 0.17
 """From which estimated share of damage on pixels are thresholded too, and the least score of their regions."""
 
 _HEAVY_FOLDS = 3
