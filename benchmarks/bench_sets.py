@@ -37,8 +37,8 @@ def find_sets(folder: Path, *kinds: str) -> list[Path]:
 
 
 def read_truth(path: Path) -> NDArray[np.uint8]:
-    """A true mask with its three values, (H, W) uint8."""
-    return redust.read_scan(path).pixels[..., 0].astype(np.uint8)
+    """A true mask with its three values, (H, W) uint8; a PNG, whatever the suffix of its picture."""
+    return redust.read_scan(path.with_suffix(".png")).pixels[..., 0].astype(np.uint8)
 
 
 def psnr(restored: Pixels, clean: Pixels, mask: Mask | None = None) -> float:
