@@ -242,4 +242,4 @@ def test_listeners_are_told_when_events_begin() -> None:
         await stream.aclose()  # type: ignore[attr-defined]
         return first
 
-    assert b"event: ready\n" in asyncio.run(read_first())
+    assert b"event: ready\n" in run_apart(read_first())

@@ -250,7 +250,7 @@ class JobBoard:
 
     def is_active(self, kind: str, scan: str) -> bool:
         """Whether such a job waits or runs."""
-        return any((job.kind, job.scan) == (kind, scan) for job in self._heavy.active())
+        return any((job.kind, job.scan) == (kind, scan) and not job.ended.is_set() for job in self._heavy.active())
 
     def close(self) -> None:
         """Cancel everything and end the threads."""

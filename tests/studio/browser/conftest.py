@@ -88,8 +88,8 @@ def start_studio(tmp_path: Path) -> Iterator[Callable[..., RunningStudio]]:
     """Starts a studio over scans or folders; all are stopped afterwards."""
     started: list[RunningStudio] = []
 
-    def start(*scans: Path) -> RunningStudio:
-        started.append(RunningStudio(list(scans), tmp_path / "restored"))
+    def start(*scans: Path, detector: str = "unet") -> RunningStudio:
+        started.append(RunningStudio(list(scans), tmp_path / "restored", detector=detector))
         started[-1].start()
         return started[-1]
 
@@ -106,7 +106,7 @@ def open_scan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     for index in range(1, 7):
         write_dusty_scan(folder / f"clean-{index}.tif", specks=0, seed=index)
         write_dusty_scan(folder / f"dusty-{index}.tif", seed=index)
-    studio = RunningStudio([folder], folder.parent / "restored")
+    studio = RunningStudio([folder], folder.parent / "restored", detector="tophat")  # drawn specks are like lamps
     studio.start()
 
     cookies: list[Any] = []

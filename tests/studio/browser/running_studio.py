@@ -29,12 +29,14 @@ class RunningStudio:
     output: Path
     port: int = 0
     url: str = ""
+    detector: str = "unet"
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start it and wait for its address."""
         command = [
             *_START, "studio", *map(str, self.scans), "-o", str(self.output), "--port", str(self.port), "--no-browser",
+            "--detector", self.detector,
         ]  # fmt: skip
         environment = os.environ | {"REDUST_STUDIO_TOKEN": TOKEN}
         log = (self.output.parent / "studio.log").open("a")

@@ -77,7 +77,15 @@ function pickSummary(scan: ScanSummary): ScanSummary {
   return { id, name, folder, width, height, bits, channels, state: scanState, coverage, regions, revision, error };
 }
 
+/** The event of its end may come before the page knows of the detection: then it is read again. */
+function refreshWhileDetecting(id: string): void {
+  setTimeout(() => {
+    if (state.detail.value?.id === id && state.detail.value.state === "detecting") void refreshCurrent();
+  }, 1500);
+}
+
 function takeDetail(detail: ScanDetail): void {
+  if (detail.state === "detecting") refreshWhileDetecting(detail.id);
   if (state.currentId.value !== detail.id) return;
   state.detail.value = detail;
   mergeScan(detail);
@@ -114,10 +122,15 @@ async function openCurrent(id: string): Promise<void> {
 }
 
 /** Read the current scan again, when an event says that it changed. */
+let refreshes = 0;
+
 export async function refreshCurrent(): Promise<void> {
   const id = state.currentId.value;
   if (!id) return;
+  refreshes += 1;
+  const turn = refreshes;
   const detail = await attempt(() => api.readScan(id));
+  if (turn !== refreshes) return; // a later answer counts
   if (detail && detail.revision >= (state.detail.value?.revision ?? 0)) {
     takeDetail(detail);
     await loadRegions();
