@@ -88,19 +88,25 @@ def _measure_marks(regions: Regions, pixels: Pixels) -> _Marks:
     top, left, bottom, right = regions.boxes().T.astype(np.float64)
     light, around, ring = np.zeros((3, regions.count + 1))
     for rows, labels in regions.bands():
+        if not labels.any():
+            continue
         padded, core = with_margin(rows, 4, pixels.shape[0])
-        grey = np.nan_to_num(pixels[rows].mean(axis=2, dtype=np.float32)) / full_scale(pixels.dtype)
         near = cv2.dilate(labels.astype(np.float32), np.ones((7, 7), np.uint8))
         near[regions.mask[padded][core]] = 0
         inside, outside = np.nonzero(labels), np.nonzero(near)
         numbers = near[outside].astype(np.int64)
-        light += np.bincount(labels[inside], weights=grey[inside], minlength=len(light))
-        around += np.bincount(numbers, weights=grey[outside], minlength=len(light))
+        light += np.bincount(labels[inside], weights=_grey_of(pixels[rows][inside]), minlength=len(light))
+        around += np.bincount(numbers, weights=_grey_of(pixels[rows][outside]), minlength=len(light))
         ring += np.bincount(numbers, minlength=len(light))
     areas = regions.sizes().astype(np.float64)
     surroundings = around[1:] / np.maximum(ring[1:], 1)
     return _Marks((top + bottom) / 2, (left + right) / 2, bottom - top, right - left, areas, light[1:] / areas,
                   surroundings)  # fmt: skip
+
+
+def _grey_of(samples: NDArray[np.generic]) -> NDArray[np.float32]:
+    """The mean light, 0..1, of samples (count, C)."""
+    return np.asarray(np.nan_to_num(samples.mean(axis=1, dtype=np.float32)) / full_scale(samples.dtype))
 
 
 def _find_letters(marks: _Marks) -> NDArray[np.bool_]:
