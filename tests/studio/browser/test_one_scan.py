@@ -232,6 +232,7 @@ def test_a_turned_scan_is_shown_upright_and_corrected_as_it_is_stored(
     page.goto(start_studio(dusty_scan(orientation=6), detector="tophat").url)  # to be turned by 90 degrees, clockwise
     wait_until_detected(page)
     page.keyboard.press("1")
+    expect(page.get_by_role("status", name="Zoom")).to_have_text("100 %")  # a stroke would stop the zoom half way
     x, y = middle(page)
     wait_for_tint(page, (x, y), AUTOMATIC)
     page.keyboard.press("b")
