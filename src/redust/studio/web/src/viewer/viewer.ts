@@ -28,6 +28,7 @@ export class ScanViewer {
   readonly mask = new MaskLayer();
   readonly osd: OpenSeadragon.Viewer;
   private scan: ScanDetail | null = null;
+  private opening: Promise<void> | null = null;
   private base: OpenSeadragon.TiledImage | null = null;
   private restored: OpenSeadragon.TiledImage | null = null;
   private restoredVersion = 0;
@@ -79,17 +80,27 @@ export class ScanViewer {
   async show(scan: ScanDetail): Promise<void> {
     const before = this.scan;
     this.scan = scan;
-    if (before?.id === scan.id && this.base) {
-      if (displayQuery(before) !== displayQuery(scan)) await this.replaceBase(scan);
-      this.repair.update(scan);
-      this.mask.show(scan);
-      return;
+    if (before?.id !== scan.id || !this.opening) {
+      this.opening = this.open(scan);
+      this.opening.catch(() => {
+        this.opening = null;
+      });
+      return this.opening;
     }
+    await this.opening; // opened once: a second time would undo a zoom made meanwhile
+    if (this.scan.id !== scan.id) return;
+    if (displayQuery(before) !== displayQuery(scan)) await this.replaceBase(scan);
+    this.repair.update(scan);
+    this.mask.show(scan);
+  }
+
+  private async open(scan: ScanDetail): Promise<void> {
     this.keepView();
     this.osd.close();
     this.base = this.restored = null;
     this.repair.open(scan);
     this.base = await this.add(this.source(scan, "scan", displayQuery(scan)), 1);
+    if (this.scan?.id !== scan.id) return;
     this.mask.show(scan);
     this.osd.viewport.setRotation(turns[scan.orientation ?? 1] ?? 0, true);
     this.fit(true);
