@@ -6,8 +6,9 @@
 
 `ledger` restores nothing: a stand-in writes a few bytes for each scan. It prints the milliseconds that the ledger and
 the runner take for each scan, and the seconds that a second run over finished work takes until it knows so. `memory`
-prints the parent's memory as such a run goes on. `workers` restores drawn scans with one worker and with two, with the
-cores shared out between them, and with a Dask scheduler of two workers if there is one, and prints scans per hour.
+prints the parent's memory as such a run goes on. `workers` restores drawn scans with one worker on one core, one on all
+cores, two that share them, and with a Dask scheduler of two workers if there is one; it prints scans per hour once the
+workers are up, and seconds for the whole run.
 """
 
 from __future__ import annotations
@@ -117,7 +118,11 @@ def measure_workers(folder: Path, count: int, megapixels: float, scheduler: str 
         pixels = rng.normal(110, 12, (side, side, 3)).clip(0, 255).astype(np.uint8)
         pixels[rng.integers(0, side, 200), rng.integers(0, side, 200)] = 255
         write_scan(Scan(pixels), folder / f"{number:03}.tif")
-    variants = {"1 worker": ["--workers", "1"], "2 workers": ["--workers", "2"]}
+    variants = {
+        "1 worker, 1 thread": ["--workers", "1", "--threads", "1"],
+        "1 worker": ["--workers", "1"],
+        "2 workers": ["--workers", "2"],
+    }
     if scheduler is not None:
         variants["Dask"] = ["--executor", "dask", "--scheduler", scheduler, "--threads", "1"]
     rates = {}
@@ -125,10 +130,11 @@ def measure_workers(folder: Path, count: int, megapixels: float, scheduler: str 
         command = [sys.executable, "-c", "from redust.cli.entry import main; main()", "restore", str(folder)]
         begun_at = time.perf_counter()
         subprocess.run([*command, "-o", str(folder.parent / name), "--quiet", *flags], check=True)
-        rates[name] = 3600 * count / (time.perf_counter() - begun_at)
-        print(
-            f"{name}: {rates[name]:.0f} scans per hour, {rates[name] / rates['1 worker']:.2f} times as many as with 1"
-        )
+        seconds = time.perf_counter() - begun_at
+        times = sorted(path.stat().st_mtime for path in (folder.parent / name).glob("*.tif"))
+        rates[name] = 3600 * (count - 2) / (times[-1] - times[1])  # without the start, of each of two workers
+        shares = [f"{rates[name] / rates[other]:.2f} of {other}" for other in rates]
+        print(f"{name}: {rates[name]:.0f} scans per hour ({'; '.join(shares)}); whole run {seconds:.1f} s", flush=True)
 
 
 def main() -> None:

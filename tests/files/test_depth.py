@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from redust.core.errors import ScanTooLarge, UnreadableScan
 from redust.core.scan import Scan
+from redust.core.threads import count_cores, in_order
 from redust.files.depth import expand_depth, is_exact, shrink_depth
 from redust.files.limits import Request, check_size
 from redust.files.planes import join_planes, split_planes
-from redust.files.threads import count_cores, in_order
 from redust.files.unsupported import rescale
 
 bits_of_16 = st.integers(1, 16)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from redust.batch.executors import NO_LIMITS, Limits
 from redust.batch.worker import ScanOutcome, ScanTask, restore_task
 from redust.core.errors import SettingsError
+from redust.core.heap import restore_thresholds
 
 _CONNECT_SECONDS = 15
 
@@ -51,7 +52,7 @@ class DaskExecutor:
 
     def submit(self, task: ScanTask) -> Future[ScanOutcome]:
         """Run a task; see :class:`redust.batch.executors.Executor`."""
-        future: Future[ScanOutcome] = self._pool.submit(restore_task, task)
+        future: Future[ScanOutcome] = self._pool.submit(_restore_on_worker, task)
         return future
 
     def stop(self) -> None:
@@ -63,3 +64,8 @@ class DaskExecutor:
         """End once no task is left."""
         self._pool.shutdown()
         self._client.close()
+
+
+def _restore_on_worker(task: ScanTask) -> ScanOutcome:
+    restore_thresholds()
+    return restore_task(task)

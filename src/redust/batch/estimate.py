@@ -10,7 +10,7 @@ from pathlib import Path
 
 from redust.batch.ledger_entry import LedgerEntry
 from redust.batch.storage import is_remote
-from redust.files.threads import count_cores
+from redust.core.threads import count_cores
 
 DEFAULT_PACE = 1.25
 """Seconds one core takes for a megapixel, until the ledger has measured it (docs/explanation/speed.md)."""

@@ -23,6 +23,7 @@ from redust.core.settings import RestoreSettings
 from redust.detectors.common_marks import FrameResiduals
 from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
+from redust.pipeline.threads import use_threads
 
 _ONE_SCAN = threading.Lock()  # an executor may give a process several threads; engines are for one
 
@@ -213,5 +214,6 @@ def _with_mask(job: Job, *, needed: bool) -> Iterator[Job]:
 
 @lru_cache(maxsize=1)
 def _load_pipeline(settings: RestoreSettings) -> Pipeline:
-    """The worker's pipeline: engines are loaded once and kept."""
+    """The worker's pipeline: engines are loaded once and kept. Its threads are all that the process uses."""
+    use_threads(settings.threads)
     return Pipeline(settings)

@@ -41,7 +41,7 @@ from redust.core.atomic import make_folder
 from redust.core.errors import SettingsError
 from redust.core.report import Report
 from redust.core.settings import RestoreSettings
-from redust.files.threads import count_cores
+from redust.core.threads import count_cores
 from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
 

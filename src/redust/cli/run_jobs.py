@@ -19,6 +19,7 @@ from redust.core.report import Report
 from redust.core.settings import RestoreSettings, ScanSettings
 from redust.pipeline.job import Job
 from redust.pipeline.pipeline import Pipeline
+from redust.pipeline.threads import use_threads
 
 _NAMED = 5  # skipped files that the screen names
 
@@ -49,6 +50,7 @@ def run_jobs(
         Before any work, if an engine cannot be made or the report cannot be written.
     """
     jobs = worklist.jobs
+    use_threads(settings.threads)
     pipeline = Pipeline(RestoreSettings.covering(settings))
     if report_file is not None:
         check_path(report_file, source=[job.source for job in jobs], overwrite=settings.overwrite)

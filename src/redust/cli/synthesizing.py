@@ -133,7 +133,7 @@ def _draw_pairs(plan: Plan, output: Path, workers: int | None, *, quiet: bool) -
 
     from redust.core.errors import ScanError
     from redust.core.escape import escape_controls
-    from redust.files.threads import count_cores
+    from redust.core.threads import count_cores
     from redust.synthesis.write_pairs import prepare_folder, write_pairs
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)

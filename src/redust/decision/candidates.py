@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import LUMA, Mask, Pixels, full_scale
 from redust.core.logits import LogitBins
+from redust.core.threads import in_order
 from redust.core.tiles import bands, with_margin
-from redust.files.threads import in_order
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]

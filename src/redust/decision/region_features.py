@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Pixels
 from redust.core.logits import BINS, BINS_PER_UNIT, LogitBins
+from redust.core.threads import in_order
 from redust.core.tiles import with_margin
 from redust.decision.candidates import (
     BLOCK,
@@ -29,7 +30,6 @@ from redust.decision.candidates import (
 )
 from redust.decision.region_company import Columns, Neighbourhood, Sums, company_columns
 from redust.decision.regions import Labels, Regions
-from redust.files.threads import in_order
 
 Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[Any]]
 Planes: TypeAlias = dict[str, Plane]

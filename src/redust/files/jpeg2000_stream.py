@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.errors import ScanTooLarge, UnreadableScan
-from redust.files.threads import count_cores
+from redust.core.threads import count_cores
 
 SIGNATURE = b"\xff\x4f\xff\x51"
 END = b"\xff\xd9"

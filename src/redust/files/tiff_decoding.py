@@ -8,8 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from redust.core.arrays import Pixels, Plane
+from redust.core.threads import count_cores
 from redust.files.depth import expand_depth
-from redust.files.threads import count_cores
 from redust.files.tiff_layout import Layout
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from redust.core.arrays import Plane
 from redust.core.scan import Scan
+from redust.core.threads import in_order
 from redust.files.depth import shrink_depth
-from redust.files.threads import in_order
 from redust.files.tiff_layout import (
     DEFLATE,
     JPEG,

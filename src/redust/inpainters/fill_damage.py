@@ -20,8 +20,8 @@ from redust.core.arrays import Mask, Pixels, check_mask, check_pixels
 from redust.core.composite import composite
 from redust.core.engines import Inpainter, Needs
 from redust.core.errors import EngineError, MaskMismatch
+from redust.core.threads import count_cores
 from redust.core.tiles import Rectangle, bands, mirrored, round_up, tiles
-from redust.files.threads import count_cores
 from redust.inpainters.fill_windows import FillWindow, cut_windows, max_pool
 from redust.inpainters.grain import add_grain
 from redust.inpainters.translucency import NEEDS, is_measurable, recover_translucency

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from redust.core.errors import EngineError, ModelError
 from redust.core.settings import Provider, Weights
+from redust.core.threads import count_cores
 from redust.models.card import FLOAT32, INT8, ModelCard, read_card
 from redust.models.card import weights_path as find_weights
 from redust.models.onnx_file import refers_outside
@@ -86,7 +86,7 @@ class Session:
         self.weights, self.provider = weights, Provider.cpu
         self.warnings: list[str] = []
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.intra_op_num_threads = threads or count_cores()
         options.log_severity_level = 3
         # Border tiles differ in size, and a memory plan for each would be kept: 20 % of the peak for no time.
         options.enable_mem_pattern = False

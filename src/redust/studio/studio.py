@@ -18,9 +18,9 @@ from redust.core.atomic import make_folder
 from redust.core.engines import MapSpec
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
+from redust.core.threads import count_cores
 from redust.decision.sensitivity_steps import SensitivityScale, step_of
 from redust.files import read_scan
-from redust.files.threads import count_cores
 from redust.pipeline.methods import MaskMethod
 from redust.pipeline.pipeline import Pipeline
 from redust.studio.corrections import Corrections

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from redust.core.errors import TargetExists, TrainingError
+from redust.core.heap import keep_memory
 from redust.evaluation.scoring import PictureSubset
 from redust.training.checkpoint import LAST, CheckpointCallback, Interrupted, ProgressCallback
 from redust.training.config import Precision, Task, TrainConfig
@@ -32,7 +33,6 @@ from redust.training.detect import DetectionModule, finish_detection, prepare_de
 from redust.training.fill import FillModule, finish_fill, prepare_fill
 from redust.training.generator import GeneratorModule, finish_generator, prepare_generator
 from redust.training.loader import PatchStream, make_loader
-from redust.training.memory import keep_memory
 from redust.training.module import RunClock, TrainingModule
 from redust.training.network import NetworkPlan, make_network, plan_network
 from redust.training.result import CardText, FittedRun, RunFolders, TrainingResult
@@ -116,7 +116,7 @@ def fit(
 ) -> FittedRun:  # fmt: skip
     """The part of :func:`train` that learns: its best weights and its state lie in the run's folder.
 
-    From then on the process keeps the memory that it frees; see :func:`redust.training.memory.keep_memory`.
+    From then on the process keeps the memory that it frees; see :func:`redust.core.heap.keep_memory`.
 
     Parameters
     ----------

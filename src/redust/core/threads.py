@@ -1,4 +1,4 @@
-"""Encode pieces of a picture in parallel, in order, never many at once."""
+"""How many threads work at once, and work that is spread over them in order."""
 
 from __future__ import annotations
 
@@ -12,12 +12,26 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+_limit: int | None = None
+
+
+def limit_threads(limit: int | None) -> None:
+    """Let this process use at most so many cores from now on; None: all that it may use.
+
+    For a process that shares the machine with others of its kind. What is given its number of threads, such as a
+    network, is not limited.
+    """
+    global _limit
+    _limit = limit
+
+
 def count_cores() -> int:
     """How many cores this process may use."""
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    return min(cores, _limit or cores)
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], limit: int | None = None) -> Iterator[R]:
