@@ -123,14 +123,17 @@ class ScoredRegions:
         return likely[:, 0] | (likely[:, 1] & (self.highest_bins >= first_bin))
 
     def drop_scene(self, mask: Mask, level: float) -> Mask:
-        """A mask (H, W) without its regions that touch no candidate of this score as of a heavily damaged scan."""
+        """Drop the regions of a mask (H, W) that touch no candidate of this score as of a heavily damaged scan.
+
+        In place; returns it.
+        """
         marked = Regions(mask, self.regions.rows)
         highest = np.zeros(marked.count + 1, np.float32)
         scores = np.concatenate([[0], self.scores[:, 1]]).astype(np.float32)
         for (_, marked_labels), (_, labels) in zip(marked.bands(), self.regions.bands(), strict=True):
             positions = np.flatnonzero(marked_labels)
             np.maximum.at(highest, marked_labels.ravel()[positions], scores[labels.ravel()[positions]])
-        return marked.keep(highest[1:] >= np.float32(level))
+        return marked.remove_from(mask, highest[1:] < np.float32(level))
 
 
 def score_regions(classifier: RegionClassifier, quantised: QuantisedMap, pixels: Pixels) -> ScoredRegions:
@@ -176,7 +179,7 @@ class RegionThreshold:
             return scored.regions.keep(scored.accept(self.level, self.by_pixel.first_bin(histogram))), self.level
         mask, level = self.by_pixel.apply(quantised, pixels)
         mask = scored.drop_scene(mask, self._scene_level(share))
-        return np.logical_or(mask, scored.regions.keep(scored.accept(self.level)), out=mask), level
+        return scored.regions.add_to(mask, scored.accept(self.level)), level
 
     def _scene_level(self, share: float) -> float:
         """From the level of ordinary scans down to the classifier's own while the share of damage doubles."""

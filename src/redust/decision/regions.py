@@ -19,7 +19,7 @@ from redust.core.tiles import bands
 Labels = NDArray[np.int32]
 Sums = NDArray[np.float64]
 
-_BAND = 512
+_BAND, _BAND_PIXELS = 512, 5 << 19  # rows of a band, and pixels of the bands of wide scans
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +30,20 @@ class Regions:
     ----------
     mask : (H, W) bool
     rows
-        Height of a band in pixels; it changes memory, not the answer.
+        Height of a band in pixels; it changes memory, not the answer. 512, and less for scans wider than 5,120 pixels,
+        unless given.
     """
 
     mask: Mask
-    rows: int = _BAND
+    rows: int = 0
     _starts: list[int] = field(init=False, repr=False)
     _region_of: Labels = field(init=False, repr=False)
     _boxes: NDArray[np.int64] = field(init=False, repr=False)
     _areas: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if not self.rows:
+            object.__setattr__(self, "rows", max(1, min(_BAND, _BAND_PIXELS // max(self.mask.shape[1], 1))))
         joined = _UnionFind()
         starts: list[int] = []
         measures: list[NDArray[np.int64]] = []
@@ -103,10 +106,23 @@ class Regions:
 
     def keep(self, selected: NDArray[np.bool_]) -> Mask:
         """The mask of the regions for which `selected`, (count,) bool, is True."""
+        return self.add_to(np.zeros_like(self.mask), selected)
+
+    def add_to(self, mask: Mask, selected: NDArray[np.bool_]) -> Mask:
+        """Add the regions for which `selected`, (count,) bool, is True to a mask (H, W), in place; returns it."""
         lookup = np.concatenate([[False], selected])
-        mask = np.empty_like(self.mask)
         for band, labels, region_of in self._label_bands():
-            np.take(lookup[region_of], labels, out=mask[band])
+            mask[band] |= lookup[region_of][labels]
+        return mask
+
+    def remove_from(self, mask: Mask, selected: NDArray[np.bool_]) -> Mask:
+        """Take the regions for which `selected`, (count,) bool, is True out of a mask (H, W), in place; returns it.
+
+        The mask may be that of these regions, which are of no further use then.
+        """
+        lookup = np.concatenate([[True], ~selected])
+        for band, labels, region_of in self._label_bands():
+            mask[band] &= lookup[region_of][labels]
         return mask
 
 

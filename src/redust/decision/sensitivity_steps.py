@@ -26,7 +26,9 @@ MarkedSteps: TypeAlias = NDArray[np.uint8]
 LAST_STEP = 200
 """The step at the eager end; step 0 is the shy end, the middle one `normal`."""
 
-_ANCHORS = (LAST_STEP, LAST_STEP // 2, 0)  # eager, normal, shy
+# Where regions are judged: the least and the most steps of a pixel that none, one, two or all three levels mark.
+_LOWEST = np.array([0, 1, LAST_STEP // 2 + 1, LAST_STEP + 1], np.uint8)
+_HIGHEST = np.array([0, LAST_STEP // 2, LAST_STEP, LAST_STEP + 1], np.uint8)
 _SPREAD = 2.0  # log odds to either side of the level of an engine with no other
 _MIN_LEVEL = 1e-6
 
@@ -116,18 +118,17 @@ def _count_by_region(spec: MapSpec, threshold: RegionThreshold, quantised: Quant
     """Exact at the ends and the middle; between them a pixel follows its region's score and its value of the map."""
     by_score, by_pixel = SensitivityScale.of_levels(threshold.classifier), SensitivityScale.of_levels(spec)
     scored = score_regions(threshold.classifier, quantised, pixels)
-    counts = _count_by_bin(threshold.by_pixel, quantised, pixels, by_pixel.levels())
+    anchors = np.zeros(quantised.bins.shape, np.uint8)  # at how many of them a pixel is marked
+    for level, pixel_level in zip(by_score.from_eager(), by_pixel.from_eager(), strict=True):
+        at_step = replace(threshold, level=level, by_pixel=replace(threshold.by_pixel, level=pixel_level))
+        anchors += at_step.apply_to_regions(scored, quantised, pixels)[0]
     lookup = np.zeros(len(scored.scores) + 1, np.uint8)
     lookup[1:] = _count_levels(by_score.levels().astype(np.float32), scored.scores.max(axis=1))
+    counts = _count_by_bin(threshold.by_pixel, quantised, pixels, by_pixel.levels())
     for rows, labels in scored.regions.bands():
         np.maximum(counts[rows], lookup[labels], out=counts[rows])
-    marked_steps = np.zeros_like(counts)
-    for step, level, pixel_level in zip(_ANCHORS, by_score.from_eager(), by_pixel.from_eager(), strict=True):
-        at_step = replace(threshold, level=level, by_pixel=replace(threshold.by_pixel, level=pixel_level))
-        mask, _ = at_step.apply_to_regions(scored, quantised, pixels)
-        lowest = LAST_STEP + 1 - step
-        marked_steps[mask] = counts[mask].clip(lowest, min(lowest + LAST_STEP // 2 - 1, LAST_STEP + 1))
-    return marked_steps
+        np.clip(counts[rows], _LOWEST[anchors[rows]], _HIGHEST[anchors[rows]], out=counts[rows])
+    return counts
 
 
 def _count_by_bin(
