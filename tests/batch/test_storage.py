@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def fill_store(store: Any, scan_file: Callable[..., Path], folder: str) -> None:
     for number, name in enumerate(("a/1.tif", "a/2.png", "b/1.tif")):
         store.put_file(str(scan_file(f"local/{name}", seed=number)), f"{folder}/{name}")
     store.pipe_file(f"{folder}/b/bad.tif", b"no picture")
-    store.pipe_file(f"{folder}/a/1_IR.tif", b"infrared")
+    store.put_file(str(scan_file("local/a/1_IR.tif", seed=0, channels=1)), f"{folder}/a/1_IR.tif")
 
 
 def restore_store(redust_command: Command, store: Any, scheme: str, tmp_path: Path) -> None:
@@ -65,7 +66,12 @@ def restore_store(redust_command: Command, store: Any, scheme: str, tmp_path: Pa
     )
     local = redust_command("restore", tmp_path / "local", "-o", tmp_path / "out", *FAST)
     assert local.code == 0
-    assert store.cat_file("archive/out/b/1.tif") == (tmp_path / "out/b/1.tif").read_bytes()
+    for name in ("a/1.tif", "b/1.tif"):
+        assert store.cat_file(f"archive/out/{name}") == (tmp_path / "out" / name).read_bytes()
+    report = ("--ledger", tmp_path / "ledger", "--report", tmp_path / "report.json")
+    redust_command("status", f"{scheme}://archive/out", *report)
+    (line,) = (line for line in (tmp_path / "report.json").read_text().splitlines() if "a/1.tif" in line)
+    assert json.loads(line)["infrared"]["source"] == "1_IR.tif"
     assert "to do: 0; finished already: 3; failed earlier: 1" in redust_command(*command).err
     verify = ("verify", f"{scheme}://archive/out", "--ledger", tmp_path / "ledger", "--inputs")
     assert redust_command(*verify).code == 0

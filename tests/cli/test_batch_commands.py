@@ -48,6 +48,19 @@ def test_a_second_run_skips_what_is_finished_and_says_so(redust_command: Command
     assert len((tmp_path / "r.json").read_text().splitlines()) == 3
 
 
+def test_a_scan_is_done_again_when_the_infrared_beside_it_changes(
+    redust_command: Command, roll: Path, scan_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    scan_file("in/a/1_IR.tif", seed=0, channels=1)
+    command = ("restore", roll, "-o", tmp_path / "out", *FAST)
+    assert redust_command(*command).code == 0
+    assert "to do: 0; finished already: 3" in redust_command(*command).err
+    scan_file("in/a/1_IR.tif", seed=5, channels=1)
+    assert "to do: 1; finished already: 2" in redust_command(*command).err
+    (roll / "a/1_IR.tif").unlink()
+    assert "to do: 1; finished already: 2" in redust_command(*command).err
+
+
 def test_failed_scans_wait_for_retry_and_decide_the_exit_code(
     redust_command: Command, roll: Path, tmp_path: Path
 ) -> None:

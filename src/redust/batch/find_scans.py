@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redust.batch.companions import find_companions
+from redust.batch.companions import InfraredFiles, find_companions
 from redust.batch.ledger_entry import LEDGER_NAME
 from redust.batch.storage import is_remote, list_remote_files
 from redust.core.errors import RedustError, ScanError, SettingsError
@@ -18,10 +18,20 @@ from redust.pipeline.job import RESTORED
 
 @dataclass(frozen=True)
 class FoundScan:
-    """A scan, and its path below an output folder that keeps the tree of the inputs."""
+    """A scan.
+
+    Parameters
+    ----------
+    path
+    relative_path
+        Its path below an output folder that keeps the tree of the inputs.
+    infrared_files
+        Files beside it that hold its infrared.
+    """
 
     path: Path
     relative_path: Path
+    infrared_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
     """
     if any(map(is_remote, sources)):
         return find_remote_scans(sources)
-    search, known, resolver = Search(), set[str](), PathResolver()
+    search, known, resolver, infrared = Search(), set[str](), PathResolver(), InfraredFiles()
     avoided = {os.path.realpath(path) for path in leave_out}
     base = _common_folder([path if os.path.isdir(path) else path.parent for path in sources])
     named = _find_named_companions(sources)
@@ -102,7 +112,8 @@ def find_scans(sources: Sequence[Path], *, leave_out: Iterable[Path] = ()) -> Se
         for path in _list_scans(source, avoided, search):
             if (real_path := resolver.resolve(path)) not in known:
                 known.add(real_path)
-                search.scans.append(FoundScan(path, Path(_absolute_path(path)[len(base) :].lstrip(os.sep))))
+                relative_path = Path(_absolute_path(path)[len(base) :].lstrip(os.sep))
+                search.scans.append(FoundScan(path, relative_path, infrared.find(path)))
     return search
 
 
@@ -121,13 +132,14 @@ def find_remote_scans(sources: Sequence[Path]) -> Search:
     for path in files:
         folders.setdefault(path.parent, []).append(path)
     companions = {path for paths in folders.values() for path in find_companions(paths)}
+    infrared = InfraredFiles(folders)
     for path, relative_path in files.items():
         if any(_is_hidden(name) for name in relative_path.as_posix().split("/")):
             continue
         if path in companions:
             search.companions.append(path)
         elif is_scan_path(path):
-            search.scans.append(FoundScan(path, relative_path))
+            search.scans.append(FoundScan(path, relative_path, infrared.find(path)))
         else:
             search.skipped.append(path)
     if not search.scans:

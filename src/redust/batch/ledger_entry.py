@@ -92,7 +92,8 @@ class LedgerEntry:
     settings_sha256, models_sha256
         What decides the result besides the input.
     areas
-        The person's masks for this scan: paths, sizes and times as text; empty if there are none.
+        The person's masks for this scan, and the files beside it that hold its infrared: paths, sizes and times as
+        text; empty if there are none.
     position
         The order in which scans are worked on.
     claimed

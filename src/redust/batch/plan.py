@@ -18,6 +18,7 @@ from redust.batch.ledger_entry import LedgerEntry, OutputFile, ScanState
 from redust.batch.storage import absolute_path, file_exists, hash_file, stat_file
 from redust.batch.worker import relative_to_root
 from redust.core.settings import Method, RestoreSettings
+from redust.files.infrared import AUTO
 from redust.models import shipped_folder
 from redust.models.card import CARD_NAME
 from redust.pipeline.job import OUTPUT_FIELDS, Job
@@ -114,7 +115,7 @@ def make_plan(
     models, settings_sha256 = hash_models(settings), cache(lambda kinds: hash_settings(settings, kinds))
     plan = BatchPlan()
     for position, (key, job) in enumerate(jobs.items()):
-        entry = _make_entry(key, job, settings_sha256(_output_kinds(job)), models, position)
+        entry = _make_entry(key, job, settings_sha256(_output_kinds(job)), models, position, settings.infrared)
         earlier = known.get(key)
         if earlier is None:
             plan.queued.append(entry)
@@ -166,7 +167,9 @@ def check_unclaimed_outputs(entry: LedgerEntry, job: Job, settings: RestoreSetti
     return None
 
 
-def _make_entry(key: str, job: Job, settings_sha256: str, models_sha256: str, position: int) -> LedgerEntry:
+def _make_entry(
+    key: str, job: Job, settings_sha256: str, models_sha256: str, position: int, infrared: str
+) -> LedgerEntry:
     size, mtime_ns = _stat(job.source)
     return LedgerEntry(
         key=key,
@@ -175,7 +178,7 @@ def _make_entry(key: str, job: Job, settings_sha256: str, models_sha256: str, po
         mtime_ns=mtime_ns,
         settings_sha256=settings_sha256,
         models_sha256=models_sha256,
-        areas=_describe_areas(job),
+        areas=_describe_companions(job, infrared),
         position=position,
     )
 
@@ -225,11 +228,14 @@ def _output_kinds(job: Job) -> tuple[str, ...]:
     return tuple(f"{name}{path.suffix.lower()}" for name, path in outputs if path is not None)
 
 
-def _describe_areas(job: Job) -> str:
-    areas = {"mask": job.mask, "add": job.add_mask, "protect": job.not_mask}
+def _describe_companions(job: Job, infrared: str) -> str:
+    """Path, size and time of the files that decide a scan's result besides its own; empty where there are none."""
+    files = {"mask": job.mask, "add": job.add_mask, "protect": job.not_mask}
     described: dict[str, object] = {
-        name: [absolute_path(path), *_stat(path)] for name, path in areas.items() if isinstance(path, Path)
+        name: [absolute_path(path), *_stat(path)] for name, path in files.items() if isinstance(path, Path)
     }
+    if job.infrared_files and infrared == AUTO:
+        described["infrared"] = [[absolute_path(path), *_stat(path)] for path in job.infrared_files]
     if job.common_marks is not None:
         described["common marks"] = job.common_marks.sha256
     return json.dumps(described, sort_keys=True) if described else ""

@@ -125,14 +125,20 @@ def stage_job(job: Job) -> Iterator[Job]:
         for path in staged.values():
             path.parent.mkdir()
         if is_remote(job.source):
-            staged["source"] = Path(folder, job.source.name)
-            file_system, name = _open_file_system(job.source)
-            file_system.get_file(name, str(staged["source"]))
+            staged["source"], *beside = (_download(path, folder) for path in (job.source, *job.infrared_files))
+            staged["infrared_files"] = tuple(beside)
         yield replace(job, **staged)
         for name, path in outputs.items():
             if staged[name].exists():
                 file_system, remote_name = _open_file_system(path)
                 file_system.put_file(str(staged[name]), remote_name)
+
+
+def _download(path: Path, folder: str) -> Path:
+    file_system, name = _open_file_system(path)
+    copy = Path(folder, path.name)
+    file_system.get_file(name, str(copy))
+    return copy
 
 
 def _open_file_system(path: Path) -> tuple[Any, str]:

@@ -95,7 +95,11 @@ def make_worklist(
             strict=True,
         )
     ]
-    jobs, clashes = split_clashes([replace(job, in_place=in_place) for job in jobs], run_files)
+    placed = [
+        replace(job, in_place=in_place, infrared_files=scan.infrared_files)
+        for job, scan in zip(jobs, scans, strict=True)
+    ]
+    jobs, clashes = split_clashes(placed, run_files)
     refusals = [*search.refusals, *clashes]
     if not jobs:
         raise SettingsError(_join_refusals(refusals))

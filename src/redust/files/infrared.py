@@ -8,6 +8,7 @@ sample, page and sub-image as it is.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -124,14 +125,21 @@ def is_infrared_path(path: Path) -> bool:
     return bool(_SIBLING.search(path.stem) or _VALID.search(path.stem))
 
 
+def name_scan_of(path: Path) -> str | None:
+    """The name, without suffix and in lower case, of the scan whose infrared a file holds; None if it holds none.
+
+    >>> name_scan_of(Path("Roll_1_IR.tif")), name_scan_of(Path("roll_1.tif"))
+    ('roll_1', None)
+    """
+    match = _SIBLING.search(path.stem) or _VALID.search(path.stem)
+    return path.stem[: match.start()].casefold() if match and path.suffix.lower() in _SUFFIXES else None
+
+
 def find_sibling(path: Path, ending: re.Pattern[str] = _SIBLING) -> Path | None:
     """The TIFF beside a scan whose name is the scan's with an ending, such as ``_IR``; None if there is none."""
     if not path.parent.is_dir() or ending.search(path.stem):
         return None
     stem = path.stem.casefold()
-    for beside in sorted(path.parent.iterdir()):
-        match = ending.search(beside.stem)
-        named_so = match is not None and beside.stem[: match.start()].casefold() == stem
-        if named_so and beside.suffix.lower() in _SUFFIXES:
-            return beside
-    return None
+    names = [name for name in os.listdir(path.parent) if name.casefold().startswith(stem)]
+    files = (path.parent / name for name in sorted(names))
+    return next((file for file in files if ending.search(file.stem) and name_scan_of(file) == stem), None)

@@ -38,6 +38,9 @@ class Job:
         What the scan has in common with other frames of its roll; those of the marks that it shows are repaired too.
     in_place
         Replace the scan's file by the restored one, and keep the original beside it; then there is no `target`.
+    infrared_files
+        Files beside the scan that hold its infrared, where a run has to know them: it does the scan again when they
+        change, and fetches them with it.
     """
 
     source: Path
@@ -51,11 +54,13 @@ class Job:
     layers: Path | None = None
     common_marks: CommonMarks | None = None
     in_place: bool = False
+    infrared_files: tuple[Path, ...] = ()
 
     @property
     def inputs(self) -> list[Path]:
         """Every file the job reads."""
-        return [path for path in (self.source, self.mask, self.add_mask, self.not_mask) if isinstance(path, Path)]
+        paths = (self.source, self.mask, self.add_mask, self.not_mask, *self.infrared_files)
+        return [path for path in paths if isinstance(path, Path)]
 
     @property
     def outputs(self) -> list[Path]:
