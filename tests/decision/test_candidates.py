@@ -58,17 +58,17 @@ def test_saturated_peaks_keep_their_soft_rims() -> None:
     assert cut_beside_peaks(bins)[12:28, 12:28].all()
 
 
-@pytest.mark.parametrize("band", [64, 128])
-def test_bands_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch, band: int) -> None:
+@pytest.mark.parametrize("side", [64, 128])
+def test_tiles_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch, side: int) -> None:
     pixels, bins = grainy_scan(), empty_map()
     bins[60:70, 100:104] = 90
     tone = measure_tone(pixels)
     expected = find_candidates(bins, tone)
-    monkeypatch.setattr(candidates, "_BAND", band)
-    banded = measure_tone(pixels)
-    np.testing.assert_array_equal(banded.grey, tone.grey)
-    np.testing.assert_array_equal(banded.noise, tone.noise)
-    np.testing.assert_array_equal(find_candidates(bins, banded), expected)
+    monkeypatch.setattr(candidates, "_SIDE", side)
+    tiled = measure_tone(pixels)
+    np.testing.assert_array_equal(tiled.grey, tone.grey)
+    np.testing.assert_array_equal(tiled.noise, tone.noise)
+    np.testing.assert_array_equal(find_candidates(bins, tiled), expected)
 
 
 @pytest.mark.parametrize("depth", [np.uint16, np.float32])

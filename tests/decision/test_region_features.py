@@ -8,6 +8,7 @@ import pytest
 
 from redust.core.arrays import Mask, Pixels
 from redust.core.logits import LogitBins
+from redust.decision import region_features
 from redust.decision.candidates import measure_tone
 from redust.decision.region_features import FEATURES, RegionTable, measure_regions
 from redust.decision.regions import Regions
@@ -65,6 +66,14 @@ def test_a_line_is_longer_and_thinner_than_a_disc() -> None:
 def test_bands_do_not_change_the_table(rows: int) -> None:
     (whole, expected), (banded, columns) = measure(), measure(rows)
     assert whole.count == banded.count
+    for name in FEATURES:
+        np.testing.assert_allclose(columns[name], expected[name], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_windows_do_not_change_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, expected = measure()
+    monkeypatch.setattr(region_features, "_WINDOW", 60)
+    _, columns = measure()
     for name in FEATURES:
         np.testing.assert_allclose(columns[name], expected[name], rtol=1e-5, atol=1e-5, err_msg=name)
 

@@ -114,6 +114,14 @@ def with_margin(side: slice, margin: int, length: int) -> tuple[slice, slice]:
     return slice(first, min(length, side.stop + margin)), slice(side.start - first, side.stop - first)
 
 
+def widen(rectangle: Rectangle, margin: int, shape: tuple[int, ...]) -> tuple[Rectangle, Rectangle]:
+    """A rectangle widened by `margin` as far as the picture (height, width, ...) reaches, and where it lies in that."""
+    (rows, core_rows), (columns, core_columns) = (
+        with_margin(side, margin, length) for side, length in zip(rectangle, shape[:2], strict=True)
+    )
+    return (rows, columns), (core_rows, core_columns)
+
+
 def mirrored(first: int, last: int, length: int) -> NDArray[np.intp]:
     """Indices first..last-1 with what lies outside 0..length-1 mirrored in, edge not repeated.
 

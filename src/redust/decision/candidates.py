@@ -5,14 +5,14 @@ mark does not run into weak texture around it. And plain contrast: morphological
 Mathematical Morphology, 1982) of both polarities and two widths, in units of the local noise. A peak must show enough
 of either, or of both together. Which candidates are damage is decided by :mod:`redust.decision.region_classifier`.
 
-All is computed in bands of rows, on the scan's light in 8 bits stretched to its own range. Nothing but bytes is of the
+All is computed in tiles, on the scan's light in 8 bits stretched to its own range. Nothing but bytes is of the
 scan's size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 from redust.core.arrays import LUMA, Mask, Pixels, full_scale
 from redust.core.logits import LogitBins
 from redust.core.threads import in_order
-from redust.core.tiles import bands, with_margin
+from redust.core.tiles import Rectangle, Tile, tiles, widen
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
 
 BLOCK = 8  # pixels: side of the squares by which the local noise is known
 TOP_HAT_WIDTHS = (9, 23)  # pixels: what is wider than this is no detail
-MARGIN = 40  # rows around a band that the filters reach
-THREADS = 4  # bands at a time at most: each takes some 25 bytes per pixel
-_BAND = 512  # rows; a multiple of BLOCK
+MARGIN = 40  # pixels around a tile that the filters reach
+THREADS = 4  # tiles at a time at most: each takes some 25 bytes per pixel
+_SIDE = 1024  # pixels: that of a tile; a multiple of BLOCK
 _GROUND = 21  # pixels: side of the mean that light is compared with
 _LOWEST_BIN = 35  # a probability of 0.01
 _PEAK_CAP, _BESIDE_PEAK = 91, 25  # logit bins: peaks count no higher than 0.73; 2.5 below its peak a mark ends
@@ -65,13 +65,13 @@ class ScanTone:
         """Light of the scan, of any shape, in 8 bits of its own range."""
         return _stretch(light, self.low, self.high)
 
-    def noise_at(self, rows: slice) -> Bytes:
-        """The local noise of whole rows in quarters of a unit, rounded up; (h, W) uint8."""
-        first, last = rows.start // BLOCK, -(-rows.stop // BLOCK)
-        small = np.clip(np.ceil(self.noise[first:last] * _NOISE_STEPS), 1, 255).astype(np.uint8)
+    def noise_at(self, window: Rectangle) -> Bytes:
+        """The local noise of a window in quarters of a unit, rounded up; (h, w) uint8."""
+        blocks = tuple(slice(side.start // BLOCK, -(-side.stop // BLOCK)) for side in window)
+        small = np.clip(np.ceil(self.noise[blocks] * _NOISE_STEPS), 1, 255).astype(np.uint8)
         large = cv2.resize(small, None, fx=BLOCK, fy=BLOCK, interpolation=cv2.INTER_NEAREST)
-        core = slice(rows.start - first * BLOCK, rows.stop - first * BLOCK)
-        return np.asarray(large, np.uint8)[core, : self.grey.shape[1]]
+        rows, columns = (slice(side.start % BLOCK, side.start % BLOCK + side.stop - side.start) for side in window)
+        return np.asarray(large, np.uint8).reshape(small.shape[0] * BLOCK, -1)[rows, columns]
 
 
 def measure_tone(pixels: Pixels) -> ScanTone:
@@ -81,15 +81,25 @@ def measure_tone(pixels: Pixels) -> ScanTone:
     high = max(high, low + full_scale(pixels.dtype) / 64)  # a flat scan is not stretched until its noise is a scene
     height, width = pixels.shape[:2]
     grey = np.empty((height, width), np.uint8)
+    noise = np.empty((-(-height // BLOCK), -(-width // BLOCK)), np.float32)
 
-    def stretch_rows(rows: slice) -> None:
-        grey[rows] = _luma(_stretch(pixels[rows], low, high))
+    def stretch_tile(tile: Tile) -> None:
+        grey[tile.core] = _luma(_stretch(pixels[tile.core], low, high))
 
-    for _ in in_order(stretch_rows, bands(height, _BAND), THREADS):
-        pass
-    noise = np.concatenate(list(in_order(partial(_noise_blocks, grey), bands(height, _BAND), THREADS)))
+    def measure_tile(tile: Tile) -> None:
+        blocks = _noise_blocks(grey, tile.core)
+        top, left = tile.row // BLOCK, tile.column // BLOCK
+        noise[top : top + blocks.shape[0], left : left + blocks.shape[1]] = blocks
+
+    for work in (stretch_tile, measure_tile):
+        _for_each_tile(work, (height, width))
     smooth = cv2.blur(cv2.medianBlur(noise, 5), (5, 5)) + 1
     return ScanTone(low, high, grey, np.asarray(smooth, np.float32).reshape(noise.shape))
+
+
+def _for_each_tile(work: Callable[[Tile], None], shape: tuple[int, int]) -> None:
+    for _ in in_order(work, tiles(shape, _SIDE), THREADS):
+        pass
 
 
 def _stretch(light: Pixels, low: float, high: float) -> Bytes:
@@ -113,15 +123,17 @@ def _luma(light: Bytes) -> Bytes:
     )
 
 
-def _noise_blocks(grey: Bytes, rows: slice) -> Floats:
+def _noise_blocks(grey: Bytes, rectangle: Rectangle) -> Floats:
     """Mean absolute deviations from the local mean in squares of 8 pixels; at the border, of what is left of them."""
-    window_rows, core = with_margin(rows, MARGIN, grey.shape[0])
-    smooth = cv2.blur(grey[window_rows], (3, 3))
-    detail = cv2.absdiff(smooth, cv2.blur(smooth, (_GROUND, _GROUND)))[core]
+    window, core = widen(rectangle, MARGIN, grey.shape)
+    smooth = cv2.blur(grey[window], (3, 3))
+    detail = cv2.absdiff(smooth, cv2.blur(smooth, (_GROUND, _GROUND)))
     height, width = detail.shape
     padded = cv2.copyMakeBorder(detail, 0, -height % BLOCK, 0, -width % BLOCK, cv2.BORDER_REFLECT_101)
     size = padded.shape[1] // BLOCK, padded.shape[0] // BLOCK
-    return np.asarray(cv2.resize(padded.astype(np.float32), size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
+    blocks = np.asarray(cv2.resize(padded.astype(np.float32), size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
+    rows, columns = (slice(side.start // BLOCK, -(-side.stop // BLOCK)) for side in core)
+    return blocks[rows, columns]
 
 
 def top_hats(grey: Bytes, width: int) -> tuple[Bytes, Bytes]:
@@ -147,19 +159,19 @@ def find_candidates(map_bins: LogitBins, tone: ScanTone) -> Mask:
     -------
     mask : (H, W) bool
     """
-    mask = np.empty(map_bins.shape, np.bool_)
+    shape = map_bins.shape[0], map_bins.shape[1]
+    mask = np.empty(shape, np.bool_)
 
-    def find_in_rows(rows: slice) -> None:
-        padded, core = with_margin(rows, MARGIN, map_bins.shape[0])
-        mask[rows] = _candidates(map_bins[padded], tone.grey[padded], tone.noise_at(padded))[core]
+    def find_in_tile(tile: Tile) -> None:
+        window, core = widen(tile.core, MARGIN, shape)
+        mask[tile.core] = _candidates(map_bins[window], tone.grey[window], tone.noise_at(window))[core]
 
-    for _ in in_order(find_in_rows, bands(map_bins.shape[0], _BAND), THREADS):
-        pass
+    _for_each_tile(find_in_tile, shape)
     return mask
 
 
 def _candidates(map_bins: LogitBins, grey: Bytes, noise: Bytes) -> Mask:
-    """The candidates of some rows; wrong within `MARGIN` of their ends."""
+    """The candidates of a window; wrong within `MARGIN` of its sides."""
     hats = [hat for width in TOP_HAT_WIDTHS for hat in top_hats(grey, width)]
     contrast = np.zeros(grey.shape, np.uint8)
     rim = cv2.convertScaleAbs(noise, alpha=_RIM / _NOISE_STEPS)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import Pixels
 from redust.core.logits import BINS, BINS_PER_UNIT, LogitBins
 from redust.core.threads import in_order
-from redust.core.tiles import with_margin
+from redust.core.tiles import Rectangle, bands, widen, with_margin
 from redust.decision.candidates import (
     BLOCK,
     MARGIN,
@@ -31,10 +31,11 @@ from redust.decision.candidates import (
 from redust.decision.region_company import Columns, Neighbourhood, Sums, company_columns
 from redust.decision.regions import Labels, Regions
 
-Plane: TypeAlias = Callable[[NDArray[np.int64], slice], NDArray[Any]]
+Plane: TypeAlias = Callable[[NDArray[np.int64], Rectangle], NDArray[Any]]
 Planes: TypeAlias = dict[str, Plane]
 
 _RIM, _GAP, _RING = 3, 5, 13  # pixels: sides of the squares that reach a region's rim, what is left out, its ring
+_WINDOW = 2048  # columns that are worked on at a time
 _EDGE_DEPTH = 1.4  # pixels: less deep is the edge
 _EVEN, _LIKELY = 81, 62  # logit bins: probabilities of 0.5 and 0.13
 
@@ -133,21 +134,22 @@ def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
           for names in (_SUMMED_INSIDE, _MAXIMA_INSIDE, _SUMMED_RIM, _SUMMED_RING, _MAXIMA_RING))
     )  # fmt: skip
 
-    def gather_band(band: tuple[slice, Labels]) -> list[_BandPart]:
+    def gather_band(band: tuple[slice, Labels]) -> list[list[_WindowPart]]:
         return _gather_band(band, regions, pixels, map_bins, tone)
 
     totals: tuple[tuple[dict[str, Sums], dict[str, Sums]], ...] = (
         (gathered.inside, gathered.inside_max), (gathered.rim, {}), (gathered.ring, gathered.ring_max),
     )  # fmt: skip
-    for parts in in_order(gather_band, _labels_with_margin(regions, _RING // 2), THREADS):
-        for (sums, maxima), part in zip(totals, parts, strict=True):
-            part.add_to(sums, maxima)
+    for windows in in_order(gather_band, _labels_with_margin(regions, _RING // 2), THREADS):
+        for parts in windows:
+            for (sums, maxima), part in zip(totals, parts, strict=True):
+                part.add_to(sums, maxima)
     return gathered
 
 
 @dataclass(frozen=True, eq=False)
-class _BandPart:
-    """Sums and maxima over a band's pixels, of the regions from `first` on."""
+class _WindowPart:
+    """Sums and maxima over a window's pixels, of the regions from `first` on."""
 
     first: int
     sums: dict[str, Sums]
@@ -164,21 +166,39 @@ class _BandPart:
 
 def _gather_band(
     band: tuple[slice, Labels], regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone
-) -> list[_BandPart]:
-    """What a band's pixels add to their regions: their own, those of the rims, those of the rings."""
+) -> list[list[_WindowPart]]:
+    """What a band's pixels add to their regions, window by window."""
     rows, labels = band
     if not labels.any():
-        return [_BandPart(0, {}, {})] * 3
-    padded, core = with_margin(rows, _RING // 2, pixels.shape[0])
-    planes = _planes(regions, pixels, map_bins, tone, padded)
-    wide = labels.astype(np.uint16 if regions.count < 1 << 16 else np.float32)
+        return []
+    padded_rows, core_rows = with_margin(rows, _RING // 2, pixels.shape[0])
+    depth = _measure_depth(regions, padded_rows)
+    parts = []
+    for columns in bands(labels.shape[1], _WINDOW):
+        padded_columns, core_columns = with_margin(columns, _RING // 2, labels.shape[1])
+        if labels[:, padded_columns].any():
+            window, core = (padded_rows, padded_columns), (core_rows, core_columns)
+            planes = _planes(pixels, map_bins, tone, window, depth[:, padded_columns])
+            parts.append(_gather_window(labels[:, padded_columns], planes, core))
+    return parts
+
+
+def _gather_window(labels: Labels, planes: Planes, core: Rectangle) -> list[_WindowPart]:
+    """What a window's pixels add to their regions: their own, those of the rims, those of the rings."""
+    wide = labels.astype(np.uint16 if labels.max() < 1 << 16 else np.float32)
     ring = _dilated(wide, _RING)
     ring[(_dilated(wide, _GAP) > 0) | (labels > 0)] = 0
     return [
-        _sum_band(labels[core], planes, core, _SUMMED_INSIDE, _MAXIMA_INSIDE),
-        _sum_band(_dilated(wide, _RIM)[core], planes, core, _SUMMED_RIM, ()),
-        _sum_band(ring[core], planes, core, _SUMMED_RING, _MAXIMA_RING),
+        _sum_window(labels[core], planes, core, _SUMMED_INSIDE, _MAXIMA_INSIDE),
+        _sum_window(_dilated(wide, _RIM)[core], planes, core, _SUMMED_RIM, ()),
+        _sum_window(ring[core], planes, core, _SUMMED_RING, _MAXIMA_RING),
     ]
+
+
+def _measure_depth(regions: Regions, rows: slice) -> Floats:
+    """How far each pixel of a region lies inside it, (h, W) float32; of the whole rows, since regions may be wide."""
+    padded, core = with_margin(rows, MARGIN, regions.mask.shape[0])
+    return np.asarray(cv2.distanceTransform(regions.mask[padded].view(np.uint8), cv2.DIST_L2, 3)[core], np.float32)
 
 
 def _labels_with_margin(regions: Regions, margin: int) -> Iterator[tuple[slice, Labels]]:
@@ -198,13 +218,13 @@ def _dilated(labels: NDArray[Any], side: int) -> NDArray[Any]:
     return np.asarray(cv2.dilate(labels, np.ones((side, side), np.uint8)))
 
 
-def _sum_band(
-    labels: NDArray[Any], planes: Planes, core: slice, summed: Sequence[str], highest: Sequence[str]
-) -> _BandPart:
-    """Sums and maxima of planes over a band's pixels by their labels, 1..count."""
+def _sum_window(
+    labels: NDArray[Any], planes: Planes, core: Rectangle, summed: Sequence[str], highest: Sequence[str]
+) -> _WindowPart:
+    """Sums and maxima of planes over a window's pixels by their labels, 1..count."""
     positions = np.flatnonzero(labels != 0)
     if not len(positions):
-        return _BandPart(0, {}, {})
+        return _WindowPart(0, {}, {})
     region = labels.ravel()[positions].astype(np.int64) - 1
     first = int(region.min())
     region -= first
@@ -214,41 +234,42 @@ def _sum_band(
     maxima = {name: np.zeros(count) for name in highest}
     for name, maximum in maxima.items():
         np.maximum.at(maximum, region, values[name].astype(np.float64))
-    return _BandPart(first, sums, maxima)
+    return _WindowPart(first, sums, maxima)
 
 
-def _planes(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTone, rows: slice) -> Planes:
-    """Every plane that is summed, as functions of the core of these rows and of positions in that."""
-    height, width = map_bins.shape
-    padded, core = with_margin(rows, MARGIN, height)
-    hats = [hat[core] for extent in TOP_HAT_WIDTHS for hat in top_hats(tone.grey[padded], extent)]
-    depth = cv2.distanceTransform(regions.mask[padded].view(np.uint8), cv2.DIST_L2, 3)[core]
-    gradient = cv2.morphologyEx(tone.grey[padded], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[core]
-    light, grey, bins = pixels[rows], tone.grey[rows], map_bins[rows]
+def _planes(pixels: Pixels, map_bins: LogitBins, tone: ScanTone, window: Rectangle, depth: Floats) -> Planes:
+    """Every plane that is summed, as functions of the core of this window and of positions in that."""
+    padded, inner = widen(window, MARGIN, map_bins.shape)
+    hats = [hat[inner] for extent in TOP_HAT_WIDTHS for hat in top_hats(tone.grey[padded], extent)]
+    gradient = cv2.morphologyEx(tone.grey[padded], cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[inner]
+    light, grey, bins = pixels[window], tone.grey[window], map_bins[window]
 
     def of(plane: NDArray[Any]) -> Plane:
-        return lambda positions, band: plane[band].ravel()[positions]
+        return lambda positions, core: plane[core].ravel()[positions]
 
     def at_least(plane: NDArray[Any], lowest: int) -> Plane:
-        return lambda positions, band: plane[band].ravel()[positions] >= lowest
+        return lambda positions, core: plane[core].ravel()[positions] >= lowest
 
     def channel(number: int) -> Plane:
-        return lambda positions, band: tone.stretch(light[band].reshape(-1, light.shape[2])[positions, number])
+        return lambda positions, core: tone.stretch(light[core].reshape(-1, light.shape[2])[positions, number])
 
     def at(function: Callable[[Sums, Sums], Sums]) -> Plane:
-        return lambda positions, band: function(
-            (positions % width).astype(np.float64), (positions // width + rows.start + band.start).astype(np.float64)
-        )
+        def place(positions: NDArray[np.int64], core: Rectangle) -> Sums:
+            row, column = np.divmod(positions, core[1].stop - core[1].start)
+            top, left = (side.start + inside.start for side, inside in zip(window, core, strict=True))
+            return function((column + left).astype(np.float64), (row + top).astype(np.float64))
+
+        return place
 
     return {
         "area": lambda positions, _: np.ones(len(positions)),
         "x": at(lambda x, _: x), "y": at(lambda _, y: y),
         "xx": at(lambda x, _: x * x), "yy": at(lambda _, y: y * y), "xy": at(lambda x, y: x * y),
-        "grey": of(grey), "grey2": lambda positions, band: np.square(grey[band].ravel()[positions].astype(np.float64)),
+        "grey": of(grey), "grey2": lambda positions, core: np.square(grey[core].ravel()[positions].astype(np.float64)),
         "red": channel(0), "green": channel(light.shape[2] // 2), "blue": channel(light.shape[2] - 1),
         "bins": of(bins), "likely": at_least(bins, _LIKELY), "even": at_least(bins, _EVEN),
         "bright": of(hats[0]), "dark": of(hats[1]), "bright_wide": of(hats[2]), "dark_wide": of(hats[3]),
-        "edge": lambda positions, band: depth[band].ravel()[positions] < _EDGE_DEPTH,
+        "edge": lambda positions, core: depth[core].ravel()[positions] < _EDGE_DEPTH,
         "depth": of(depth), "gradient": of(gradient),
     }  # fmt: skip
 

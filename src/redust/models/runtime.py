@@ -47,6 +47,26 @@ PACKAGES = {
 }
 
 
+@cache
+def _share_arena() -> bool:
+    """Make the memory that all sessions of this process share; whether there is one.
+
+    That of a session of its own begins with a block as large as it happens to need first, which is never given back.
+    """
+    shrinkable = onnxruntime.OrtArenaCfg({
+        "initial_chunk_size_bytes": 1 << 20, "arena_extend_strategy": -1, "max_mem": 0,
+        "max_dead_bytes_per_chunk": -1, "initial_growth_chunk_size_bytes": -1,
+    })  # fmt: skip
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    try:
+        onnxruntime.create_and_register_allocator(memory, shrinkable)
+    except FAILURES:  # another part of the program has made one, or there is none of this kind here
+        return False
+    return True
+
+
 def available_providers() -> list[Provider]:
     """The providers that the ONNX Runtime installed here was built with."""
     offered = set(onnxruntime.get_available_providers())
@@ -90,6 +110,8 @@ class Session:
         options.log_severity_level = 3
         # Border tiles differ in size, and a memory plan for each would be kept: 20 % of the peak for no time.
         options.enable_mem_pattern = False
+        if _share_arena():
+            options.add_session_config_entry("session.use_env_allocators", "1")
         content = _read_model(path)
         self._session = self._open_on_provider(content, options, provider)
         if self._session is None:

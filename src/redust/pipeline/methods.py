@@ -182,7 +182,15 @@ class RestorationMethod(ABC):
         tiles = iter_damage_tiles(
             detector, scan.pixels, tile=self.settings.tile, progress=progress, infrared=infrared.channel
         )
-        return mark_lines(tiles, lines, scan.shape)
+        return mark_lines(_released_at_end(tiles, detector), lines, scan.shape)
+
+
+def _released_at_end(
+    tiles: Iterator[tuple[Rectangle, DamageMap]], detector: Detector
+) -> Iterator[tuple[Rectangle, DamageMap]]:
+    """Tiles of a damage map; after the last one the detector gives back memory, which judging and filling need."""
+    yield from tiles
+    detector.release_memory()
 
 
 class MaskMethod(RestorationMethod):

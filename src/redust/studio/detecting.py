@@ -118,7 +118,6 @@ def predict_steps(studio: Studio, opened: OpenScan, input_sha256: str, job: Job)
     if damage is None:
         damage = predict_smallest_map(method, scan, lambda share: job.report_progress("detect", share))
         studio.maps.write_map(key, damage)
-        studio.detecting.engines.detector.release_memory()
     job.report_progress("judge", 0.0)
     studio.maps.write_steps(key, count_joined_steps(method, studio.engine, damage, scan))
 

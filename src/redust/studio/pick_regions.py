@@ -108,7 +108,7 @@ def _falling_levels(marked_steps: MarkedSteps, map_bins: LogitBins, pixels: Pixe
     for first_bin in range(int(map_bins.max(initial=0)), _LOWEST_BIN, -_BIN_STRIDE):
         yield np.asarray(map_bins >= first_bin)
     tone = measure_tone(pixels)
-    noise = np.asarray(tone.noise_at(slice(0, pixels.shape[0])), np.float32) / 4
+    noise = np.asarray(tone.noise_at((slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))), np.float32) / 4
     contrast = np.maximum(*top_hats(tone.grey, _HAT_WIDTH)) / noise
     for level in _CONTRASTS:
         yield np.asarray(contrast >= level)
