@@ -20,12 +20,13 @@ from redust.core.arrays import Mask
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
-from redust.core.tiles import with_margin
+from redust.core.tiles import bands, with_margin
 from redust.decision.sensitivity_steps import candidates_at
 from redust.files import read_scan
 from redust.pipeline.detection import Detection
 from redust.pipeline.job import Job as RestoreJob
 from redust.pipeline.pipeline import Pipeline
+from redust.studio.database import TILE, TileIndex
 from redust.studio.detecting import decide_opened, detect_scan, for_each
 from redust.studio.jobs import Job, JobCancelled, JobResult
 from redust.studio.open_scan import OpenScan, is_marked, tile_window
@@ -39,6 +40,7 @@ MAX_REPAIR_PIXELS = 4_000_000
 
 _CONTEXT = 160  # pixels around them
 _LEASE_SECONDS = 6 * 3600.0
+_BAND = 4 * TILE  # rows
 
 
 def repair_box(studio: Studio, scan_id: str, box: Box) -> int:
@@ -125,7 +127,10 @@ def _show_result(studio: Studio, opened: OpenScan, target: Path) -> None:
     if opened.decision is None:
         decide_opened(studio, opened)
     restored = read_scan(target, max_megapixels=studio.settings.max_megapixels)
-    tiles = {index: tile for index, tile in cut_tiles(restored.pixels, opened.mask()).items() if len(tile.positions)}
+    tiles, width = dict[TileIndex, RestoredTile](), opened.shape[1]
+    for rows in bands(opened.shape[0], _BAND):  # the whole mask would be too much memory beside two scans
+        cut = cut_tiles(restored.pixels[rows], is_marked(opened.states(rows, slice(0, width))), (rows.start, 0))
+        tiles |= {index: tile for index, tile in cut.items() if len(tile.positions)}
     tiles = tiles or cut_tiles(restored.pixels[:1, :1], np.zeros((1, 1), np.bool_))  # restored, and nothing changed
     opened.put_restored(tiles, replace_all=True)
     studio.database.store_restored(opened.id, {index: tile.pack() for index, tile in tiles.items()}, replace_all=True)
