@@ -20,9 +20,9 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 
+from redust.core.heap import keep_memory
 from redust.training.config import TrainConfig
 from redust.training.detect import DetectionModule, prepare_detection
-from redust.training.memory import keep_memory
 from redust.training.module import clip_gradient
 from redust.training.network import make_network, plan_network
 from redust.training.run import choose_precision, make_trainer, open_stream

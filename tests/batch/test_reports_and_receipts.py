@@ -127,6 +127,15 @@ def test_what_needs_a_look_comes_first() -> None:
     assert [entry.key for entry in sort_by_need(entries)] == ["no", "much", "little"]
 
 
+def test_a_warning_asks_for_a_look_but_not_that_a_format_is_lossy(ledger: Ledger) -> None:
+    lossy = report_of(0.1) | {"warnings": ["The target's format is lossy."], "largest_change_outside": 4.0}
+    for key, report in (("lossy.jpg", lossy), ("doubtful.tif", report_of(0.001) | {"warnings": ["Look."]})):
+        ledger.queue([entry_of(key)])
+        ledger.record_done(key, report=report, outputs=[], input_sha256="0" * 64)
+    order = [entry.key for entry in sort_by_need(ledger.entries().values())]
+    assert order == ["broken.tif", "doubtful.tif", HOSTILE, "lossy.jpg", "a.tif"]
+
+
 def test_thumbnails_show_a_single_repaired_pixel_in_red(tmp_path: Path) -> None:
     pixels = np.full((900, 600, 3), 120, np.uint8)
     write_scan(Scan(pixels), tmp_path / "after.png")
