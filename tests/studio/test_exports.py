@@ -13,6 +13,7 @@ from drawing import draw
 from redust.batch.ledger import Ledger
 from redust.core.scan import Scan
 from redust.files import write_scan
+from redust.synthesis.infrared_film import InfraredFrame, InfraredScanner, draw_infrared_frame
 from studio_desk import Desk, wait_until
 
 FLAGS = ("--detector", "wary")
@@ -192,18 +193,39 @@ def test_a_negative_is_exported_as_restore_does(
         assert ledger.read_report("a.tif")["film"] == "negative"
 
 
+@pytest.fixture
+def film_frame() -> InfraredFrame:
+    """A frame of colour film with dust, and its infrared."""
+    return draw_infrared_frame((600, 700), InfraredScanner(), seed=1)
+
+
 def test_a_scan_with_infrared_is_exported_as_restore_does(
-    open_desk: Callable[..., Desk], tmp_path: Path, redust_command: Callable[..., Any]
+    open_desk: Callable[..., Desk], tmp_path: Path, redust_command: Callable[..., Any], film_frame: InfraredFrame
 ) -> None:
-    pixels = draw(600, 700, specks=500, dtype=np.uint16)
-    random = np.random.default_rng(0)
-    infrared = random.normal(40_000, 300, (600, 700))
-    for row, column in random.integers(10, 590, (60, 2)).tolist():
-        infrared[row : row + 5, column : column + 5] = 6_000
-        pixels[row : row + 5, column : column + 5] = 1_000
-    write_scan(Scan(pixels, infrared=infrared.astype(np.uint16)), tmp_path / "a.tif")
+    write_scan(Scan(film_frame.pixels, infrared=film_frame.infrared), tmp_path / "a.tif")
     desk = open_desk(tmp_path / "a.tif")
     target = desk.export(desk.ids[0])
     ended = redust_command("restore", tmp_path / "a.tif", "-o", tmp_path / "cli.tif", *FLAGS)
     assert ended.code == 0, ended.err
     assert target.read_bytes() == (tmp_path / "cli.tif").read_bytes() != (tmp_path / "a.tif").read_bytes()
+
+
+def test_when_the_infrared_beside_a_scan_changes_it_is_searched_again(
+    open_desk: Callable[..., Desk], tmp_path: Path, redust_command: Callable[..., Any], film_frame: InfraredFrame
+) -> None:
+    (tmp_path / "roll").mkdir()
+    write_scan(Scan(film_frame.pixels), tmp_path / "roll/a.tif")
+    infrared = film_frame.infrared.copy()
+    desk = open_desk(tmp_path / "roll")
+    restored = []
+    for name in ("whole.tif", "half.tif"):
+        write_scan(Scan(infrared[..., None]), tmp_path / "roll/a_IR.tif", overwrite=True)
+        desk.detect(desk.ids[0])
+        target = desk.export(desk.ids[0])
+        redust_command("restore", tmp_path / "roll/a.tif", "-o", tmp_path / name, *FLAGS)
+        assert target.read_bytes() == (tmp_path / name).read_bytes()
+        restored.append(target.read_bytes())
+        infrared[:300] = np.median(infrared)
+    assert restored[0] != restored[1]
+    again = redust_command("restore", tmp_path / "roll", "-o", desk.studio.output, *FLAGS)
+    assert "to do: 0; finished already: 1" in again.err

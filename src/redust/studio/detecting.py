@@ -22,7 +22,7 @@ from redust.pipeline.detection import ProgressCallback
 from redust.pipeline.methods import MaskMethod
 from redust.studio.decisions import Decision, decide_scan
 from redust.studio.jobs import Job, JobCancelled, JobResult
-from redust.studio.map_store import key_of_engine
+from redust.studio.map_store import MapKey
 from redust.studio.open_scan import OpenScan
 from redust.studio.overview_store import Overview
 from redust.studio.records import JobRecord, ScanChoices, ScanStatus
@@ -98,8 +98,12 @@ def _detect_and_decide(studio: Studio, scan_id: str, job: Job) -> OpenScan:
     job.report_progress("hash", 0.0)
     columns = _hash_input(studio, scan_id)
     opened = studio.open(scan_id)
+    key = studio.map_key(scan_id, columns["input_sha256"])
+    if opened.map_key not in (None, key):  # the infrared beside it has changed
+        opened.release()
+        opened.set_detection(None, None)
     if opened.marked_steps is None and not studio.load_detection(opened, columns):
-        predict_steps(studio, opened, columns["input_sha256"], job)
+        predict_steps(studio, opened, key, job)
         studio.load_detection(opened, columns)
     if opened.decision is None:
         job.report_progress("judge", 1.0)
@@ -110,10 +114,9 @@ def _detect_and_decide(studio: Studio, scan_id: str, job: Job) -> OpenScan:
     return opened
 
 
-def predict_steps(studio: Studio, opened: OpenScan, input_sha256: str, job: Job) -> None:
+def predict_steps(studio: Studio, opened: OpenScan, key: MapKey, job: Job) -> None:
     """Predict the damage map of a scan, and at how many of the slider's steps each pixel is marked; store both."""
     scan, method = opened.scan(), studio.method
-    key = key_of_engine(studio.engine, input_sha256)
     damage = studio.maps.read_map(key)
     if damage is None:
         damage = predict_smallest_map(method, scan, lambda share: job.report_progress("detect", share))

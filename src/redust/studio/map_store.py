@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import redust
+from redust.batch.storage import stat_file
 from redust.core.arrays import DamageMap
 from redust.core.engines import DetectorSpec, MapSpec
 from redust.core.logits import QuantisedMap
@@ -39,13 +41,20 @@ class MapKey:
     judge: str
 
 
-def key_of_engine(spec: MapSpec, input_sha256: str) -> MapKey:
-    """The key of the maps of a scan by an engine."""
+def key_of_engine(spec: MapSpec, input_sha256: str, infrared_files: Sequence[Path] = ()) -> MapKey:
+    """The key of the maps of a scan by an engine.
+
+    Parameters
+    ----------
+    infrared_files
+        Files beside the scan that hold its infrared.
+    """
     blur = spec.pre_blur.model_dump() if isinstance(spec, DetectorSpec) and spec.pre_blur else None
     threshold, scale = threshold_of(spec), SensitivityScale.of_engine(spec)
     shift = spec.prior_shift.model_dump() if spec.prior_shift else None
     judge = threshold.classifier.sha256 if isinstance(threshold, RegionThreshold) else shift
-    network = _hash_json([redust.__version__, spec.name, spec.sha256, blur])
+    stamps = [(path.name, stat_file(path).size, stat_file(path).mtime_ns) for path in infrared_files]
+    network = _hash_json([redust.__version__, spec.name, spec.sha256, blur, *stamps])
     return MapKey(input_sha256, network, _hash_json([scale.shy, scale.normal, scale.eager, judge]))
 
 

@@ -29,6 +29,7 @@ from redust.studio.display import (
     shrink_mean,
     shrink_side,
 )
+from redust.studio.map_store import MapKey
 from redust.studio.overview_store import Overview
 from redust.studio.restored_pixels import RestoredPixels, RestoredTile
 
@@ -68,6 +69,7 @@ class OpenScan:
         self.source_status: FileStatus | None = None
         self.marked_steps: MarkedSteps | None = None
         self.damage: DamageMap | QuantisedMap | None = None
+        self.map_key: MapKey | None = None
         self._read = read
         self._scan: Scan | None = None
         self._reading = threading.Lock()

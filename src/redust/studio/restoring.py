@@ -96,7 +96,9 @@ def export_scan(studio: Studio, scan_id: str, job: Job) -> JobResult:
     library_scan = studio.library.find(scan_id)
     studio.library.resolve(scan_id, columns)
     target = studio.output / library_scan.key
-    restore_job = RestoreJob(library_scan.source, target, mask=_corrected_mask(studio, opened))
+    restore_job = RestoreJob(
+        library_scan.source, target, mask=_corrected_mask(studio, opened), infrared_files=studio.infrared_files(scan_id)
+    )
     settings = verdict.settings.model_copy(update={"overwrite": True})
     while studio.jobs.is_counting:  # its masks and those of the export would be too much memory together
         job.pause(0.1)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from redust.batch.companions import InfraredFiles
 from redust.batch.estimate import read_shape
 from redust.batch.failures import Failure, catch_failure
 from redust.batch.storage import FileStatus, stat_file
@@ -29,7 +30,7 @@ from redust.studio.decisions import make_settings
 from redust.studio.display import TILE_SIZE, Pyramid
 from redust.studio.event_hub import EventHub
 from redust.studio.jobs import JobBoard
-from redust.studio.map_store import MapStore, key_of_engine
+from redust.studio.map_store import MapKey, MapStore, key_of_engine
 from redust.studio.open_scan import OpenScan, Verdict
 from redust.studio.overview_store import Overview, read_overview, write_overview
 from redust.studio.records import History, ScanChoices, ScanDetail, ScanPage, ScanStatus, ScanSummary
@@ -225,13 +226,22 @@ class Studio:
             self.load_detection(opened, columns)
         return opened
 
+    def infrared_files(self, scan_id: str) -> tuple[Path, ...]:
+        """The files beside a scan that hold its infrared."""
+        return InfraredFiles().find(self.library.find(scan_id).source)
+
+    def map_key(self, scan_id: str, input_sha256: str, spec: MapSpec | None = None) -> MapKey:
+        """The key of a scan's maps by an engine; by the one in force unless given."""
+        return key_of_engine(spec or self.engine, input_sha256, self.infrared_files(scan_id))
+
     def load_detection(self, opened: OpenScan, columns: dict[str, Any]) -> bool:
         """Put the damage map on the disk in force; False where there is none."""
-        key = key_of_engine(self.engine, columns["input_sha256"])
+        key = self.map_key(opened.id, columns["input_sha256"])
         damage, steps = self.maps.read_map(key), self.maps.read_steps(key)
         if damage is None or steps is None or steps.shape != opened.shape:
             return False
         opened.set_detection(damage, steps)
+        opened.map_key = key
         opened.set_verdict(self.verdict(self.choices(columns)))
         return True
 

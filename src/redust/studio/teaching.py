@@ -16,7 +16,6 @@ from redust.pipeline.pipeline import Pipeline
 from redust.studio.decisions import Decision, decide_scan
 from redust.studio.detecting import count_joined_steps, decide_scans, detect_scan
 from redust.studio.jobs import Job, JobResult
-from redust.studio.map_store import key_of_engine
 from redust.studio.open_scan import OpenScan
 from redust.studio.records import JobRecord
 from redust.studio.refusals import BadRequest, Conflict, NotInstalled
@@ -98,7 +97,7 @@ def _decide_with(studio: Studio, spec: MapSpec, opened: OpenScan) -> Decision | 
     if damage is None or verdict is None:
         return None
     steps = count_joined_steps(studio.method, spec, damage, scan)
-    studio.maps.write_steps(key_of_engine(spec, studio.columns(opened.id)["input_sha256"]), steps)
+    studio.maps.write_steps(studio.map_key(opened.id, studio.columns(opened.id)["input_sha256"], spec), steps)
     return decide_scan(steps, scan, verdict.settings, verdict.step)
 
 
