@@ -156,3 +156,25 @@ def test_a_mask_is_held_to_the_same_rules(tmp_path: Path) -> None:
             read_mask(make(name, tmp_path), (37, 53))
     with pytest.raises(MaskMismatch, match="lossy"):
         read_mask(make("jpeg-plain", tmp_path), (37, 53))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "count"),
+    [(259, 10, 1), (284, 11, 1), (258, 12, 3), (277, 2, 1), (278, 5, 1), (317, 11, 1), (284, 3, 2)],
+)
+def test_a_tag_that_says_how_pixels_lie_must_hold_whole_numbers(
+    tmp_path: Path, code: int, kind: int, count: int
+) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.zeros((40, 30, 3), np.uint8)
+    options = {"compression": "zlib", "predictor": 2, "planarconfig": "contig", "photometric": "rgb", "metadata": None}
+    tifffile.imwrite(path, pixels, **options)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages[0].tags[code].offset
+    struct.pack_into("<HHI", data, at, code, kind, count)
+    if count == 2:
+        struct.pack_into("<HH", data, at + 8, 1, 2)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableScan, match=f"tag {code} holds no number"):
+        read_scan(path)

@@ -57,6 +57,9 @@ DTYPES = {
 }
 #: What the numbers of tag 338 mean here.
 EXTRAS = {0: "infrared", 1: "alpha", 2: "alpha"}
+#: Tags of one number, and of one for each sample, that decide how pixels are decoded.
+_SINGLE_VALUES = (256, 257, 259, 262, 266, 277, 278, 284, 317, 322, 323)
+_VALUE_LISTS = (258, 338, 339)
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def layout_of(tree: TiffTree, ifd: Ifd, request: Request) -> Layout:
         If it claims more pixels than allowed.
     """
     check_kind(tree, ifd)
+    _check_values(tree, ifd)
     height, width = tree.number(ifd, 257, 0), tree.number(ifd, 256, 0)
     check_size(height, width, request)
     samples = tree.number(ifd, 277, 1)
@@ -241,6 +245,16 @@ def check_kind(tree: TiffTree, ifd: Ifd, *, photometrics: Iterable[int] = PHOTOM
         raise UnsupportedScan("It is a stack of pictures in one page. Save each as a file of its own first.")
     if _layers(ifd):
         raise UnsupportedScan("It holds Photoshop layers, which would still show the damage. Flatten it first.")
+
+
+def _check_values(tree: TiffTree, ifd: Ifd) -> None:
+    """Refuse tags that say how pixels lie, and hold no whole numbers or several: readers take them differently."""
+    for code in (*_SINGLE_VALUES, *_VALUE_LISTS):
+        if code not in ifd.tags:
+            continue
+        values = tree.ints(ifd, code)
+        if not values or (code in _SINGLE_VALUES and len(set(values)) > 1):
+            raise UnreadableScan(f"Its tag {code} holds no number that says how its pixels lie. Use a sound copy.")
 
 
 def _stack(tree: TiffTree, ifd: Ifd) -> bool:
