@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from redust.batch.ledger_database import LedgerDatabase, LedgerError
+from redust.batch.ledger_database import LedgerDatabase
 from redust.batch.ledger_entry import (
     ENTRY_COLUMNS,
     LEDGER_NAME,
@@ -30,6 +30,7 @@ from redust.batch.ledger_entry import (
     row_to_entry,
     to_stored_text,
 )
+from redust.core.errors import SettingsError
 
 MAX_ATTEMPTS = 5
 """How often a scan is begun before it counts as one that kills its process."""
@@ -71,15 +72,16 @@ class Ledger:
 
     Raises
     ------
+    SettingsError
+        If the file is missing and `create` is off.
     LedgerError
-        If the file is missing and `create` is off, is no ledger or of a later version, or is in use by another process
-        on a network share.
+        If it is no ledger or of a later version, or is in use by another process on a network share.
     """
 
     def __init__(self, folder: Path, *, create: bool = True, any_thread: bool = False) -> None:
         self.path = folder / LEDGER_NAME
         if not create and not self.path.is_file():
-            raise LedgerError(f"{folder} has no ledger ({LEDGER_NAME}). Name the output folder of a batch run.")
+            raise SettingsError(f"{folder} has no ledger ({LEDGER_NAME}). Name the output folder of a batch run.")
         self._database = LedgerDatabase(self.path, any_thread=any_thread)
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 
@@ -17,6 +18,9 @@ from redust.cli.run_jobs import describe_scan, describe_skipped, refuse_review, 
 from redust.cli.screen import Screen
 from redust.core.report import Report
 from redust.pipeline.job import Job
+
+_SAME_WARNINGS = 3  # that are shown in full
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 class BatchProgress:
@@ -37,6 +41,7 @@ class BatchProgress:
     def __init__(self, screen: Screen, worklist: Worklist, plan: BatchPlan, jobs: Mapping[str, Job]) -> None:
         self._screen, self._plan, self._jobs, self._worklist = screen, plan, jobs, worklist
         self._finished_keys, self._begun_at = set[str](), time.monotonic()
+        self._warnings: dict[str, tuple[str, int]] = {}  # without their numbers: the first, and how many there were
         self.reviews = sum(entry.state == "review" for entry in plan.skipped)
         self.failures: list[tuple[str, Failure]] = []
         self.prints_warnings = True
@@ -60,7 +65,8 @@ class BatchProgress:
             report = Report.model_validate(outcome.report)
             self.reviews += report.status == "review"
             if self.prints_warnings:
-                self._screen.print_warnings(report)
+                fresh = [sentence for sentence in report.warnings if self._count_warning(sentence) <= _SAME_WARNINGS]
+                self._screen.print_warnings(report.model_copy(update={"warnings": fresh}))
             self._screen.print_report(report)
         finished = len(self._finished_keys)
         rate = 3600 * finished / max(time.monotonic() - self._begun_at, 1e-3)
@@ -84,6 +90,9 @@ class BatchProgress:
 
     def show_end(self) -> None:
         """Show once more what failed, and the run in one line."""
+        for sentence, count in self._warnings.values():
+            if count > _SAME_WARNINGS:
+                self._screen.print_note(f"{count - _SAME_WARNINGS} more warnings of this kind: {sentence}")
         for note in summarise_skipped(self._worklist):
             self._screen.print_note(note)
         for source, failure in self.failures:
@@ -108,6 +117,13 @@ class BatchProgress:
         if codes:
             raise typer.Exit(codes[0])
         refuse_review(self.reviews)
+
+    def _count_warning(self, sentence: str) -> int:
+        """How often a warning was given so far, whatever its numbers; a report of the run has all of them."""
+        kind = _NUMBER.sub("#", sentence)
+        first, count = self._warnings.get(kind, (sentence, 0))
+        self._warnings[kind] = first, count + 1
+        return count + 1
 
     def _show_failure(self, source: str, failure: Failure) -> None:
         self.failures.append((source, failure))
