@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,15 @@ def wait_for_tint(page: Page, position: tuple[float, float], condition: str) -> 
 
 #: Conditions on the mask's colour: painted by hand, marked automatically, nothing.
 BY_HAND, AUTOMATIC, NOTHING = "a > 40 && r > 200 && g > 120 && b < 60", "a > 40 && r > 200 && g < 80", "a === 0"
+
+
+def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Let the page's events come in until a condition holds."""
+    for _ in range(round(40 * seconds)):
+        if condition():
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError("it never came to hold")
 
 
 def middle(page: Page) -> tuple[float, float]:

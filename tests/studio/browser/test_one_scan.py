@@ -18,6 +18,7 @@ from running_studio import (
     middle,
     redust,
     wait_for_tint,
+    wait_until,
     wait_until_detected,
 )
 
@@ -91,7 +92,7 @@ def test_a_stroke_shows_before_the_server_answers_and_is_undone(page: Page, open
     drag(page, (x - 60, y), (x + 60, y))
     wait_for_tint(page, (x, y), BY_HAND)
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-    assert len(held) == 1
+    wait_until(page, lambda: len(held) == 1)
     held.pop().continue_()
     page.unroute("**/edits")
     expect(page.get_by_text("corrected", exact=True)).to_be_visible(timeout=20_000)
