@@ -79,6 +79,7 @@ export class ScanViewer {
   /** Show a scan, or what has changed of the one that is shown. */
   async show(scan: ScanDetail): Promise<void> {
     const before = this.scan;
+    if (before?.id !== scan.id) this.keepView(); // by the size of the scan that is shown so far
     this.scan = scan;
     if (before?.id !== scan.id || !this.opening) {
       this.opening = this.open(scan);
@@ -89,23 +90,28 @@ export class ScanViewer {
     }
     await this.opening; // opened once: a second time would undo a zoom made meanwhile
     if (this.scan.id !== scan.id) return;
+    if (before.orientation !== scan.orientation) this.turn(scan); // known once the scan was read
     if (displayQuery(before) !== displayQuery(scan)) await this.replaceBase(scan);
     this.repair.update(scan);
     this.mask.show(scan);
   }
 
   private async open(scan: ScanDetail): Promise<void> {
-    this.keepView();
     this.osd.close();
     this.base = this.restored = null;
     this.repair.open(scan);
     this.base = await this.add(this.source(scan, "scan", displayQuery(scan)), 1);
     if (this.scan?.id !== scan.id) return;
     this.mask.show(scan);
-    this.osd.viewport.setRotation(turns[scan.orientation ?? 1] ?? 0, true);
+    this.turn(scan);
     this.fit(true);
     this.restoreView(scan);
     this.applyCompare();
+  }
+
+  private turn(scan: ScanDetail): void {
+    this.osd.viewport.setRotation(turns[scan.orientation ?? 1] ?? 0, true);
+    if (state.fitted.value) this.fit(true);
   }
 
   /** The server's pixels for `restored` have changed. */
