@@ -60,6 +60,7 @@ EXTRAS = {0: "infrared", 1: "alpha", 2: "alpha"}
 #: Tags of one number, and of one for each sample, that decide how pixels are decoded.
 _SINGLE_VALUES = (256, 257, 259, 262, 266, 277, 278, 284, 317, 322, 323)
 _VALUE_LISTS = (258, 338, 339)
+_BYTE_TYPES = (1, 6)
 
 
 @dataclass(frozen=True)
@@ -248,13 +249,20 @@ def check_kind(tree: TiffTree, ifd: Ifd, *, photometrics: Iterable[int] = PHOTOM
 
 
 def _check_values(tree: TiffTree, ifd: Ifd) -> None:
-    """Refuse tags that say how pixels lie, and hold no whole numbers or several: readers take them differently."""
+    """Refuse tags that say how pixels lie and hold other than whole numbers of two bytes or more, or several.
+
+    Readers take such tags differently: a byte is 1 to some and a text of one character to others.
+    """
     for code in (*_SINGLE_VALUES, *_VALUE_LISTS):
         if code not in ifd.tags:
             continue
         values = tree.ints(ifd, code)
-        if not values or (code in _SINGLE_VALUES and len(set(values)) > 1):
-            raise UnreadableScan(f"Its tag {code} holds no number that says how its pixels lie. Use a sound copy.")
+        is_single = code in _VALUE_LISTS or len(set(values or ())) == 1
+        if not values or not is_single or ifd.tags[code].type in _BYTE_TYPES:
+            raise UnreadableScan(
+                f"Its tag {code} says how its pixels lie, and holds no number that all readers take alike. "
+                "Use a sound copy, or save it anew in another program."
+            )
 
 
 def _stack(tree: TiffTree, ifd: Ifd) -> bool:
