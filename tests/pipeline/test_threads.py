@@ -24,6 +24,9 @@ def test_a_process_keeps_to_its_threads() -> None:
     drawn: list[int] = []
     next(in_order(lambda item: item, (drawn.append(item) or item for item in range(99))))
     assert len(drawn) == 3  # one thread: two wait
+    drawn.clear()
+    next(in_order(lambda item: item, (drawn.append(item) or item for item in range(99)), queue=False))
+    assert len(drawn) == 2
     use_threads(None)
     assert count_cores() == before
 

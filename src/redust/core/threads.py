@@ -34,14 +34,19 @@ def count_cores() -> int:
     return min(cores, _limit or cores)
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], limit: int | None = None) -> Iterator[R]:
-    """Like :func:`map`, in at most `limit` threads; two results per thread wait at most, however many items come."""
+def in_order(
+    work: Callable[[T], R], items: Iterable[T], limit: int | None = None, *, queue: bool = True
+) -> Iterator[R]:
+    """Like :func:`map`, in at most `limit` threads.
+
+    However many items come, two per thread are held at most; where `queue` is off, for large items, one.
+    """
     threads = min(count_cores(), limit or count_cores())
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[R]] = deque()
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * threads:
+            if len(waiting) > (2 * threads if queue else threads):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

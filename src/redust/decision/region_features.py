@@ -140,7 +140,7 @@ def _gather(regions: Regions, pixels: Pixels, map_bins: LogitBins, tone: ScanTon
     totals: tuple[tuple[dict[str, Sums], dict[str, Sums]], ...] = (
         (gathered.inside, gathered.inside_max), (gathered.rim, {}), (gathered.ring, gathered.ring_max),
     )  # fmt: skip
-    for windows in in_order(gather_band, _labels_with_margin(regions, _RING // 2), THREADS):
+    for windows in in_order(gather_band, _labels_with_margin(regions, _RING // 2), THREADS, queue=False):
         for parts in windows:
             for (sums, maxima), part in zip(totals, parts, strict=True):
                 part.add_to(sums, maxima)
