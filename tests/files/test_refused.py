@@ -178,3 +178,21 @@ def test_a_tag_that_says_how_pixels_lie_must_hold_whole_numbers(
     path.write_bytes(data)
     with pytest.raises(UnreadableScan, match=f"tag {code} says how its pixels lie"):
         read_scan(path)
+
+
+@pytest.mark.parametrize("samples", [5, 2**31])
+def test_many_channels_are_refused_without_counting_them(tmp_path: Path, samples: int) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((40, 30), np.uint8), metadata=None)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages[0].tags[277].offset
+    struct.pack_into("<HHII", data, at, 277, 4, 1, samples)
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnsupportedScan, match=f"{samples} channels"):
+            read_scan(path)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()

@@ -293,9 +293,9 @@ def _dtype(tree: TiffTree, ifd: Ifd, samples: int) -> np.dtype[np.generic]:
 
 def _extras(tree: TiffTree, ifd: Ifd, samples: int, photometric: int) -> tuple[tuple[str, ...], bool]:
     count = samples - (3 if photometric in (RGB, YCBCR) else 1)
-    kinds = extra_kinds(tree, ifd, count)
+    kinds = extra_kinds(tree, ifd, min(count, len(EXTRAS)))  # a damaged tag may claim billions
     names = tuple(EXTRAS.get(kind, "unknown") for kind in kinds)
-    if count < 0 or len(set(names)) < len(names) or "unknown" in names:
+    if not 0 <= count < len(EXTRAS) or len(set(names)) < len(names) or "unknown" in names:
         raise UnsupportedScan(
             f"It has {samples} channels per pixel. Save it as grey or RGB with at most alpha and infrared."
         )
