@@ -57,9 +57,8 @@ class InfraredFiles:
 def _by_scan(paths: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
     """Infrared files by the name of their scan."""
     files: dict[str, tuple[Path, ...]] = {}
-    for path in sorted(paths):
-        if (name := name_scan_of(path)) is not None:
-            files[name] = (*files.get(name, ()), path)
+    for path, name in sorted((path, name) for path in paths if (name := name_scan_of(path)) is not None):
+        files[name] = (*files.get(name, ()), path)
     return files
 
 

@@ -171,15 +171,14 @@ def _gather_band(
     rows, labels = band
     if not labels.any():
         return []
-    padded_rows, core_rows = with_margin(rows, _RING // 2, pixels.shape[0])
-    depth = _measure_depth(regions, padded_rows)
+    depth = _measure_depth(regions, with_margin(rows, _RING // 2, pixels.shape[0])[0])
     parts = []
     for columns in bands(labels.shape[1], _WINDOW):
-        padded_columns, core_columns = with_margin(columns, _RING // 2, labels.shape[1])
-        if labels[:, padded_columns].any():
-            window, core = (padded_rows, padded_columns), (core_rows, core_columns)
-            planes = _planes(pixels, map_bins, tone, window, depth[:, padded_columns])
-            parts.append(_gather_window(labels[:, padded_columns], planes, core))
+        window, core = widen((rows, columns), _RING // 2, pixels.shape)
+        in_window = slice(None), window[1]
+        if labels[in_window].any():
+            planes = _planes(pixels, map_bins, tone, window, depth[in_window])
+            parts.append(_gather_window(labels[in_window], planes, core))
     return parts
 
 

@@ -122,7 +122,7 @@ def is_infrared_path(path: Path) -> bool:
     >>> is_infrared_path(Path("roll_1_IR.tif")), is_infrared_path(Path("roll_1.tif"))
     (True, False)
     """
-    return bool(_SIBLING.search(path.stem) or _VALID.search(path.stem))
+    return _match_ending(path) is not None
 
 
 def name_scan_of(path: Path) -> str | None:
@@ -131,15 +131,25 @@ def name_scan_of(path: Path) -> str | None:
     >>> name_scan_of(Path("Roll_1_IR.tif")), name_scan_of(Path("roll_1.tif"))
     ('roll_1', None)
     """
-    match = _SIBLING.search(path.stem) or _VALID.search(path.stem)
+    match = _match_ending(path)
     return path.stem[: match.start()].casefold() if match and path.suffix.lower() in _SUFFIXES else None
+
+
+def _match_ending(path: Path) -> re.Match[str] | None:
+    return _SIBLING.search(path.stem) or _VALID.search(path.stem)
+
+
+def find_infrared_files(path: Path) -> list[Path]:
+    """The files beside a scan that hold its infrared, alphabetically."""
+    stem = path.stem.casefold()
+    if not path.parent.is_dir():
+        return []
+    names = [name for name in os.listdir(path.parent) if name.casefold().startswith(stem)]
+    return [file for name in sorted(names) if name_scan_of(file := path.parent / name) == stem]
 
 
 def find_sibling(path: Path, ending: re.Pattern[str] = _SIBLING) -> Path | None:
     """The TIFF beside a scan whose name is the scan's with an ending, such as ``_IR``; None if there is none."""
-    if not path.parent.is_dir() or ending.search(path.stem):
+    if ending.search(path.stem):
         return None
-    stem = path.stem.casefold()
-    names = [name for name in os.listdir(path.parent) if name.casefold().startswith(stem)]
-    files = (path.parent / name for name in sorted(names))
-    return next((file for file in files if ending.search(file.stem) and name_scan_of(file) == stem), None)
+    return next((file for file in find_infrared_files(path) if ending.search(file.stem)), None)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redust.core.arrays import Mask, Pixels
-from redust.core.tiles import Rectangle, bands, with_margin
+from redust.core.tiles import Rectangle, bands, widen
 from redust.inpainters.fill_windows import max_pool
 
 _CELL = 64  # pixels: cores nearer than this are filled together
@@ -41,10 +41,8 @@ def erode_to_core(hole: Mask, reach: int) -> Mask:
 
 def core_in_box(hole: Mask, box: Rectangle, reach: int) -> Mask:
     """`erode_to_core(hole, reach)` within a box (rows, columns), computed there only."""
-    (rows, inner_rows), (columns, inner_columns) = (
-        with_margin(side, reach, length) for side, length in zip(box, hole.shape, strict=True)
-    )
-    return erode_to_core(hole[rows, columns], reach)[inner_rows, inner_columns]
+    window, inner = widen(box, reach, hole.shape)
+    return erode_to_core(hole[window], reach)[inner]
 
 
 def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Rectangle, Rectangle]]:
@@ -73,8 +71,7 @@ def wide_windows(hole: Mask, reach: int) -> Iterator[tuple[Rectangle, Rectangle]
             slice(first, min(length, first + size))
             for first, size, length in zip((top, left), (tall, wide), hole.shape, strict=True)
         )
-        window = tuple(with_margin(side, margin, end)[0] for side, end in zip((rows, columns), hole.shape, strict=True))
-        yield (rows, columns), (window[0], window[1])
+        yield (rows, columns), widen((rows, columns), margin, hole.shape)[0]
 
 
 def _core_cells(hole: Mask, reach: int) -> NDArray[np.uint8]:

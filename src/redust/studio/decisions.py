@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from redust.core.arrays import Mask, Pixels
 from redust.core.scan import Scan
 from redust.core.settings import DamageClass, RestoreSettings, Sensitivity
-from redust.core.tiles import with_margin
+from redust.core.tiles import widen
 from redust.decision.filters import filter_components
 from redust.decision.regions import Regions
 from redust.decision.sensitivity_steps import LAST_STEP, MarkedSteps, candidates_at, step_of
@@ -124,16 +124,13 @@ def decide_window(
     marked_steps: MarkedSteps, pixels: Pixels | None, settings: RestoreSettings, step: int, rows: slice, columns: slice
 ) -> Mask:
     """Decide a window at once, (h, w) bool; `pixels` of the scan where the polarity counts."""
-    height, width = marked_steps.shape
-    padded_rows, core_rows = with_margin(rows, _MARGIN, height)
-    padded_columns, core_columns = with_margin(columns, _MARGIN, width)
-    window = padded_rows, padded_columns
+    window, core = widen((rows, columns), _MARGIN, marked_steps.shape)
     decision = filter_components(
         candidates_at(marked_steps[window], step), grow=settings.grow, min_size=settings.min_size,
         max_size=settings.max_size, polarity=settings.polarity, only=settings.only, skip=settings.skip,
         pixels=None if pixels is None else pixels[window],
     )  # fmt: skip
-    return decision.mask[core_rows, core_columns]
+    return decision.mask[core]
 
 
 def list_regions(mask: Mask, marked_steps: MarkedSteps) -> RegionList:

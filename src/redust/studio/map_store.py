@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def key_of_engine(spec: MapSpec, input_sha256: str, infrared_files: Sequence[Pat
     threshold, scale = threshold_of(spec), SensitivityScale.of_engine(spec)
     shift = spec.prior_shift.model_dump() if spec.prior_shift else None
     judge = threshold.classifier.sha256 if isinstance(threshold, RegionThreshold) else shift
-    stamps = [(path.name, stat_file(path).size, stat_file(path).mtime_ns) for path in infrared_files]
+    stamps = [(path.name, *astuple(stat_file(path))) for path in infrared_files]
     network = _hash_json([redust.__version__, spec.name, spec.sha256, blur, *stamps])
     return MapKey(input_sha256, network, _hash_json([scale.shy, scale.normal, scale.eager, judge]))
 

@@ -20,7 +20,7 @@ from redust.core.arrays import Mask
 from redust.core.report import Report
 from redust.core.scan import Scan
 from redust.core.settings import RestoreSettings
-from redust.core.tiles import bands, with_margin
+from redust.core.tiles import bands, widen
 from redust.decision.sensitivity_steps import candidates_at
 from redust.files import read_scan
 from redust.pipeline.detection import Detection
@@ -69,14 +69,12 @@ def repair_box(studio: Studio, scan_id: str, box: Box) -> int:
 def _repair_window(
     studio: Studio, opened: OpenScan, rows: slice, columns: slice
 ) -> dict[tuple[int, int], RestoredTile]:
-    padded_rows, core_rows = with_margin(rows, _CONTEXT, opened.shape[0])
-    padded_columns, core_columns = with_margin(columns, _CONTEXT, opened.shape[1])
-    mask = is_marked(opened.states(padded_rows, padded_columns))
+    padded, core = widen((rows, columns), _CONTEXT, opened.shape)
+    mask = is_marked(opened.states(*padded))
     scan = opened.scan()
-    window = Scan(np.ascontiguousarray(scan.pixels[padded_rows, padded_columns]), bits=scan.bits)
+    window = Scan(np.ascontiguousarray(scan.pixels[padded]), bits=scan.bits)
     settings = studio.verdict(studio.choices(studio.columns(opened.id))).settings
     restored = Pipeline(settings).repair(window, mask) if mask.any() else window
-    core = core_rows, core_columns
     return cut_tiles(restored.pixels[core], mask[core], (rows.start, columns.start))
 
 

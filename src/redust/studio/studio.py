@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from redust.batch.companions import InfraredFiles
 from redust.batch.estimate import read_shape
 from redust.batch.failures import Failure, catch_failure
 from redust.batch.storage import FileStatus, stat_file
@@ -22,6 +21,7 @@ from redust.core.settings import RestoreSettings
 from redust.core.threads import count_cores
 from redust.decision.sensitivity_steps import SensitivityScale, step_of
 from redust.files import read_scan
+from redust.files.infrared import find_infrared_files
 from redust.pipeline.methods import MaskMethod
 from redust.pipeline.pipeline import Pipeline
 from redust.studio.corrections import Corrections
@@ -228,7 +228,7 @@ class Studio:
 
     def infrared_files(self, scan_id: str) -> tuple[Path, ...]:
         """The files beside a scan that hold its infrared."""
-        return InfraredFiles().find(self.library.find(scan_id).source)
+        return tuple(find_infrared_files(self.library.find(scan_id).source))
 
     def map_key(self, scan_id: str, input_sha256: str, spec: MapSpec | None = None) -> MapKey:
         """The key of a scan's maps by an engine; by the one in force unless given."""

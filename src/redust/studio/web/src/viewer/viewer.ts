@@ -90,7 +90,10 @@ export class ScanViewer {
     }
     await this.opening; // opened once: a second time would undo a zoom made meanwhile
     if (this.scan.id !== scan.id) return;
-    if (before.orientation !== scan.orientation) this.turn(scan); // known once the scan was read
+    if (before.orientation !== scan.orientation) {
+      this.turn(scan); // known once the scan was read
+      if (state.fitted.value) this.fit(true);
+    }
     if (displayQuery(before) !== displayQuery(scan)) await this.replaceBase(scan);
     this.repair.update(scan);
     this.mask.show(scan);
@@ -111,7 +114,6 @@ export class ScanViewer {
 
   private turn(scan: ScanDetail): void {
     this.osd.viewport.setRotation(turns[scan.orientation ?? 1] ?? 0, true);
-    if (state.fitted.value) this.fit(true);
   }
 
   /** The server's pixels for `restored` have changed. */
